@@ -214,10 +214,13 @@ def parse_roi(text: str, shape: tuple[int, int]) -> Box:
             for (a, b), n in zip(pairs, shape, strict=True)
         )
     except ValueError:
-        raise OptionError(f"--roi {text!r} cannot be read", allowed, "for example --roi 0:256,0:256")
+        raise OptionError(
+            f"--roi {text!r} cannot be read", allowed, "for example --roi 0:256,0:256"
+        )
     box = Box((y0, x0), (y1, x1))
     if box.size == 0 or not Box.of_shape(shape).contains(box):
         raise OptionError(
-            f"--roi {text!r} is empty or not inside the image of {shape[0]} x {shape[1]} px", allowed
+            f"--roi {text!r} is empty or not inside the image of {shape[0]} x {shape[1]} px",
+            allowed,
         )
     return box
