@@ -1,0 +1,152 @@
+"""Files in, files out: lazy readers of FITS, OME-Zarr, TIFF and arrays, and writers of results.
+
+Importing this package imports no reader: each one is loaded when the first file of its kind is
+opened.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from sciup.errors import OptionError
+from sciup.image import Image
+from sciup.io._writer import CHUNK, SHARD, Layout, Writer
+
+OutputFormat = Literal["fits", "ome-zarr"]
+
+
+def open_image(
+    source: Any,
+    *,
+    hdu: int | str | None = None,
+    err: int | str | None = None,
+    weight: int | str | None = None,
+    dq: int | str | None = None,
+    dq_bad: int | None = None,
+    scratch: str | Path | None = None,
+    channel: int | str | None = None,
+    time: int | None = None,
+    z: int | None = None,
+) -> Image:
+    """Open an image of any known format; the format is found from the content, not the name.
+
+    Parameters
+    ----------
+    source : path, array or Image
+        A FITS or TIFF file, an OME-Zarr folder, a numpy, dask or zarr array, or an image that is
+        already open.
+    hdu, err, weight, dq, dq_bad : optional
+        Which FITS extensions hold the image, its error, weight and data quality, and which bits of
+        the data quality are bad.
+    scratch : path, optional
+        Folder for files that must be unpacked first.
+    channel : int or str, optional
+        Keep one channel: its index from 0 or its name.
+    time, z : int, optional
+        Keep one time or one z: its index from 0.
+
+    Returns
+    -------
+    Image
+        Lazy: windows are read when asked for.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, the format is not known, or the content is damaged.
+    OptionError
+        If an option does not fit this file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> open_image(np.zeros((2, 8, 8)), z=1).shape
+    (1, 8, 8)
+    """
+    from sciup.io._select import select
+
+    fits = {"hdu": hdu, "err": err, "weight": weight, "dq": dq, "dq_bad": dq_bad}
+    folder = None if scratch is None else Path(scratch)
+    return select(_open(source, fits, folder), channel=channel, time=time, z=z)
+
+
+def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
+    kind: str
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fspath(source)).expanduser()
+        kind = detect_format(path)
+        if kind == "fits":
+            from sciup.io._fits import open_fits
+
+            return open_fits(path, **fits, scratch=scratch)
+    else:
+        path, kind = Path(), "image" if isinstance(source, Image) else "array"
+    given = sorted(name for name, value in fits.items() if value is not None)
+    if given:
+        raise OptionError(
+            f"{', '.join(given)} was given, but {source if kind == 'tiff' else kind} is not FITS",
+            f"{', '.join(fits)} for FITS files only",
+        )
+    if kind == "ome-zarr":
+        from sciup.io._ome_zarr import open_ome_zarr
+
+        return open_ome_zarr(path)
+    if kind == "tiff":
+        from sciup.io._tiff import open_tiff
+
+        return open_tiff(path, scratch=scratch)
+    if isinstance(source, Image):
+        return source
+    from sciup.io._array import open_array
+
+    return open_array(source)
+
+
+def detect_format(path: str | Path) -> Literal["fits", "ome-zarr", "tiff"]:
+    """Format of a file or folder, from its first bytes.
+
+    Raises
+    ------
+    InputError
+        If there is nothing at the path or it is of another format.
+    """
+    from sciup.io._detect import detect
+
+    return detect(Path(path))
+
+
+def open_writer(work: str | Path, layout: Layout, output_format: OutputFormat) -> Writer:
+    """The writer of a result in a working folder.
+
+    Parameters
+    ----------
+    work : path
+        Existing folder in which the result grows.
+    layout : Layout
+        Shapes, names and units of the maps.
+    output_format : {"fits", "ome-zarr"}
+        Format of the result.
+    """
+    if output_format == "ome-zarr":
+        from sciup.io._zarr_writer import ZarrWriter
+
+        return ZarrWriter(Path(work), layout)
+    if output_format == "fits":
+        from sciup.io._fits_writer import FitsWriter
+
+        return FitsWriter(Path(work), layout)
+    raise OptionError(f"output format {output_format!r} is not known", "fits, ome-zarr")
+
+
+__all__ = [
+    "CHUNK",
+    "SHARD",
+    "Layout",
+    "OutputFormat",
+    "Writer",
+    "detect_format",
+    "open_image",
+    "open_writer",
+]

@@ -1,0 +1,318 @@
+"""Lazy reader of OME-Zarr 0.4 and 0.5 images, and of plain Zarr arrays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.storage import LocalStore
+
+from sciup.errors import InputError
+from sciup.geometry import Box
+from sciup.image import Bool, Float, Image, PixelGrid, Plane
+from sciup.io._check import AXES, check_pixels, default_axes, index_of, input_errors
+from sciup.io._units import convert
+
+logger = logging.getLogger(__name__)
+
+AXIS_OF_TYPE = {"time": "t", "channel": "c"}
+DAMAGED = "the data may be truncated or written by an unknown codec: copy or export it again"
+
+
+class OmeZarrImage(Image):
+    """An image over one Zarr array on disk, the full resolution of a multiscale image.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the Zarr array.
+    **about
+        Fields of `Image`.
+    """
+
+    def __init__(self, path: Path, **about: Any) -> None:
+        super().__init__(format="ome-zarr", **about)
+        self.path = path
+        self._array: zarr.Array[Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers open the array on their own: an open store belongs to one event loop.
+        return {**self.__dict__, "_array": None}
+
+    def load(self, plane: Plane, box: Box) -> tuple[Float, Bool]:
+        """Values and footprint of a box inside the image, shape (h, w)."""
+        if self._array is None:
+            self._array = _open_array(self.path)
+        index = index_of(plane, box)
+        with input_errors(f"{self.path} cannot be read at plane {plane}, {box}", DAMAGED):
+            part = np.asarray(self._array[index])
+        with np.errstate(over="ignore"):
+            values = part.astype(np.float32)
+        return values, np.isfinite(values)
+
+
+def open_ome_zarr(path: str | Path) -> OmeZarrImage:
+    """Open an OME-Zarr image, a container of images, or a plain Zarr array.
+
+    A container (``bioformats2raw.layout``) opens at its first image, a result of sciup at its map
+    ``sample``. A plain array gets the axes that its dimension names tell, else the last letters
+    of ``tczyx``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the image group, the container, or an array.
+
+    Returns
+    -------
+    OmeZarrImage
+        Lazy; nothing but metadata is read here.
+
+    Raises
+    ------
+    InputError
+        If there is no image at the path, the metadata cannot be read, it is a plate or a well
+        with several fields, or the values are not real numbers.
+    """
+    path = Path(path)
+    node = _open_node(path)
+    if isinstance(node, zarr.Array):
+        return _from_array(path, node)
+    attributes = _attributes(node)
+    if "multiscales" in attributes:
+        return _from_multiscale(path, attributes, node.attrs.get("sciup"))
+    if "plate" in attributes:
+        raise _plate_error(path, attributes["plate"])
+    if "well" in attributes:
+        return _from_well(path, attributes["well"])
+    if "bioformats2raw.layout" in attributes:
+        return _from_container(path, node)
+    raise _nothing_error(path, node)
+
+
+def _open_node(path: Path) -> zarr.Group | zarr.Array[Any]:
+    with input_errors(f"the Zarr metadata of {path} cannot be read", "check zarr.json or .zarray"):
+        return zarr.open(LocalStore(path, read_only=True), mode="r")
+
+
+def _open_array(path: Path) -> zarr.Array[Any]:
+    node = _open_node(path)
+    if not isinstance(node, zarr.Array):
+        raise InputError(f"{path} is a Zarr group", "a Zarr array")
+    return node
+
+
+def _attributes(group: zarr.Group) -> dict[str, Any]:
+    """The OME attributes: under ``ome`` since 0.5, at the top before."""
+    attributes = dict(group.attrs)
+    inner = attributes.get("ome")
+    if isinstance(inner, Mapping):
+        return {**attributes, **inner}
+    return attributes
+
+
+def _from_multiscale(path: Path, attributes: Mapping[str, Any], ours: Any) -> OmeZarrImage:
+    what = f"the OME metadata of {path} cannot be understood"
+    with input_errors(what, "check 'multiscales' with ome-zarr-models validate"):
+        multiscale = attributes["multiscales"][0]
+        dataset = multiscale["datasets"][0]
+        array = _open_array(path / str(dataset["path"]))
+        image = _described(path, path / str(dataset["path"]), array, multiscale, dataset)
+        ours = ours if isinstance(ours, Mapping) else {}
+        # Our labels name the map too, for viewers; the source's own names are beside them.
+        listed = ours.get("channels") or (attributes.get("omero") or {}).get("channels") or []
+        channels = [
+            {"label": str(c.get("label", "")), "color": str(c.get("color", ""))} for c in listed
+        ]
+        if len(channels) == (image.shape[image.axes.index("c")] if "c" in image.axes else 1):
+            image.metadata = {**image.metadata, "channels": channels}
+        if isinstance(ours.get("unit"), str):
+            image.unit = ours["unit"]
+    return image
+
+
+def _described(
+    source: Path, path: Path, array: zarr.Array[Any], multiscale: Any, dataset: Any
+) -> OmeZarrImage:
+    """The image that a dataset of a multiscale describes."""
+    named = multiscale.get("axes") or [{"name": a} for a in default_axes(array.ndim, str(source))]
+    named = [{"name": a} if isinstance(a, str) else a for a in named]
+    if len(named) != array.ndim:
+        raise InputError(f"{source} names {len(named)} axes for an array of {array.ndim}")
+    check_pixels(array.shape, array.dtype, str(source))
+    axes = _letters(named, source)
+    scale, translation = _placement(
+        [dataset.get("coordinateTransformations"), multiscale.get("coordinateTransformations")],
+        array.ndim,
+    )
+    told = bool(dataset.get("coordinateTransformations"))
+    return OmeZarrImage(
+        path,
+        axes=axes,
+        shape=tuple(array.shape),
+        dtype=array.dtype,
+        source=str(source),
+        grid=_grid(named[-2:], scale[-2:], translation[-2:]) if told else PixelGrid(),
+        metadata={"axes": _other_axes(axes, named, scale, translation)},
+    )
+
+
+def _letters(named: list[dict[str, Any]], source: Path) -> str:
+    """One letter per axis in the order ``tczyx``; an axis of another type gets a letter of its own.
+
+    Types say what an axis is; names are free in OME-Zarr, so they only help where types are
+    missing.
+    """
+    letters = ""
+    space = [i for i, a in enumerate(named) if a.get("type", "space") == "space"][-3:]
+    for i, axis in enumerate(named):
+        name, kind = str(axis.get("name", "")).lower(), axis.get("type")
+        if kind in AXIS_OF_TYPE or (kind is None and name in ("t", "c")):
+            letter = AXIS_OF_TYPE.get(str(kind), name)
+        elif i in space:
+            letter = "zyx"[3 - (len(named) - i)] if i >= len(named) - 3 else "?"
+        else:
+            free = [a for a in name + "abdefghijklmnopqrsuvw" if a.isalpha() and a not in AXES]
+            letter = next(a for a in free if a not in letters)
+        letters += letter
+    order = [AXES.index(a) for a in letters if a in AXES]
+    transposed = str(named[-1].get("name")).lower() == "y"
+    if not letters.endswith("yx") or "?" in letters or order != sorted(set(order)) or transposed:
+        names = [a.get("name") for a in named]
+        raise InputError(
+            f"{source} has axes {names}", "t, c, z, y, x in this order; y and x are needed",
+            "transpose the image",
+        )  # fmt: skip
+    return letters
+
+
+def _placement(levels: list[Any], ndim: int) -> tuple[list[float], list[float]]:
+    """Scale and translation of every axis; the dataset's are applied first, then the image's."""
+    scale, translation = np.ones(ndim), np.zeros(ndim)
+    for transformations in levels:
+        for step in transformations or []:
+            if "scale" in step:
+                factor = np.asarray(step["scale"], float)
+                scale, translation = scale * factor, translation * factor
+            elif "translation" in step:
+                translation = translation + np.asarray(step["translation"], float)
+    if scale.shape != (ndim,) or translation.shape != (ndim,) or not (scale > 0).all():
+        raise ValueError(f"scale {scale} and translation {translation} for {ndim} axes")
+    return scale.tolist(), translation.tolist()
+
+
+def _grid(named: list[dict[str, Any]], scale: list[float], translation: list[float]) -> PixelGrid:
+    """Pixel grid of (y, x), in the unit of the y axis."""
+    units = [a.get("unit") for a in named]
+    unit = str(units[0]) if units[0] else None
+    factor = 1.0
+    if units[1] != units[0]:
+        known = convert(1.0, units[1], units[0])
+        if known is None:
+            logger.warning("axes y and x have units %s that do not compare: size ignored", units)
+            return PixelGrid()
+        factor = known
+    return PixelGrid((scale[0], scale[1] * factor), unit, (translation[0], translation[1] * factor))
+
+
+def _other_axes(
+    letters: str, named: list[dict[str, Any]], scale: list[float], translation: list[float]
+) -> dict[str, dict[str, Any]]:
+    """What is known of the axes before ``yx``, so that a writer can carry it along."""
+    out: dict[str, dict[str, Any]] = {}
+    for i, letter in enumerate(letters[:-2]):
+        out[letter] = {key: named[i][key] for key in ("name", "type", "unit") if named[i].get(key)}
+        out[letter] |= {"scale": scale[i], "translation": translation[i]}
+    return out
+
+
+def _from_array(path: Path, array: zarr.Array[Any]) -> OmeZarrImage:
+    """A plain array; if it is a level of an image, the image's metadata describe it."""
+    try:
+        attributes = _attributes(zarr.open_group(LocalStore(path.parent, read_only=True), mode="r"))
+        for dataset in attributes["multiscales"][0]["datasets"]:
+            if str(dataset["path"]) == path.name:
+                return _described(path, path, array, attributes["multiscales"][0], dataset)
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        # No readable parent: the array stands for itself.
+        logger.debug("%s is not part of an image: %s", path, error)
+    check_pixels(array.shape, array.dtype, str(path))
+    names = getattr(array.metadata, "dimension_names", None) or ()
+    letters = "".join(str(n).lower() for n in names if n)
+    order = [AXES.find(a) for a in letters]
+    told = len(letters) == array.ndim and letters.endswith("yx") and order == sorted(set(order))
+    return OmeZarrImage(
+        path,
+        axes=letters if told and -1 not in order else default_axes(array.ndim, str(path)),
+        shape=tuple(array.shape),
+        dtype=array.dtype,
+        source=str(path),
+    )
+
+
+def _from_container(path: Path, group: zarr.Group) -> OmeZarrImage:
+    """The first image of a container; the map ``sample`` of a result of sciup."""
+    with input_errors(f"the list of images in {path} cannot be read"):
+        series = _series(group)
+    if not series:
+        raise _nothing_error(path, group)
+    first = "sample" if "sciup" in group.attrs and "sample" in series else series[0]
+    others = [name for name in series if name != first]
+    if others:
+        logger.info("%s: opening %r; other images: %s", path, first, ", ".join(others))
+    return open_ome_zarr(path / first)
+
+
+def _series(group: zarr.Group) -> list[str]:
+    """Names of the images of a container, as listed in OME, else numbered from 0."""
+    if "OME" in group:
+        ome = group["OME"]
+        listed = _attributes(ome).get("series") if isinstance(ome, zarr.Group) else None
+        if listed:
+            return [str(name) for name in listed]
+    return sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
+
+
+def _from_well(path: Path, well: Any) -> OmeZarrImage:
+    with input_errors(f"the list of fields in {path} cannot be read"):
+        fields = [str(field["path"]) for field in well["images"]]
+    if len(fields) == 1:
+        return open_ome_zarr(path / fields[0])
+    raise InputError(
+        f"{path} is a well with {len(fields)} fields", "one image",
+        "give one of them: " + _some([str(path / name) for name in fields]),
+    )  # fmt: skip
+
+
+def _plate_error(path: Path, plate: Any) -> InputError:
+    with input_errors(f"the list of wells in {path} cannot be read"):
+        wells = [str(path / str(well["path"]) / "0") for well in plate["wells"]]
+    return InputError(
+        f"{path} is a plate with {len(wells)} wells", "one image",
+        "give one field of one well: " + _some(wells),
+    )  # fmt: skip
+
+
+def _nothing_error(path: Path, group: zarr.Group) -> InputError:
+    """Say what is in a group that is not an image."""
+    inside = [str(path / name) for name, _ in group.members()]
+    fix = f"give one of {_some(inside)}" if inside else "check the path"
+    return InputError(
+        f"{path} is a Zarr group without OME image metadata, perhaps not finished",
+        "an OME-Zarr image (0.4 or 0.5) or a Zarr array",
+        fix,
+    )
+
+
+def _some(names: list[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+__all__ = ["OmeZarrImage", "open_ome_zarr"]

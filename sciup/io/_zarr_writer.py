@@ -1,0 +1,274 @@
+"""Results as OME-Zarr 0.5: one multiscale image per map, under one root."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.storage import LocalStore
+
+from sciup.errors import InputError, OutputError
+from sciup.geometry import Box
+from sciup.image import Float, Plane
+from sciup.io._check import index_of, input_errors
+from sciup.io._ome_metadata import (
+    VERSION,
+    axes_of,
+    is_fraction,
+    multiscales,
+    omero,
+    samples_axes,
+)
+from sciup.io._pyramid import build_pyramid
+from sciup.io._shards import CONFIG, codec, create_array, open_array_rw, storage
+from sciup.io._writer import SHARD, Layout
+
+CONTAINER = {"version": VERSION, "bioformats2raw.layout": 3}
+PLANES_FOR_WINDOW = 64
+
+
+class ZarrWriter:
+    """Fills ``result.ome.zarr`` in a working folder; see `sciup.io._writer.Writer`.
+
+    Level 0 of the maps is created first and filled shard by shard. Groups, coarser levels and all
+    OME metadata come last, so that an unfinished result does not open as an image.
+
+    Parameters
+    ----------
+    work : Path
+        Working folder; it must exist.
+    layout : Layout
+        Shapes, names and units of the maps.
+    """
+
+    def __init__(self, work: Path, layout: Layout) -> None:
+        self._path = Path(work) / "result.ome.zarr"
+        self.layout = layout
+        self._axes = axes_of(layout.image)
+        self._samples_axes = samples_axes(self._axes)
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_arrays": {}}
+
+    @property
+    def path(self) -> Path:
+        """The folder inside the working folder that is moved to the final place."""
+        return self._path
+
+    def images(self) -> dict[str, list[dict[str, Any]]]:
+        """Path inside the result and OME axes of every image that is stored."""
+        out = dict.fromkeys(self.layout.maps, self._axes)
+        if self.layout.samples and self._samples_axes:
+            out["samples"] = self._samples_axes
+        elif self.layout.samples:
+            out |= {f"samples/{k}": self._axes for k in range(self.layout.samples)}
+        return out
+
+    def create(self) -> None:
+        """Create level 0 of all maps; arrays that are there already must have the same layout."""
+        for image, axes in self.images().items():
+            name = image.partition("/")[0]
+            shape = self.layout.shape_of(name)[-len(axes) :]
+            folder = self._path / image / "0"
+            with _output_errors(folder):
+                if not (folder / "zarr.json").exists():
+                    create_array(folder, shape, [axis["name"] for axis in axes])
+                    continue
+                have = open_array_rw(folder)
+            if have.shape != shape or (have.shards or ())[-2:] != storage(shape)[0][-2:]:
+                raise OutputError(
+                    f"{folder} holds an array of shape {have.shape}, not {shape}", "",
+                    "the unfinished result belongs to another job: remove it or give another path",
+                )  # fmt: skip
+
+    def write(self, name: str, plane: Plane, box: Box, values: Float) -> None:
+        """Write one shard of one map; for ``samples``, `plane` is ``(k, *plane)``.
+
+        Parameters
+        ----------
+        name : str
+            One of ``layout.names``.
+        plane : tuple of int
+            Index on the axes before ``yx``.
+        box : Box
+            Output pixels, aligned to `SHARD` (shorter at the far edges).
+        values : ndarray of shape box.shape, float32
+            NaN where masked.
+        """
+        full = Box.of_shape(self.layout.plane_shape)
+        ends = zip(box.stop, full.stop, strict=True)
+        aligned = all(a % SHARD == 0 for a in box.start)
+        if not (aligned and full.contains(box) and all(b % SHARD == 0 or b == n for b, n in ends)):
+            raise ValueError(f"{box} is not made of whole shards of {SHARD} px in {full}")
+        if values.shape != box.shape:
+            raise ValueError(f"values of shape {values.shape} for {box}")
+        array, plane = self._array(name, plane)
+        with _output_errors(self._path):
+            array[index_of(plane, box)] = np.asarray(values, np.float32)
+
+    def read(self, name: str, plane: Plane, box: Box) -> Float:
+        """Read back what was written; NaN where nothing was."""
+        array, plane = self._array(name, plane)
+        with input_errors(f"{self._path / name} cannot be read at plane {plane}, {box}"):
+            return np.asarray(array[index_of(plane, box)], np.float32)
+
+    def _array(self, name: str, plane: Plane) -> tuple[zarr.Array[Any], Plane]:
+        """Level 0 of a map, and the index in it; kept open in this process."""
+        image = name
+        if name == "samples" and not self._samples_axes:
+            image, plane = f"samples/{plane[0]}", plane[1:]
+        if image not in self._arrays:
+            with _output_errors(self._path / image):
+                self._arrays[image] = open_array_rw(self._path / image / "0")
+        return self._arrays[image], plane
+
+    def finish(self, provenance: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
+        """Pyramids, small arrays, then the metadata of the maps and of the root.
+
+        Parameters
+        ----------
+        provenance : mapping
+            Anything that JSON can hold; stored in the root under ``sciup``.
+        extras : mapping of str to array_like
+            Small arrays to store as ``OUT/<name>``, such as the output PSF ``psf``.
+        """
+        with _output_errors(self._path):
+            levels = {
+                image: build_pyramid(self._path / image, [axis["name"] for axis in axes])
+                for image, axes in self.images().items()
+            }
+            for name, values in extras.items():
+                self._write_extra(name, np.asarray(values))
+            for image, axes in self.images().items():
+                self._write_image(image, axes, levels[image])
+            series = {"version": VERSION, "series": list(levels)}
+            _write_group(self._path / "OME", {"ome": series})
+            _write_group(self._path, {"ome": CONTAINER, "sciup": self._about(provenance)})
+
+    def _about(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
+        layout = self.layout
+        about: dict[str, Any] = {
+            "provenance": json_ready(provenance),
+            "maps": list(self.images()),
+            "units": {name: layout.units.get(name) for name in layout.names},
+        }
+        if layout.image.header is not None:
+            from sciup.io._wcs import scale_header
+
+            start = (layout.region.start[-2], layout.region.start[-1])
+            header = scale_header(layout.image.header, layout.scale, start)
+            about["fits_header"] = header.tostring(sep="\n", endcard=False, padding=False)
+        return about
+
+    def _write_extra(self, name: str, values: Any) -> None:
+        array = zarr.create_array(
+            LocalStore(self._path / name), shape=values.shape, dtype="float32",
+            chunks=values.shape, compressors=codec(), fill_value=np.nan, overwrite=True,
+            config=CONFIG, attributes={"sciup": {"extra": name, "grid": "output pixels"}},
+        )  # fmt: skip
+        array[...] = values.astype(np.float32)
+
+    def _write_image(self, image: str, axes: list[dict[str, Any]], levels: int) -> None:
+        name, _, sample = image.partition("/")
+        windows = self._windows(image, axes, levels)
+        ome = {
+            "version": VERSION,
+            "multiscales": multiscales(image, axes, self.layout, levels),
+            "omero": omero(image, self.layout.image, windows),
+        }
+        ours: dict[str, Any] = {"map": name, "unit": self.layout.units.get(name)}
+        if self.layout.image.metadata.get("channels"):
+            ours["channels"] = json_ready(self.layout.image.metadata["channels"])
+        if sample:
+            ours["sample"] = int(sample)
+            _write_group(self._path / name, {"ome": CONTAINER, "sciup": {"map": name}})
+        _write_group(self._path / image, {"ome": ome, "sciup": ours})
+
+    def _windows(
+        self, image: str, axes: list[dict[str, Any]], levels: int
+    ) -> list[tuple[float, float, float, float]]:
+        """Rendering window (min, max, start, end) of every channel, from the coarsest level."""
+        kinds = [axis["type"] for axis in axes]
+        array = open_array_rw(self._path / image / str(levels - 1))
+        where = kinds.index("channel") if "channel" in kinds else None
+        count = 1 if where is None else array.shape[where]
+        if is_fraction(image):
+            return [(0.0, 1.0, 0.0, 1.0)] * count
+        return [_window(array, where, channel) for channel in range(count)]
+
+
+def _window(
+    array: zarr.Array[Any], where: int | None, channel: int
+) -> tuple[float, float, float, float]:
+    """Limits and 0.5 to 99.8 % percentiles of one channel, over at most 64 of its planes."""
+    planes = list(np.ndindex(array.shape[:-2]))
+    planes = [p for p in planes if where is None or p[where] == channel]
+    step = math.ceil(len(planes) / PLANES_FOR_WINDOW)
+    parts = [np.asarray(array[(*p, slice(None), slice(None))]) for p in planes[::step]]
+    values = np.concatenate([part[np.isfinite(part)] for part in parts])
+    if not values.size:
+        return 0.0, 1.0, 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    start, end = (float(v) for v in np.percentile(values.astype(np.float64), (0.5, 99.8)))
+    if not end > start:
+        start, end = low, high if high > low else low + 1.0
+    return low, max(high, end), start, end
+
+
+@contextlib.contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    """Say in our words that the disk is full or read-only."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error})", "", "check free space and permissions"
+        ) from error
+
+
+def _write_group(folder: Path, attributes: dict[str, Any]) -> None:
+    """Write the metadata of a group; nothing that lies under it is touched."""
+    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "zarr.json.part"
+    part.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+    part.replace(folder / "zarr.json")
+
+
+def json_ready(value: Any) -> Any:
+    """A copy of plain dicts, lists, numbers and strings; not finite numbers become null."""
+    if isinstance(value, Mapping):
+        return {str(k): json_ready(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return json_ready(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_ready(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """The provenance stored in a finished OME-Zarr result.
+
+    Raises
+    ------
+    InputError
+        If the path is not a result of sciup.
+    """
+    path = Path(path)
+    try:
+        attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        return dict(attributes["sciup"]["provenance"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} holds no provenance of sciup", "a finished result") from error
+
+
+__all__ = ["ZarrWriter", "json_ready", "read_provenance"]
