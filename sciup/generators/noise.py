@@ -1,0 +1,147 @@
+"""Noise that belongs to the sky, not to the tile.
+
+Every normal number is a pure function of (seed, image digest, sample, plane, absolute pixel,
+channel): Philox4x32-10 counters, no state. Integer arithmetic and one table give the same bits on
+every machine, in any tile, region or order.
+
+References
+----------
+Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3, SC'11, doi:10.1145/2063384.2063405.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from sciup.geometry import Box
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+_OFFSET = 1 << 31  # halo pixels have negative coordinates
+
+COARSE_STEP = 8
+"""Distance of the nodes of the coarse noise, in input pixels."""
+
+Counter = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]
+
+
+def philox(counter: Counter, key: tuple[int, int]) -> Counter:
+    """Philox4x32-10: four counter words to four random words, elementwise.
+
+    Examples
+    --------
+    The known answer of the reference implementation for counter and key 0:
+
+    >>> zero = np.zeros(1, np.uint32)
+    >>> [hex(int(w[0])) for w in philox((zero, zero, zero, zero), (0, 0))]
+    ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
+    """
+    c0, c1, c2, c3 = (c.astype(np.uint64) for c in counter)
+    k0, k1 = key
+    for _ in range(10):
+        p0, p1 = c0 * _M0, c2 * _M1
+        c0, c1, c2, c3 = (
+            (p1 >> _SHIFT) ^ c1 ^ np.uint64(k0),
+            p1 & _LOW,
+            (p0 >> _SHIFT) ^ c3 ^ np.uint64(k1),
+            p0 & _LOW,
+        )
+        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+    a, b, c, d = (w.astype(np.uint32) for w in (c0, c1, c2, c3))
+    return a, b, c, d
+
+
+@cache
+def _quantiles() -> NDArray[np.float32]:
+    """Normal quantiles at the middles of 2^16 equal probabilities."""
+    return np.asarray(ndtri((np.arange(65536) + 0.5) / 65536), np.float32)
+
+
+def noise_key(seed: int, digest: str, sample: int) -> tuple[int, int]:
+    """Key of one sample of one image: two images never share their noise."""
+    text = f"sciup-noise-1|{seed}|{digest}|{sample}".encode()
+    value = hashlib.blake2b(text, digest_size=8).digest()
+    return int.from_bytes(value[:4], "little"), int.from_bytes(value[4:], "little")
+
+
+def normal_field(key: tuple[int, int], plane: int, box: Box, channels: int) -> NDArray[np.float32]:
+    """Independent standard normal numbers for every pixel of a box.
+
+    Parameters
+    ----------
+    key : (int, int)
+        From `noise_key`.
+    plane : int
+        Number of the plane (row-major over the leading axes), below 2^24.
+    box : Box
+        Absolute pixels (y, x); may be negative.
+    channels : int
+        Numbers per pixel; a longer request begins with the same channels.
+
+    Returns
+    -------
+    ndarray of shape (channels, h, w), float32
+    """
+    (y0, x0), (y1, x1) = box.start, box.stop
+    y = ((np.arange(y0, y1) + _OFFSET) & 0xFFFFFFFF).astype(np.uint32)[:, None]
+    x = ((np.arange(x0, x1) + _OFFSET) & 0xFFFFFFFF).astype(np.uint32)[None, :]
+    shape = box.shape
+    words = []
+    for group in range(-(-channels // 8)):
+        counter = (
+            np.broadcast_to(y, shape),
+            np.broadcast_to(x, shape),
+            np.full(shape, plane, np.uint32),
+            np.full(shape, group, np.uint32),
+        )
+        for word in philox(counter, key):
+            words += [word & np.uint32(0xFFFF), word >> np.uint32(16)]
+    return _quantiles()[np.stack(words[:channels])]
+
+
+def coarse_field(key: tuple[int, int], plane: int, box: Box) -> NDArray[np.float32]:
+    """Noise that varies over `COARSE_STEP` input pixels: nodes joined bilinearly, unit variance.
+
+    Returns
+    -------
+    ndarray of shape box.shape, float32
+    """
+    nodes = Box(
+        tuple(a // COARSE_STEP for a in box.start), tuple(b // COARSE_STEP + 2 for b in box.stop)
+    )
+    values = normal_field(key, plane + (1 << 24), nodes, 1)[0]
+    for axis in (0, 1):
+        position = np.arange(box.start[axis], box.stop[axis])
+        left = position // COARSE_STEP - nodes.start[axis]
+        weight = ((position % COARSE_STEP + 0.5) / COARSE_STEP).astype(np.float32)
+        # keep the variance at 1 between the nodes too
+        norm = np.sqrt(weight**2 + (1 - weight) ** 2)
+        lower, upper = (1 - weight) / norm, weight / norm
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        values = values.take(left, axis) * lower.reshape(shape) + values.take(
+            left + 1, axis
+        ) * upper.reshape(shape)
+    return np.asarray(values, np.float32)
+
+
+def correlate(white: NDArray[np.float32], neighbour: float) -> NDArray[np.float32]:
+    """Give white noise a correlation with its four nearest neighbours; loses 1 pixel a side.
+
+    The filter is (a, 1, a) along each axis, of unit variance: its correlation at lag 1 is
+    2 a / (1 + 2 a^2), which reaches 0.707.
+    """
+    if neighbour <= 0:
+        return white[..., 1:-1, 1:-1]
+    rho = min(neighbour, 0.7)
+    a = (1 - np.sqrt(1 - 2 * rho**2)) / (2 * rho)
+    taps = (np.array([a, 1, a]) / np.sqrt(1 + 2 * a**2)).astype(np.float32)
+    rows = sum(t * white[..., i : white.shape[-2] - 2 + i, :] for i, t in enumerate(taps))
+    out = sum(t * rows[..., i : white.shape[-1] - 2 + i] for i, t in enumerate(taps))
+    return np.asarray(out, np.float32)

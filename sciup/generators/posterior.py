@@ -1,0 +1,143 @@
+"""The posterior sampler: a trunk on the input grid, a mean head, and a cheap head that draws.
+
+All convolutions are valid, in training and in use: there is no padding whose edge could show, and
+the halo is what the shapes say. Residual sums and the interpolated input stay in float32.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sciup.generators.spec import PLANES, Features, GeneratorSpec
+from sciup.image import Domain
+
+COARSE = 1
+"""Channels of coarse noise (input grid / 8), with which draws can disagree about whole regions."""
+
+
+def crop(x: Tensor, margin: int) -> Tensor:
+    """Cut `margin` pixels from every side of the last two axes."""
+    return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin] if margin else x
+
+
+def _small(conv: nn.Conv2d, gain: float = 0.1) -> nn.Conv2d:
+    """Start a residual branch near zero."""
+    with torch.no_grad():
+        conv.weight.mul_(gain)
+        if conv.bias is not None:
+            conv.bias.zero_()
+    return conv
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions added to their cropped input; loses 2 pixels on each side."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3)
+        self.second = _small(nn.Conv2d(channels, channels, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, n, n) to (B, C, n - 4, n - 4)."""
+        out: Tensor = self.second(F.silu(self.first(F.silu(x))))
+        return out + crop(x, 2)
+
+
+class Upsample(nn.Module):
+    """To the fine grid by pixel shuffle, then a 3 x 3 convolution there.
+
+    The last convolution at full resolution and equal phases at the start (Aitken et al. 2017,
+    arXiv 1707.02937) keep the period of the shuffle out of the image. Loses 2 input pixels.
+    """
+
+    def __init__(self, channels: int, scale: int, width: int = 4) -> None:
+        super().__init__()
+        self.scale = scale
+        self.spread = nn.Conv2d(channels, width * scale**2, 3)
+        self.last = _small(nn.Conv2d(width, 1, 3))
+        with torch.no_grad():
+            phase = self.spread.weight[:: scale**2].clone()
+            self.spread.weight.copy_(phase.repeat_interleave(scale**2, 0))
+            if self.spread.bias is not None:
+                self.spread.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, n, n) to (B, 1, s (n - 4), s (n - 4))."""
+        fine = F.silu(F.pixel_shuffle(self.spread(x), self.scale))
+        return crop(self.last(fine), self.scale - 1)
+
+
+class PosteriorSampler(nn.Module):
+    """Draws sharp images that could have given the window.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    scale : int
+        Output pixels per input pixel.
+    domain : {"night-sky", "fluorescence"}
+        Domain of the training data.
+    target_fwhm : float
+        FWHM of the declared output PSF in output pixels.
+    channels, blocks : int
+        Width and depth of the trunk.
+    head_channels, head_blocks : int
+        Width and depth of the draw head.
+
+    References
+    ----------
+    Residual trunk without normalisation: Lim et al. (2017), arXiv 1707.02921. Noise fed to a
+    generator trained by proper scoring rules: Lang et al. (2024), arXiv 2412.15832.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        scale: int,
+        domain: Domain,
+        target_fwhm: float,
+        channels: int = 64,
+        blocks: int = 5,
+        head_channels: int = 48,
+        head_blocks: int = 2,
+    ) -> None:
+        super().__init__()
+        head_margin = 1 + 2 * head_blocks + 2
+        self.head_margin = head_margin
+        self.spec = GeneratorSpec(
+            name=name,
+            architecture="posterior",
+            scale=scale,
+            margin=1 + 2 * blocks + head_margin,
+            fine_noise=scale**2,
+            domain=domain,
+            target_fwhm=target_fwhm,
+        )
+        self.entry = nn.Conv2d(len(PLANES), channels, 3)
+        self.trunk = nn.Sequential(*(Block(channels) for _ in range(blocks)))
+        self.mean_head = Upsample(channels, scale, width=8)
+        self.share = nn.Conv2d(channels, head_channels, 1)
+        self.noise = nn.Conv2d(scale**2 + COARSE, head_channels, 3)
+        self.head = nn.Sequential(*(Block(head_channels) for _ in range(head_blocks)))
+        self.draw_head = Upsample(head_channels, scale)
+
+    def encode(self, planes: Tensor) -> Features:
+        """Features and mean of windows (B, planes, n + 2 margin, n + 2 margin)."""
+        image = crop(planes[:, :1].float(), self.spec.margin - 2)
+        base = crop(
+            F.interpolate(image, scale_factor=self.spec.scale, mode="bicubic"), 2 * self.spec.scale
+        )
+        dtype = self.entry.weight.dtype
+        features = self.trunk(self.entry(planes.to(dtype)))
+        mean = self.mean_head(crop(features, self.head_margin - 2))
+        shared = crop(self.share(features), 1)
+        return Features(base + mean.float(), shared)
+
+    def draw(self, features: Features, noise: Tensor) -> Tensor:
+        """One draw; noise (B, s^2 + 1, n + 2 head_margin, n + 2 head_margin)."""
+        hidden = features.shared + self.noise(noise.to(self.noise.weight.dtype))
+        delta: Tensor = self.draw_head(self.head(hidden))
+        return features.mean.detach() + delta.float()

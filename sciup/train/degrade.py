@@ -1,0 +1,255 @@
+"""From truth crops to what an instrument would have measured, with everything the sampler is told.
+
+Fluorescence follows the published protocol of the project's benchmark: Gaussian or Airy blur,
+block mean, Poisson and read noise; the night sky: Gaussian or Moffat blur, block sum, sky-limited
+noise with a share of Poisson, correlated (drizzled) noise, masks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sciup.generators.noise import correlate
+from sciup.physics import psf as shapes
+from sciup.physics.planes import NoiseModel, local_mean, make_planes
+from sciup.physics.projection import (
+    REACH_A,
+    Projection,
+    forward_kernel,
+    kernel_side,
+)
+from sciup.stretch import AnscombeStretch, AsinhStretch, Stretch
+from sciup.train.data import Rng, Truths
+from sciup.train.recipe import Recipe
+
+RIM = 5
+"""Input pixels around the loss region; residuals within it wrap around and are not counted."""
+
+BANK = 256
+"""Number of different kernels of a run: spectra are prepared once."""
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels of a run with all their spectra."""
+
+    kernels: list[NDArray[np.float64]]
+    psf: NDArray[np.float32]  # (BANK, 3): FWHM [input px], e1, e2
+    projection: Projection
+
+    @classmethod
+    def draw(cls, recipe: Recipe) -> Kernels:
+        """Draw the bank from the recipe's ranges and seed."""
+        d, s = recipe.degradation, recipe.scale
+        rng = np.random.default_rng([recipe.seed, 77])
+        names, shares = list(d.shapes), np.array(list(d.shapes.values()))
+        side, kernels, facts = kernel_side(s), [], []
+        for _ in range(BANK):
+            fwhm = float(np.exp(rng.uniform(*np.log(d.psf_fwhm)))) * s
+            size, angle = d.ellipticity * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
+            e = (size * np.cos(angle), size * np.sin(angle))
+            match names[rng.choice(len(names), p=shares / shares.sum())]:
+                case "gaussian":
+                    kernel = shapes.gaussian(side, fwhm, *e)
+                case "moffat":
+                    kernel = shapes.moffat(side, fwhm, rng.uniform(2.5, 4.5), *e)
+                case _:
+                    kernel = shapes.airy(side, fwhm, *e)
+            measured = shapes.moments(kernel)
+            kernels.append(kernel)
+            facts.append((measured[0] / s, measured[1], measured[2]))
+        projection = Projection.build(kernels, s, recipe.core + 2 * RIM)
+        return cls(kernels, np.array(facts, np.float32), projection)
+
+    def pick(self, index: NDArray[np.intp]) -> Projection:
+        """The projection of a batch."""
+        p, i = self.projection, torch.from_numpy(index)
+        return Projection(p.scale, p.side, p.a[i], p.wiener[i], p.strong[i])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All that one training step needs; (B, 1, ., .) float32 unless said otherwise."""
+
+    planes: Tensor  # (B, 7, n + 2 margin, ...)
+    truth: Tensor  # loss region, fine grid, working units
+    truth_noise: Tensor  # (B, 1, 1, 1) one sigma of the truth itself, working units
+    measured: Tensor  # projection region, input grid, working units
+    sigma: Tensor  # noise there
+    signal: Tensor  # local mean there
+    background: Tensor  # (B, 1, 1, 1) working units
+    mask: Tensor  # footprint there, 0 in the rim
+    correlation: NDArray[np.float64]
+    stretch: Stretch
+    projection: Projection
+
+
+def _observe(truth: Tensor, kernels: list[NDArray[np.float64]], scale: int) -> Tensor:
+    """Blur and block mean; the outer `REACH_A` input pixels are cut off."""
+    side = truth.shape[-1]
+    grids = np.zeros((len(kernels), side, side), np.float32)
+    for grid, kernel in zip(grids, kernels, strict=True):
+        a = forward_kernel(kernel, scale)
+        index = np.arange(-(kernel.shape[0] // 2), -(kernel.shape[0] // 2) + a.shape[0]) % side
+        grid[index[:, None], index] = a
+    spectrum = torch.fft.rfft2(torch.from_numpy(grids))[:, None].conj()
+    blurred = torch.fft.irfft2(torch.fft.rfft2(truth) * spectrum, s=(side, side))
+    return blurred[..., ::scale, ::scale][..., REACH_A:-REACH_A, REACH_A:-REACH_A]
+
+
+def _noise(rng: Rng, side: int, correlation: NDArray[np.float64]) -> NDArray[np.float32]:
+    white = rng.standard_normal((len(correlation), 1, side + 2, side + 2), np.float32)
+    return np.stack([correlate(w, float(c)) for w, c in zip(white, correlation, strict=True)])
+
+
+def _masks(rng: Rng, real: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
+    """Dead pixels, columns, rows and rectangles in a share of the crops."""
+    footprint = real.copy()
+    n = footprint.shape[-1]
+    for plane in footprint:
+        if rng.uniform() >= share:
+            continue
+        plane[rng.uniform(size=plane.shape) < rng.choice([0, 0.001, 0.01])] = False
+        if rng.uniform() < 0.3:
+            plane[:, rng.integers(n)] = False
+        if rng.uniform() < 0.3:
+            y, x, h, w = rng.integers(0, n, 4)
+            plane[y : y + h // 4 + 1, x : x + w // 4 + 1] = False
+    return footprint
+
+
+@dataclass(frozen=True)
+class Degrader:
+    """Makes batch i of a run, a pure function of (seed, i)."""
+
+    recipe: Recipe
+    truths: Truths
+    kernels: Kernels
+    margin: int
+
+    def batch(self, i: int) -> Batch:
+        """Batch i."""
+        r = self.recipe
+        s, rng = r.scale, np.random.default_rng([r.seed, i])
+        region = r.core + 2 * RIM
+        window = region + 2 * self.margin + 2  # one more pixel for the local mean
+        crops = [
+            self.truths.crop(rng, (window + 2 * REACH_A) * s, r.core * s, s) for _ in range(r.batch)
+        ]
+        truth = torch.from_numpy(np.stack([c[0] for c in crops])[:, None])
+        real = np.stack([c[1] for c in crops])
+        edge = REACH_A * s
+        real = real[:, edge:-edge:s, edge:-edge:s]  # mirrored edges fall between input pixels
+        noise_of_truth = np.array([self.truths.noise[c[2]] for c in crops])
+        index = rng.integers(0, BANK, r.batch)
+        observe = _sky if r.domain == "night-sky" else _fluorescence
+        v_true, clean, model, stretch, truth_noise, background = observe(
+            r, rng, truth, noise_of_truth, [self.kernels.kernels[k] for k in index]
+        )
+        correlation = np.where(
+            rng.uniform(size=r.batch) < r.degradation.correlated_share,
+            rng.uniform(0.05, 0.6, r.batch),
+            0.0,
+        )
+        v = _measure(r, rng, clean, model, correlation)
+        footprint = _masks(rng, real, r.degradation.masked_share)
+        f = torch.from_numpy(footprint[:, None].astype(np.float32))
+        v = torch.where(f > 0, v, torch.where(torch.from_numpy(real[:, None]), background, v))
+        signal = local_mean(v, f)
+        inner, f_inner = v[..., 1:-1, 1:-1], f[..., 1:-1, 1:-1]
+        sigma = model.sigma(signal)
+        planes = make_planes(
+            inner,
+            f_inner,
+            signal,
+            sigma,
+            stretch,
+            torch.from_numpy(self.kernels.psf[index]),
+            torch.from_numpy(correlation.astype(np.float32)),
+        )
+        m = self.margin
+        cut = [x[..., m:-m, m:-m] for x in (inner, sigma, signal, f_inner)]
+        mask = torch.zeros_like(cut[3])
+        mask[..., RIM:-RIM, RIM:-RIM] = cut[3][..., RIM:-RIM, RIM:-RIM]
+        outer = (v_true.shape[-1] - r.core * s) // 2
+        return Batch(
+            planes,
+            v_true[..., outer:-outer, outer:-outer],
+            truth_noise,
+            *cut[:3],
+            background,
+            mask,
+            correlation,
+            stretch,
+            self.kernels.pick(index),
+        )
+
+
+def _column(values: NDArray[np.float64] | list[float]) -> Tensor:
+    return torch.tensor(np.asarray(values), dtype=torch.float32).view(-1, 1, 1, 1)
+
+
+Observed = tuple[Tensor, Tensor, NoiseModel, Stretch, Tensor, Tensor]
+
+
+def _fluorescence(
+    r: Recipe, rng: Rng, truth: Tensor, noise: NDArray[np.float64], kernels: list[NDArray[np.float64]]
+) -> Observed:
+    d, n = r.degradation, r.batch
+    read = rng.uniform(*d.read_noise, n)
+    # the noise of the truth, binned, may be at most 0.3 of the noise simulated (whole images by
+    # depth, never pixels by brightness): electrons limit (noise p / s)^2 <= 0.09 * 0.2 p
+    most = np.where(noise > 0, 0.018 * r.scale**2 / np.maximum(noise, 1e-9) ** 2, np.inf)
+    peak = np.exp(rng.uniform(*np.log(d.peak_electrons), n))
+    peak = np.maximum(np.minimum(peak, most), d.peak_electrons[0])
+    dark = peak * np.exp(rng.uniform(*np.log(d.background), n))
+    if d.haze_share:
+        truth = truth + _haze(rng, truth, d.haze_share)
+    v_true = truth * _column(peak) + _column(dark)
+    # what the engine estimates as the bright end of an image varies with its blur and content
+    bright = dark + peak * np.exp(rng.uniform(np.log(0.5), np.log(1.3), n))
+    stretch = AnscombeStretch.between(_column(dark), _column(bright), _column(read))
+    clean = _observe(v_true, kernels, r.scale)
+    model = NoiseModel(_column(read), 1.0)
+    return v_true, clean, model, stretch, _column(noise * peak), _column(dark)
+
+
+def _haze(rng: Rng, truth: Tensor, share: float) -> Tensor:
+    """Out-of-focus light of another crop: measured light, so it stays in the truth."""
+    coarse = torch.nn.functional.avg_pool2d(truth.roll(1, 0), 16)
+    coarse = torch.nn.functional.avg_pool2d(coarse, 3, 1, 1, count_include_pad=False)
+    blurred = torch.nn.functional.interpolate(coarse, size=truth.shape[-2:], mode="bilinear")
+    amount = np.where(rng.uniform(size=len(truth)) < share, rng.uniform(0.1, 0.6, len(truth)), 0)
+    return blurred.flip(-1) * _column(amount)
+
+
+def _sky(
+    r: Recipe, rng: Rng, truth: Tensor, noise: NDArray[np.float64], kernels: list[NDArray[np.float64]]
+) -> Observed:
+    d, n = r.degradation, r.batch
+    depth = np.exp(rng.uniform(*np.log(d.depth), n))
+    level = rng.normal(0, 0.2, n)  # the estimated background is never quite right
+    v_true = truth * (_column(depth) * r.scale**2) + _column(level)
+    clean = _observe(v_true, kernels, r.scale)
+    electrons = np.exp(rng.uniform(*np.log(d.electrons_per_sigma), n))
+    floor = np.exp(rng.normal(0, 0.05, n))
+    model = NoiseModel(_column(floor), _column(1 / electrons))
+    return v_true, clean, model, AsinhStretch(), _column(noise * depth), _column(np.zeros(n))
+
+
+def _measure(
+    r: Recipe, rng: Rng, clean: Tensor, model: NoiseModel, correlation: NDArray[np.float64]
+) -> Tensor:
+    """Poisson and Gaussian noise; correlated noise is Gaussian of the same variance."""
+    c = clean.numpy()
+    per_signal = np.broadcast_to(np.asarray(model.per_signal), (len(c), 1, 1, 1))
+    poisson = rng.poisson(np.maximum(c, 0) / per_signal) * per_signal + np.minimum(c, 0)
+    white = poisson + np.asarray(model.floor) * rng.standard_normal(c.shape)
+    drizzled = c + model.sigma(clean).numpy() * _noise(rng, c.shape[-1], correlation)
+    chosen = np.where(correlation.reshape(-1, 1, 1, 1) > 0, drizzled, white)
+    return torch.from_numpy(chosen.astype(np.float32))

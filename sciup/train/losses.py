@@ -1,0 +1,85 @@
+"""Proper scores of a few draws: at the pixel, on block means, in linear flux, and on patches.
+
+Shapes: draws (B, M, h, w), truth (B, 1, h, w). Every term is a proper scoring rule, so its minimum
+in expectation is the posterior; the terms differ in the scale at which they look hardest.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sciup.train.recipe import LossWeights
+
+ALMOST = 0.95
+"""Fairness of the CRPS: 1 is fair; a little less avoids its degenerate flat direction."""
+
+
+def crps(draws: Tensor, truth: Tensor) -> Tensor:
+    """Almost fair continuous ranked probability score, averaged.
+
+    References
+    ----------
+    Lang et al. (2024), AIFS-CRPS, arXiv 2412.15832, eq. 4; fair CRPS: Ferro (2014), QJRMS 140, 1917.
+    """
+    members = draws.shape[1]
+    skill = (draws - truth).abs().mean()
+    ordered = draws.sort(1).values
+    rank = 2 * torch.arange(1, members + 1, device=draws.device, dtype=draws.dtype) - members - 1
+    spread = (rank.view(1, -1, 1, 1) * ordered).sum(1).mean() * 2  # sum over ordered pairs
+    eps = (1 - ALMOST) / members
+    return skill - (1 - eps) / (2 * members * (members - 1)) * spread
+
+
+def energy(draws: Tensor, truth: Tensor, side: int) -> Tensor:
+    """Fair energy score of side x side patches, per square root of pixel.
+
+    References
+    ----------
+    Gneiting & Raftery (2007), JASA 102, 359, eq. 22.
+    """
+    members = draws.shape[1]
+
+    def patches(x: Tensor) -> Tensor:
+        h, w = (n // side * side for n in x.shape[-2:])
+        blocks = x[..., :h, :w].unflatten(-2, (h // side, side)).unflatten(-1, (w // side, side))
+        return blocks.transpose(-3, -2).flatten(-2)
+
+    def norm(x: Tensor) -> Tensor:
+        return (x.square().mean(-1) + 1e-8).sqrt()
+
+    d, t = patches(draws), patches(truth)
+    skill = norm(d - t).mean()
+    pairs = [norm(d[:, i] - d[:, j]).mean() for i in range(members) for j in range(i)]
+    return skill - 0.5 * torch.stack(pairs).mean()
+
+
+def total(
+    draws: Tensor,
+    truth: Tensor,
+    mean: Tensor,
+    linear_draws: Tensor,
+    linear_truth: Tensor,
+    linear_scale: Tensor,
+    weights: LossWeights,
+) -> tuple[Tensor, dict[str, float]]:
+    """Weighted sum of all terms and the value of each.
+
+    `draws`, `truth`, `mean` are in network units; `linear_*` in working units, with
+    `linear_scale` (B, 1, h, w) the size of an error that matters there, a function of the
+    measurement only.
+    """
+    blocks = sum(crps(F.avg_pool2d(draws, k), F.avg_pool2d(truth, k)) for k in (4, 8, 16)) / 3
+    scaled = [x / linear_scale for x in (linear_draws, linear_truth)]
+    linear = sum(crps(*(F.avg_pool2d(x, k) for x in scaled)) * k for k in (4, 16)) / 2
+    patch = sum(energy(draws, truth, k) for k in (4, 12)) / 2
+    terms = {
+        "crps": crps(draws, truth),
+        "blocks": weights.block_means * torch.as_tensor(blocks),
+        "linear": weights.linear * torch.as_tensor(linear),
+        "energy": weights.energy * torch.as_tensor(patch),
+        "mean": weights.mean * (mean - truth).square().mean(),
+    }
+    loss = torch.stack(list(terms.values())).sum()
+    return loss, {k: float(v.detach()) for k, v in terms.items()}
