@@ -15,7 +15,7 @@ from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import Bool, Float, Image, PixelGrid, Plane
 from sciup.io._check import AXES, check_pixels, default_axes, index_of, input_errors
-from sciup.io._units import convert
+from sciup.io._lengths import convert
 
 logger = logging.getLogger(__name__)
 
