@@ -1,0 +1,232 @@
+"""Noise, weight and data quality that stand beside a FITS image."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sciup.errors import InputError
+from sciup.geometry import Box
+from sciup.image import Bool, Fact, Float, Origin, Plane
+from sciup.io._fits_files import Hdu, describe, find_hdu, local_file, logger, scan
+from sciup.io._fits_pixels import Pixels, pixels_of
+from sciup.io._units import normalise_unit
+
+Kind = Literal["sigma", "variance", "inverse variance", "weight", "quality"]
+Role = Literal["err", "weight", "dq"]
+
+_SCIENCE_NAMES = ("", "PRIMARY", "SCI", "SCIENCE", "IMAGE", "DATA", "COMPRESSED_IMAGE")
+_CONVENTION: dict[str, Kind] = {
+    "ERR": "sigma", "ERROR": "sigma", "SIGMA": "sigma", "RMS": "sigma",
+    "VAR": "variance", "VARIANCE": "variance",
+    "IVAR": "inverse variance", "INVVAR": "inverse variance",
+    "WHT": "weight", "WEIGHT": "weight",
+    "DQ": "quality", "MASK": "quality",
+}  # fmt: skip
+_ROLES: dict[Kind, Role] = {
+    "sigma": "err", "variance": "err", "inverse variance": "weight", "weight": "weight",
+    "quality": "dq",
+}  # fmt: skip
+_NOTES: dict[Kind, str] = {
+    "sigma": "one-sigma noise",
+    "variance": "sigma = sqrt(variance)",
+    "inverse variance": "sigma = 1/sqrt(weight); pixels of weight 0 are left out",
+    "weight": "relative weight, its header does not say that it is an inverse variance: pixels of "
+    "weight 0 are left out, and the noise is not known from it",
+    "quality": "pixels with one of the bad bits are left out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """An image of the same size that says something of the noise or the quality."""
+
+    kind: Kind
+    pixels: Pixels
+
+    def values(self, plane: Plane, box: Box) -> Float:
+        """Its values (h, w); one plane may serve all planes of a cube."""
+        return self.pixels.values(self._plane(plane), box)
+
+    def footprint(self, plane: Plane, box: Box, bad: int) -> Bool | None:
+        """True (h, w) where the pixel may be used; None if it does not say."""
+        if self.kind == "quality":
+            return ~self.pixels.flags(self._plane(plane), box, bad)
+        if self.kind in ("weight", "inverse variance"):
+            return np.asarray(self.values(plane, box) > 0)
+        return None
+
+    def sigma(self, plane: Plane, box: Box) -> Float | None:
+        """One-sigma noise (h, w), NaN where there is no valid value; None if it does not say."""
+        if self.kind in ("weight", "quality"):
+            return None
+        values = self.values(plane, box)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.kind != "sigma":
+                values = np.sqrt(values)
+            if self.kind == "inverse variance":
+                values = 1 / values
+            valid = (values > 0) & np.isfinite(values)
+        return np.where(valid, values, np.nan).astype(np.float32)
+
+    def _plane(self, plane: Plane) -> Plane:
+        return plane if len(self.pixels.shape) > 2 else ()
+
+
+def find_companions(
+    hdus: Sequence[Hdu],
+    science: Hdu,
+    given: Mapping[Role, int | str | None],
+    scratch: str | os.PathLike[str] | None,
+    source: str,
+) -> tuple[tuple[Companion, ...], dict[str, Fact]]:
+    """What was asked for, else what stands in the file by convention.
+
+    Parameters
+    ----------
+    hdus : sequence of Hdu
+        All of the file.
+    science : Hdu
+        The image chosen; only companions with its EXTVER are taken.
+    given : mapping
+        ``FILE``, ``FILE[HDU]``, ``[HDU]`` or a number for the roles ``err``, ``weight`` and ``dq``.
+    scratch, source
+        As in `sciup.io._fits.open_fits`.
+
+    Returns
+    -------
+    companions : tuple of Companion
+        At most one per role, the noise first.
+    notes : dict of str to Fact
+        For people: ``sigma``, ``weight`` and ``quality``, and where they come from.
+
+    Raises
+    ------
+    InputError
+        If something given does not fit.
+    OptionError
+        If there is no such HDU.
+    """
+    chosen: dict[Role, tuple[Kind, Hdu, Origin]] = {}
+    for hdu in hdus if science.name in _SCIENCE_NAMES else ():
+        kind = _kind_by_convention(hdu, science)
+        if kind is None or _ROLES[kind] in chosen:
+            continue
+        problem = _unfit(hdu, kind, science)
+        if problem:
+            logger.warning("%s: HDU %s is not used: %s", source, hdu, problem)
+        elif not _says_nothing(hdu, kind):
+            chosen[_ROLES[kind]] = kind, hdu, "header"
+    for role, text in given.items():
+        if text is not None:
+            kind, hdu = _given(role, text, hdus, science, scratch, source)
+            chosen[role] = kind, hdu, "given"
+    companions, notes = [], {}
+    for role in ("err", "weight", "dq"):
+        if role in chosen:
+            kind, hdu, origin = chosen[role]
+            companions.append(Companion(kind, pixels_of(hdu)))
+            where = f"{Path(hdu.path).name}[{hdu.index}]" if origin == "given" else f"HDU {hdu}"
+            notes["sigma" if role == "err" else "weight" if role == "weight" else "quality"] = Fact(
+                kind, origin, f"{where}: {_NOTES[kind]}"
+            )
+    return tuple(companions), notes
+
+
+def _kind_by_convention(hdu: Hdu, science: Hdu) -> Kind | None:
+    kind = _CONVENTION.get(hdu.name)
+    if kind is None or hdu.version != science.version or hdu.index == science.index:
+        return None
+    if not hdu.is_image:  # HDUs without data are placeholders
+        return None
+    return "inverse variance" if kind == "weight" and _is_inverse_variance(hdu) else kind
+
+
+def _is_inverse_variance(hdu: Hdu) -> bool:
+    """Only where the header says so: most weight maps are exposure times or relative."""
+    header = hdu.header
+    if hdu.name in ("IVAR", "INVVAR"):
+        return True
+    if str(header.get("WHT_TYPE", "")).strip().upper() in ("IVM", "IVAR", "ERR"):
+        return True
+    said = " ".join(
+        str(header.get(key, "")) for key in ("BUNIT", "WHTTYPE", "WEIGHTTP", "PRODTYPE")
+    )
+    said += " " + str(header.comments["BUNIT"] if "BUNIT" in header else "")
+    return bool(re.search(r"inverse[ _-]?var|invvar|\bivar\b|\bivm\b|^\s*1\s*/.*(\^|\*\*)\s*2",
+                          said, re.IGNORECASE))  # fmt: skip
+
+
+def _says_nothing(hdu: Hdu, kind: Kind) -> bool:
+    """An extension of one constant value: no noise at all, no flags."""
+    return hdu.kind == "constant" and kind != "weight" and not hdu.header["PIXVALUE"]
+
+
+def _unfit(hdu: Hdu, kind: Kind, science: Hdu) -> str:
+    """Why an HDU cannot go with the image; empty if it can."""
+    if not hdu.is_image:
+        return f"it is no image ({hdu.kind})"
+    if hdu.shape not in (science.shape, science.shape[-2:]):
+        return f"it has {_size(hdu)} px, the image {_size(science)} px"
+    if kind == "sigma" and "BUNIT" in hdu.header and "BUNIT" in science.header:
+        units = [normalise_unit(h.header["BUNIT"]) for h in (hdu, science)]
+        if None not in units and units[0] != units[1]:
+            return f"its unit is {units[0]}, that of the image {units[1]}"
+    return ""
+
+
+def _size(hdu: Hdu) -> str:
+    return " x ".join(map(str, hdu.shape))
+
+
+def _given(
+    role: Role,
+    wanted: int | str,
+    hdus: Sequence[Hdu],
+    science: Hdu,
+    scratch: str | os.PathLike[str] | None,
+    source: str,
+) -> tuple[Kind, Hdu]:
+    """The HDU that ``FILE``, ``FILE[HDU]``, ``[HDU]`` or a number names, and what it is."""
+    text = f"[{wanted}]" if isinstance(wanted, int) else wanted
+    if not Path(text).exists() and text.partition(",")[0].strip().upper() in {h.name for h in hdus}:
+        text = f"[{text}]"
+    match = None if Path(text).exists() else re.fullmatch(r"(.*)\[([^\[\]]+)\]", text)
+    file, name = (match[1], match[2]) if match else (text, None)
+    if file:
+        hdus = scan(local_file(file, scratch), file)
+    if name is not None:
+        hdu = find_hdu(hdus, name, file or source)
+    else:
+        hdu = _likely(hdus, role, science, file)
+    kind: Kind = "sigma" if role == "err" else "weight" if role == "weight" else "quality"
+    if _ROLES.get(_CONVENTION.get(hdu.name, "quality")) == role and hdu.name in _CONVENTION:
+        kind = _CONVENTION[hdu.name]
+    if kind == "weight" and _is_inverse_variance(hdu):
+        kind = "inverse variance"
+    problem = _unfit(hdu, kind, science)
+    if problem:
+        raise InputError(
+            f"{text} cannot be used as {role} of {source}: {problem}",
+            f"an image of {_size(science)} px in the unit of the image",
+            f"choose another file or HDU: {describe(hdus)}",
+        )
+    return kind, hdu
+
+
+def _likely(hdus: Sequence[Hdu], role: Role, science: Hdu, file: str) -> Hdu:
+    """In another file: the extension of that name, else of the image's name, else the first."""
+    images = [hdu for hdu in hdus if hdu.usable]
+    named = [h for h in images if h.name in _CONVENTION and _ROLES[_CONVENTION[h.name]] == role]
+    same = [h for h in images if (h.name, h.version) == (science.name, science.version)]
+    for found in (named, same, images):
+        if found:
+            return found[0]
+    raise InputError(f"{file} holds no image to use as {role}", f"an image of {_size(science)} px",
+                     f"give another file; this one has HDUs {describe(hdus)}")  # fmt: skip
