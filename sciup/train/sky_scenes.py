@@ -394,7 +394,6 @@ def pack_scenes(
         pack[i] = scene
         sources.append(listed)
     pack.flush()
-    del pack
     facts = {"role": role, "seed": seed, "side": side, "target_fwhm_px": TARGET_FWHM}
     catalogue.write_text(json.dumps({**facts, "scenes": sources}))
     partial.replace(out)
