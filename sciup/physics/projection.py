@@ -35,7 +35,10 @@ REACH_U = 7
 LOCK = 0.1
 """Relative error that a pre-draw is assumed to have where it is bright."""
 
-WIENER, STRONG = 1.0, 30.0
+FLOOR = 1 / 16
+"""Frequency [cycles per input px] below which the error spectrum of a pre-draw is flat."""
+
+WIENER, STRONG = 1.0, 10.0
 
 
 def kernel_side(scale: int) -> int:
@@ -69,15 +72,15 @@ def update_kernel(kernel: Kernel, scale: int, trust: float) -> NDArray[np.float6
     scale : int
         Fine pixels per input pixel.
     trust : float
-        Assumed variance ratio of pre-draw error to noise at 0.25 cycles per input pixel.
+        Assumed variance ratio of pre-draw error, before A, to noise at 0.25 cycles per input px.
     """
     coarse = 64
     side = coarse * scale
     a = np.conj(np.fft.fft2(_place(forward_kernel(kernel, scale), -(kernel.shape[0] // 2), side)))
     f = np.fft.fftfreq(side) * scale  # cycles per input pixel
-    prior = 1 / (f[:, None] ** 2 + f[None, :] ** 2 + (1 / 32) ** 2)
+    prior = 1 / (f[:, None] ** 2 + f[None, :] ** 2 + FLOOR**2)
     fold = (np.abs(a) ** 2 * prior).reshape(scale, coarse, scale, coarse).sum((0, 2)) / scale**2
-    noise = fold[0, coarse // 4] / trust
+    noise = 1 / (0.25**2 + FLOOR**2) / (scale**2 * trust)
     gain = np.tile(1 / (fold + noise), (scale, scale))
     full = np.fft.ifft2(prior * np.conj(a) * gain).real
     reach = REACH_U * scale
@@ -139,15 +142,16 @@ class Projection:
 
     def _fold(self, spectrum: Tensor) -> Tensor:
         """Inverse transform of a fine spectrum, kept only at every s-th pixel."""
-        fine = torch.fft.irfft2(spectrum, s=(self.side * self.scale,) * 2)
-        return fine[..., :: self.scale, :: self.scale]
-
-    def _spread(self, r: Tensor) -> Tensor:
-        """Spectrum on the fine grid of an input-grid field set between zeros."""
         n, s = self.side, self.scale
-        spectrum = torch.fft.fft2(r)
+        rows = spectrum.unflatten(-2, (s, n)).mean(-3)  # every s-th row: aliases add up
+        return torch.fft.irfft2(rows, s=(n, n * s))[..., ::s]
+
+    def _spread(self, r: Tensor, update: Tensor) -> Tensor:
+        """Fine spectrum of an input-grid field set between zeros, times that of a filter."""
+        n, s = self.side, self.scale
         columns = torch.arange(n * s // 2 + 1, device=r.device) % n
-        return spectrum.repeat(1, 1, s, 1).index_select(-1, columns)
+        spectrum = torch.fft.fft2(r).index_select(-1, columns)
+        return (spectrum.unsqueeze(-3) * update.unflatten(-2, (s, n))).flatten(-3, -2)
 
     def project(self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor | None) -> Tensor:
         """The projected draws.
@@ -165,9 +169,9 @@ class Projection:
         """
         fine = torch.fft.rfft2(x)
         residual = mask * (y - self._fold(fine * self.a))
-        first = self._spread(residual) * self.wiener
+        first = self._spread(residual, self.wiener)
         rest = mask * (residual - self._fold(first * self.a))
-        second = self._spread(rest if lock is None else lock * rest) * self.strong
+        second = self._spread(rest if lock is None else lock * rest, self.strong)
         return x + torch.fft.irfft2(first + second, s=x.shape[-2:])
 
 

@@ -76,6 +76,8 @@ def moments(kernel: Kernel) -> tuple[float, float, float]:
     cxy = 0.0
     for _ in range(100):
         det = cxx * cyy - cxy**2
+        if not det > 1e-3:  # narrower than a pixel: no core to weigh
+            break
         weight = np.exp(-0.5 * (cyy * x**2 - 2 * cxy * x * y + cxx * y**2) / det) * kernel
         total = weight.sum()
         # a Gaussian seen through an equal Gaussian has half its covariance

@@ -1,0 +1,300 @@
+"""What is believed about the instrument, value by value, with the origin of each.
+
+given > header > estimated from the pixels > assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from sciup.errors import InputError, OptionError
+from sciup.image import Domain, Fact, Image, Plane
+from sciup.physics import estimate
+from sciup.physics.mesh import Mesh, robust_sky
+from sciup.physics.psf import Kernel, moments, relative_gaussian, relative_measured
+
+ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 2.2}
+ASSUMED_ELECTRONS_PER_SIGMA = 50.0
+ASSUMED_READ_NOISE = 1.0
+MOST_ELECTRONS = 5000.0
+"""Cleaner images than this peak signal are treated as if they had it: training went to 2000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Values that the user states; None means "find out".
+
+    Attributes
+    ----------
+    psf_fwhm : float, optional
+        Total instrument PSF before pixel integration, FWHM in input px.
+    psf : ndarray, optional
+        PSF image on the input grid; goes before `psf_fwhm`.
+    electrons_per_unit : float, optional
+        Detected electrons per unit of the image.
+    read_noise : float, optional
+        Electrons.
+    background : float, optional
+        Level in input units: pedestal of a micrograph, sky of an astronomical image.
+    noise_sigma : float, optional
+        Noise of the background in input units.
+    """
+
+    psf_fwhm: float | None = None
+    psf: Any = None
+    electrons_per_unit: float | None = None
+    read_noise: float | None = None
+    background: float | None = None
+    noise_sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        rules = {
+            "psf_fwhm": ("--psf-fwhm", 0.3, 30.0, "input pixels"),
+            "electrons_per_unit": ("--gain", 0.0, np.inf, "electrons per unit"),
+            "read_noise": ("--read-noise", -1e-12, np.inf, "electrons"),
+            "noise_sigma": ("--noise-sigma", 0.0, np.inf, "input units"),
+        }
+        for name, (option, low, high, unit) in rules.items():
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and low < value < high):
+                limits = f"a number above {max(low, 0):g}" + (f" and below {high:g}" if high < 1e9 else "")
+                raise OptionError(f"{option} {value:g} is not possible", f"{limits} {unit}")
+        if self.background is not None and not np.isfinite(self.background):
+            raise OptionError(f"--background {self.background} is not a number", "input units")
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """Facts about the instrument of one plane of one image; unused ones have the value None.
+
+    Attributes
+    ----------
+    psf_fwhm, psf : Fact
+        FWHM in input px (total, before pixel integration) and the PSF image.
+    electrons_per_unit, read_noise : Fact
+        Electrons per unit; electrons.
+    background : Fact
+        Pedestal (fluorescence) or typical sky level, input units.
+    noise_sigma : Fact
+        Noise of the dark background, input units.
+    correlation : Fact
+        Correlation of neighbouring pixels' noise.
+    dark, bright : Fact
+        Ends of the stretch, input units (fluorescence).
+    """
+
+    psf_fwhm: Fact
+    psf: Fact
+    electrons_per_unit: Fact
+    read_noise: Fact
+    background: Fact
+    noise_sigma: Fact
+    correlation: Fact
+    dark: Fact
+    bright: Fact
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """(name, value, origin, note) of every value in use, for a table."""
+        out = []
+        for f in fields(self):
+            fact: Fact = getattr(self, f.name)
+            if fact.value is None:
+                continue
+            value = (
+                f"image {fact.value.shape[0]} x {fact.value.shape[1]} px"
+                if isinstance(fact.value, np.ndarray)
+                else f"{fact.value:.5g}"
+            )
+            out.append((f.name, value, str(fact.origin), fact.note))
+        return out
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready, exact enough to resume from."""
+        return {
+            f.name: {
+                "value": getattr(self, f.name).value.tolist()
+                if isinstance(getattr(self, f.name).value, np.ndarray)
+                else getattr(self, f.name).value,
+                "origin": getattr(self, f.name).origin,
+                "note": getattr(self, f.name).note,
+            }
+            for f in fields(self)
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Mapping[str, Any]]) -> Instrument:
+        """Inverse of `as_json`."""
+        facts = {}
+        for name, item in data.items():
+            value = item["value"]
+            if isinstance(value, list):
+                value = np.array(value, np.float64)
+            facts[name] = Fact(value, item["origin"], item["note"])
+        return cls(**facts)
+
+    def relative_kernel(self, scale: int, target_fwhm: float, side: int) -> Kernel:
+        """Kernel from the declared output PSF to this instrument, on the fine grid."""
+        if self.psf.value is not None:
+            return relative_measured(side, self.psf.value, scale, target_fwhm)
+        return relative_gaussian(side, float(self.psf_fwhm.value) * scale, target_fwhm)
+
+
+_NONE = Fact(None, "assumed")
+
+
+def _first(given: float | None, image: Image, key: str, option: str) -> Fact | None:
+    if given is not None:
+        return Fact(float(given), "given", option)
+    return image.facts.get(key)
+
+
+def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> tuple[Instrument, str]:
+    """Instrument of a plane, and the digest of the pixels that were looked at.
+
+    Raises
+    ------
+    InputError
+        If the plane has no pixels with data, or all have the same value.
+    """
+    sample = estimate.probe(image, plane)
+    valid = sample.valid
+    if valid.size == 0:
+        raise InputError(
+            f"{image.source}: no sampled pixel of plane {plane or '()'} has data",
+            "an image with finite, unmasked pixels",
+            "check --hdu, --channel, --time, --z and the masks",
+        )
+    if not float(np.ptp(valid)) > 0:
+        raise InputError(
+            f"{image.source}: all pixels have the same value, {float(valid[0]):g}",
+            "an image with contrast",
+            "choose another HDU, channel or plane",
+        )
+    make = _night_sky if domain == "night-sky" else _fluorescence
+    return make(image, plane, given, sample), sample.digest
+
+
+def _psf(image: Image, given: Given, sample: estimate.Probe, domain: Domain) -> tuple[Fact, Fact]:
+    picture = Fact(np.asarray(given.psf, float), "given", "--psf") if given.psf is not None else None
+    if picture is None and given.psf_fwhm is None:
+        picture = image.facts.get("psf")
+    if picture is not None:
+        value = np.asarray(picture.value, np.float64)
+        if value.ndim != 2 or min(value.shape) < 3 or not value.sum() > 0:
+            raise OptionError(f"the PSF image has shape {value.shape}", "2D with a positive sum")
+        odd = value[: value.shape[0] // 2 * 2 - 1, : value.shape[1] // 2 * 2 - 1]
+        side = min(odd.shape)
+        peak = np.unravel_index(np.argmax(value), value.shape)
+        half = min(side // 2, int(min(peak)), *(int(n - p - 1) for n, p in zip(value.shape, peak, strict=True)))
+        core = value[peak[0] - half : peak[0] + half + 1, peak[1] - half : peak[1] + half + 1]
+        width = moments(core / core.sum())[0]
+        return Fact(width, picture.origin, "measured on the PSF image"), Fact(
+            value, picture.origin, picture.note
+        )
+    fwhm = _first(given.psf_fwhm, image, "psf_fwhm", "--psf-fwhm")
+    if fwhm is None and domain == "night-sky":
+        found = estimate.star_fwhm(sample)
+        if found is not None:
+            fwhm = Fact(found[0], "estimated", f"adaptive moments of {found[1]} point-like sources")
+    if fwhm is None:
+        fwhm = Fact(ASSUMED_FWHM[domain], "assumed", "input px; give --psf-fwhm or --psf if you know")
+    return fwhm, _NONE
+
+
+def _night_sky(image: Image, plane: Plane, given: Given, sample: estimate.Probe) -> Instrument:
+    fwhm, psf = _psf(image, given, sample, "night-sky")
+    # a typical block, not all pixels at once: gradients would count as noise
+    blocks = [robust_sky(b[np.isfinite(b)]) for b in sample.blocks if np.isfinite(b).sum() >= 16]
+    level, sigma = (float(v) for v in np.median([b for b in blocks if b[1] > 0] or [(0, 1)], 0))
+    background = Fact(level, "estimated", "median of a mesh of 256 px blocks, which is what is used")
+    noise = Fact(sigma, "estimated", "median of a mesh of 256 px blocks, which is what is used")
+    if given.background is not None:
+        background = Fact(float(given.background), "given", "--background")
+    if given.noise_sigma is not None:
+        noise = Fact(float(given.noise_sigma), "given", "--noise-sigma")
+    electrons = _first(given.electrons_per_unit, image, "electrons_per_unit", "--gain")
+    if electrons is None:
+        electrons = Fact(
+            ASSUMED_ELECTRONS_PER_SIGMA / noise.value,
+            "assumed",
+            f"{ASSUMED_ELECTRONS_PER_SIGMA:g} electrons per sigma of the sky",
+        )
+    correlation = Fact(estimate.noise_correlation(sample), "estimated", "blank sky, lag 1")
+    return Instrument(
+        psf_fwhm=fwhm,
+        psf=psf,
+        electrons_per_unit=electrons,
+        read_noise=_first(given.read_noise, image, "read_noise", "--read-noise") or _NONE,
+        background=background,
+        noise_sigma=noise,
+        correlation=correlation,
+        dark=_NONE,
+        bright=_NONE,
+    )
+
+
+def _fluorescence(image: Image, plane: Plane, given: Given, sample: estimate.Probe) -> Instrument:
+    fwhm, psf = _psf(image, given, sample, "fluorescence")
+    dark, bright = estimate.levels(sample)
+    if not bright > dark:
+        raise InputError(f"{image.source}: the image has no contrast above single pixels")
+    read = _first(given.read_noise, image, "read_noise", "--read-noise") or Fact(
+        ASSUMED_READ_NOISE, "assumed", "electrons"
+    )
+    electrons = _first(given.electrons_per_unit, image, "electrons_per_unit", "--gain")
+    pedestal = _first(given.background, image, "pedestal", "--background")
+    line = estimate.photon_transfer(sample)
+    if electrons is None:
+        electrons = _gain(line, dark, bright)
+    if pedestal is None:
+        pedestal = _pedestal(line, electrons.value, read.value, dark, float(sample.valid.min()))
+    if given.noise_sigma is not None:
+        # the stated noise at the dark end fixes what photons do not explain
+        photons = max(dark - pedestal.value, 0) * electrons.value
+        rest = (given.noise_sigma * electrons.value) ** 2 - photons
+        read = Fact(float(np.sqrt(max(rest, 0.01))), "given", "from --noise-sigma")
+    variance = max(dark - pedestal.value, 0) * electrons.value + read.value**2
+    return Instrument(
+        psf_fwhm=fwhm,
+        psf=psf,
+        electrons_per_unit=electrons,
+        read_noise=read,
+        background=pedestal,
+        noise_sigma=Fact(float(np.sqrt(variance)) / electrons.value, "estimated", "at the dark end"),
+        correlation=Fact(0.0, "assumed", "camera pixels are independent"),
+        dark=Fact(dark, "estimated", "1st percentile of 3 x 3 means"),
+        bright=Fact(bright, "estimated", "99.9th percentile of 3 x 3 means"),
+    )
+
+
+def _gain(line: tuple[float, float] | None, dark: float, bright: float) -> Fact:
+    """Electrons per unit from the noise, kept within what the generators know."""
+    most = MOST_ELECTRONS / (bright - dark)
+    if line is None or line[0] <= 0:
+        value = 0.1 * most
+        return Fact(value, "assumed", "noise does not grow with signal: 500 electrons at the bright end")
+    value, note = 1 / line[0], "noise variance against mean (photon transfer)"
+    if value > most:
+        value, note = most, f"cleaner than {MOST_ELECTRONS:g} electrons: treated as such"
+    if value < 10 / (bright - dark):
+        value, note = 10 / (bright - dark), "noisier than 10 electrons: treated as such"
+    return Fact(float(value), "estimated", note)
+
+
+def _pedestal(
+    line: tuple[float, float] | None, electrons: float, read: float, dark: float, least: float
+) -> Fact:
+    """Level without light: where the photon-transfer line reaches the read noise."""
+    if line is not None and line[0] > 0:
+        value = ((read / electrons) ** 2 - line[1]) / line[0]
+        if least <= value <= dark:
+            return Fact(float(value), "estimated", "photon-transfer line at the read noise")
+    low = min(least, dark)
+    return Fact(float(low), "estimated", "smallest sampled value")
+
+
+__all__ = ["Given", "Instrument", "Mesh", "resolve"]

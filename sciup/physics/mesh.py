@@ -1,0 +1,145 @@
+"""Background and noise of the sky as a coarse mesh: one robust value per absolute block.
+
+A value is a function of its block's pixels only, so a region or a preview reads only the blocks it
+touches and agrees with the whole image to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.geometry import Box, iterate
+from sciup.image import Image, Plane
+
+BLOCK = 256
+"""Side of a block in input pixels."""
+
+LEAST = 64
+"""Pixels with data that a block needs for values of its own."""
+
+Field = NDArray[np.float64]
+
+
+def robust_sky(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Background and noise of a sample of sky pixels that may hold sources.
+
+    Three rounds of clipping at 3 sigma; the noise is measured on the pixels below the median, which
+    sources do not reach.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> sky = rng.normal(10, 2, 65536).astype(np.float32)
+    >>> sky[:2000] += 100
+    >>> level, sigma = robust_sky(sky)
+    >>> abs(level - 10) < 0.1, abs(sigma - 2) < 0.1
+    (True, True)
+    """
+    kept = np.asarray(values, np.float64)
+    middle = sigma = 0.0
+    for _ in range(4):
+        middle = float(np.median(kept))
+        below = kept[kept <= middle]
+        sigma = 1.4826 * float(np.median(middle - below)) if len(below) else 0.0
+        clipped = kept[np.abs(kept - middle) <= 3 * sigma] if sigma > 0 else kept
+        if len(clipped) in (0, len(kept)):
+            break
+        kept = clipped
+    return middle, sigma
+
+
+@dataclass
+class Mesh:
+    """Background and noise of one plane, computed block by block when asked for.
+
+    Attributes
+    ----------
+    image : Image
+    plane : tuple of int
+    level, sigma : float or None
+        Constants that replace the measured values.
+    fallback : (float, float)
+        Values for blocks that have no pixels and no neighbours with pixels.
+    """
+
+    image: Image
+    plane: Plane
+    level: float | None = None
+    sigma: float | None = None
+    fallback: tuple[float, float] = (0.0, 1.0)
+    _blocks: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict, repr=False)
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        h, w = self.image.plane_shape
+        return -(-h // BLOCK), -(-w // BLOCK)
+
+    def block(self, index: tuple[int, int]) -> tuple[float, float]:
+        """Level and sigma of one block; NaN without enough pixels."""
+        if index not in self._blocks:
+            box = Box(index, (index[0] + 1, index[1] + 1)).scaled(BLOCK)
+            box = box.intersect(Box.of_shape(self.image.plane_shape))
+            values, footprint = self.image.read(self.plane, box)
+            kept = values[footprint]
+            measured = robust_sky(kept) if len(kept) >= min(LEAST, box.size) else (np.nan, np.nan)
+            if not measured[1] > 0:  # a constant block has no noise to measure
+                measured = (np.nan, np.nan)
+            self._blocks[index] = (
+                measured[0] if self.level is None else self.level,
+                measured[1] if self.sigma is None else self.sigma,
+            )
+        return self._blocks[index]
+
+    def _filled(self, index: tuple[int, int]) -> tuple[float, float]:
+        """Values of a block, or the mean of the nearest ring of blocks that have some."""
+        rows, cols = self._grid
+        for ring in range(4):
+            box = Box(index, (index[0] + 1, index[1] + 1)).grown(ring)
+            found = [
+                self.block((i[0], i[1]))
+                for i in iterate(box.intersect(Box((0, 0), (rows, cols))))
+                if max(abs(i[0] - index[0]), abs(i[1] - index[1])) == ring
+            ]
+            good = [f for f in found if np.isfinite(f).all()]
+            if good:
+                return float(np.mean([g[0] for g in good])), float(np.mean([g[1] for g in good]))
+        return self.fallback
+
+    def fields(self, box: Box, fine: int = 1) -> tuple[Field, Field]:
+        """Level and sigma at the pixels of a box, joined bilinearly between block centres.
+
+        Parameters
+        ----------
+        box : Box
+            Pixels of a grid that is `fine` times finer than the image's; may stick out.
+        fine : int
+            Pixels per input pixel.
+
+        Returns
+        -------
+        level, sigma : ndarray of shape box.shape, float64
+            In the image's units, per *input* pixel.
+        """
+        rows, cols = self._grid
+        axes = []
+        for axis, count in enumerate((rows, cols)):
+            centre = (np.arange(box.start[axis], box.stop[axis]) + 0.5) / (fine * BLOCK) - 0.5
+            centre = np.clip(centre, 0, count - 1)
+            left = np.minimum(centre.astype(int), max(count - 2, 0))
+            axes.append((left, centre - left))
+        (y, wy), (x, wx) = axes
+        y1, x1 = np.minimum(y + 1, rows - 1), np.minimum(x + 1, cols - 1)
+        out = []
+        corner = {(a, b): self._filled((a, b)) for a in {*y, *y1} for b in {*x, *x1}}
+        for which in (0, 1):
+            low, high = int(y.min()), int(x.min())
+            table = np.zeros((int(y1.max()) - low + 1, int(x1.max()) - high + 1))
+            for (a, b), value in corner.items():
+                table[a - low, b - high] = value[which]
+            upper = table[y - low][:, x - high] * (1 - wx) + table[y - low][:, x1 - high] * wx
+            lower = table[y1 - low][:, x - high] * (1 - wx) + table[y1 - low][:, x1 - high] * wx
+            out.append(upper * (1 - wy[:, None]) + lower * wy[:, None])
+        return out[0], out[1]
