@@ -105,10 +105,10 @@ def open_fits(
         Number, EXTNAME or ``EXTNAME,EXTVER``; by default the first image with two or more axes
         and more than one pixel along y and x.
     err, weight, dq : int or str, optional
-        ``FILE``, ``FILE[HDU]``, or ``[HDU]`` (or its number) of the same file: one-sigma noise in the image's
-        units, weight, and data quality. By default the extensions ERR (VAR, IVAR), WHT and DQ
-        with the same EXTVER. Pixels of weight zero are left out; a weight becomes a noise only
-        where its header says that it is an inverse variance.
+        ``FILE``, ``FILE[HDU]``, or ``[HDU]`` (or its number) of the same file: one-sigma noise in
+        the image's units, weight, and data quality. By default the extensions ERR (VAR, IVAR),
+        WHT and DQ with the same EXTVER. Pixels of weight zero are left out; a weight becomes a
+        noise only where its header says that it is an inverse variance.
     dq_bad : int, optional
         Bits of the data quality that leave a pixel out; by default any non-zero value does.
     scratch : path, optional
@@ -236,7 +236,7 @@ def _psf(hdus: Sequence[Hdu], science: Hdu, grid: PixelGrid, source: str) -> Fac
     if oversampling:
         same, note = oversampling[0].value == 1, f"HDU {_place(hdu)}, {oversampling[0]} = 1"
     elif stated and grid.size:
-        same = bool(np.allclose(stated, grid.size, rtol=0.01))
+        same = bool(np.isclose(np.prod(stated), np.prod(grid.size), rtol=0.02))
         note = f"HDU {_place(hdu)}, sampled as the image"
     else:
         same = True

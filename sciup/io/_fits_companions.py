@@ -66,12 +66,12 @@ class Companion:
         """One-sigma noise (h, w), NaN where there is no valid value; None if it does not say."""
         if self.kind in ("weight", "quality"):
             return None
-        values = self.values(plane, box)
+        values: Float = self.values(plane, box)
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.kind != "sigma":
-                values = np.sqrt(values)
+                np.sqrt(values, out=values)
             if self.kind == "inverse variance":
-                values = 1 / values
+                np.divide(1, values, out=values)
             valid = (values > 0) & np.isfinite(values)
         return np.where(valid, values, np.nan).astype(np.float32)
 

@@ -231,7 +231,7 @@ def scale_lookup_table(
     Returns
     -------
     header : astropy.io.fits.Header
-    data : ndarray of shape (M, N), float64
+    data : ndarray of shape (M, N), float32
         Shifts in fine pixels.
     """
     new = header.copy()
@@ -241,4 +241,4 @@ def scale_lookup_table(
         key = f"CRVAL{axis}"
         new[key] = scale * (_number(new, key, 0.0) - first - 0.5) + 0.5
         new[f"CDELT{axis}"] = _number(new, f"CDELT{axis}", 1.0) * scale
-    return new, np.asarray(data, np.float64) * scale
+    return new, (np.asarray(data, np.float64) * scale).astype(np.float32)

@@ -1,0 +1,223 @@
+"""Headers of results: which cards of the input are carried, and which are added."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sciup.image import Image, PixelGrid
+from sciup.io._fits_files import Hdu, quiet
+from sciup.io._wcs import alternates, axis_count, scale_header
+from sciup.io._writer import Layout
+
+logger = logging.getLogger("sciup")
+
+_NOT_CARRIED = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|EXTNAME|EXTVER|EXTLEVEL|INHERIT|"
+    r"NEXTEND|BUNIT|TFIELDS|THEAP|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM)\d+|END|CONTINUE|"
+    r"SCI(UPVER|MODEL|SCALE|SEED|NSAMP|SRC|ROI)|BKGRMS|IRAF-TLM"
+)
+_CUNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "degree": "deg"}
+_PROVENANCE = (
+    ("SCIUPVER", ("SCIUPVER", "sciup_version", "version", "sciup"), "version of sciup"),
+    ("SCIMODEL", ("SCIMODEL", "model"), "generator"),
+    ("SCISCALE", ("SCISCALE", "scale"), "output pixels per input pixel"),
+    ("SCISEED", ("SCISEED", "seed"), "seed of the noise"),
+    ("SCINSAMP", ("SCINSAMP", "samples"), "number of samples drawn"),
+    ("SCISRC", ("SCISRC", "source", "input"), "input"),
+    ("SCIROI", ("SCIROI", "region"), "input pixels, counted from 0: Y0:Y1,X0:X1"),
+)
+
+
+def carried_header(layout: Layout) -> Any:
+    """The cards of the input that every map gets, with the coordinates of the fine pixels.
+
+    Raises
+    ------
+    InputError
+        If the input's world coordinates cannot be carried over, see `scale_header`.
+    """
+    from astropy.io import fits
+
+    image, start = layout.image, (layout.region.start[0], layout.region.start[1])
+    if image.header is None:
+        return linear_header(image.grid.scaled(layout.scale, start))
+    header = clean_header(_picked(image), image.source)
+    with quiet(image.source):
+        scaled = scale_header(header, layout.scale, start, tables=bool(wcs_tables(image)))
+    carried = fits.Header()
+    for card in scaled.cards:
+        if not _NOT_CARRIED.fullmatch(card.keyword):
+            carried.append(card, end=True)
+    return carried
+
+
+def _base(image: Image) -> Image:
+    while isinstance(base := getattr(image, "base", None), Image):
+        image = base
+    return image
+
+
+def wcs_tables(image: Image) -> tuple[Hdu, ...]:
+    """The HDUs with tables that the world coordinates of a FITS image need."""
+    return tuple(getattr(_base(image), "wcs_tables", ()))
+
+
+def _picked(image: Image) -> Any:
+    """The header, moved along where a view keeps one index of a leading axis of a cube."""
+    header = image.header.copy()
+    while isinstance(base := getattr(image, "base", None), Image):
+        for k, offset in enumerate(getattr(image, "offset", ())):
+            axis = len(image.shape) - k
+            for alternate in alternates(header) if offset else ():
+                key = f"CRPIX{axis}{alternate}"
+                header[key] = header.get(key, 0.0) - offset
+        image = base
+    return header
+
+
+def linear_header(grid: PixelGrid) -> Any:
+    """A linear WCS for images that are not FITS; empty if the pixel size is not known.
+
+    Examples
+    --------
+    >>> linear_header(PixelGrid((0.5, 0.25), "micrometer"))["CDELT1"]
+    0.25
+    """
+    from astropy.io import fits
+
+    header = fits.Header()
+    if grid.size is None:
+        return header
+    for axis, size, origin in (
+        (1, grid.size[1], grid.origin[1]),
+        (2, grid.size[0], grid.origin[0]),
+    ):
+        header[f"CTYPE{axis}"] = "LINEAR"
+        if grid.unit:
+            header[f"CUNIT{axis}"] = _CUNITS.get(grid.unit, grid.unit)
+        header[f"CRPIX{axis}"] = 1.0
+        header[f"CRVAL{axis}"] = (origin, "centre of the first pixel")
+        header[f"CDELT{axis}"] = (size, "pixel size")
+    return header
+
+
+def clean_header(header: Any, source: str) -> Any:
+    """A copy that follows the standard: bad cards are repaired where it is clear how, or dropped.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Perhaps with line breaks, letters that are not ASCII, or values that cannot be read.
+    source : str
+        Name of the file, for the log.
+    """
+    from astropy.io import fits
+    from astropy.io.fits.verify import VerifyError
+
+    clean = fits.Header()
+    with quiet(source):
+        for card in header.cards:
+            keyword = str(card.keyword)
+            try:
+                new = _clean_card(card)
+                _ = new.image  # formats the card, and so finds what cannot be written
+                new.verify("exception")
+            except (VerifyError, ValueError, TypeError, OverflowError) as error:
+                logger.warning("%s: header card %s is dropped: %s", source, keyword, error)
+                continue
+            clean.append(new, end=True)
+    return clean
+
+
+def _clean_card(card: Any) -> Any:
+    from astropy.io import fits
+
+    keyword, value, comment = card.rawkeyword, card.rawvalue, card.comment
+    if isinstance(value, str):
+        value = _ascii(value)
+    elif isinstance(value, (float, complex)) and not math.isfinite(abs(value)):
+        raise ValueError(f"its value is {value}")
+    if len(keyword) > 8 or " " in keyword:
+        keyword = f"HIERARCH {keyword}"
+    return fits.Card(keyword, value, _ascii(str(comment or "")))
+
+
+def _ascii(text: str) -> str:
+    """Printable ASCII, as FITS demands."""
+    spaced = "".join(c if c.isprintable() else " " for c in text)
+    return spaced.encode("ascii", "backslashreplace").decode()
+
+
+def map_header(layout: Layout, name: str, carried: Any) -> Any:
+    """The complete header of the HDU of one map."""
+    from astropy.io import fits
+
+    shape = layout.shape_of(name)
+    cards: list[tuple[str, Any, str]] = [
+        ("XTENSION", "IMAGE", "image extension"),
+        ("BITPIX", -32, "single precision floating point, masked = NaN"),
+        ("NAXIS", len(shape), ""),
+        *((f"NAXIS{n}", length, "") for n, length in enumerate(reversed(shape), start=1)),
+        ("PCOUNT", 0, ""),
+        ("GCOUNT", 1, ""),
+        ("EXTNAME", name.upper(), "map"),
+    ]
+    if layout.units.get(name):
+        cards.append(("BUNIT", _ascii(str(layout.units[name])), ""))
+    header = fits.Header(cards)
+    own = carried.copy()
+    if name == "samples":
+        _add_sample_axis(own, len(shape))
+    if name != layout.names[0]:  # the history once is enough
+        for key in ("HISTORY", "COMMENT"):
+            own.remove(key, ignore_missing=True, remove_all=True)
+    for card in own.cards:
+        header.append(card, end=True)
+    return header
+
+
+def _add_sample_axis(header: Any, axis: int) -> None:
+    if any(re.fullmatch(r"[AB]_ORDER|(CPDIS|D2IMDIS)\d", key) for key in header):
+        return  # astropy reads distortions of a cube with `naxis=2` only, and never with more axes
+    for alternate in alternates(header):
+        if f"CTYPE{axis}{alternate}" in header:
+            logger.info("the WCS has more axes than the image: axis %d is the sample", axis)
+            continue
+        if f"WCSAXES{alternate}" in header:
+            header[f"WCSAXES{alternate}"] = max(axis, axis_count(header, alternate))
+        header[f"CTYPE{axis}{alternate}"] = "SAMPLE"
+        header[f"CRPIX{axis}{alternate}"] = 1.0
+        header[f"CRVAL{axis}{alternate}"] = 0.0
+        header[f"CDELT{axis}{alternate}"] = 1.0
+        if any(re.fullmatch(rf"CD\d+_\d+{alternate}", key) for key in header):
+            header[f"CD{axis}_{axis}{alternate}"] = 1.0
+
+
+def primary_header(layout: Layout, provenance: Mapping[str, Any]) -> Any:
+    """The header of the empty primary HDU: what the result is and where it comes from."""
+    from astropy.io import fits
+
+    start, stop = layout.region.start, layout.region.stop
+    known = {
+        "scale": layout.scale,
+        "source": layout.image.source,
+        "SCIROI": f"{start[0]}:{stop[0]},{start[1]}:{stop[1]}",
+    }
+    header = fits.Header(
+        [("SIMPLE", True, "FITS standard"), ("BITPIX", 8, ""), ("NAXIS", 0, "no data here"),
+         ("EXTEND", True, "the maps are in the extensions"),
+         ("ORIGIN", "sciup", "super-resolution; all of it in PROVENANCE")]
+    )  # fmt: skip
+    for keyword, names, comment in _PROVENANCE:
+        value = next((v for n in names if (v := {**known, **provenance}.get(n)) is not None), None)
+        if isinstance(value, Mapping):
+            value = value.get("name", value.get("path"))
+        if isinstance(value, str):
+            header[keyword] = (_ascii(value)[:1000], comment)
+        elif isinstance(value, (bool, int, float)) and math.isfinite(value):
+            header[keyword] = (value, comment)
+    return header
