@@ -1,1 +1,33 @@
-"""Super-resolution that scientists can trust."""
+"""Super-resolution that scientists can trust, for microscopy and astronomy.
+
+Importing sciup loads neither torch nor Dask nor napari: names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sciup.api import Result, upscale
+    from sciup.errors import SciupError
+    from sciup.io import open_image
+
+_HOMES = {
+    "Result": "sciup.api",
+    "SciupError": "sciup.errors",
+    "open_image": "sciup.io",
+    "upscale": "sciup.api",
+}
+
+__all__ = ["Result", "SciupError", "open_image", "upscale"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'sciup' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +115,8 @@ class PlaneSampler:
     def _statistics(self, window: Window, tile: Tile) -> dict[str, Values]:
         """Stream K + 1 draws into the maps; memory does not depend on K."""
         st, s = self.settings, self.net.spec.scale
-        shown = window.draw(0)
+        whole = window.project(0)
+        shown = window.inner(whole)
         tolerance = window.tolerance(shown)
         first = self._core(shown)
         total, squares = np.zeros_like(first), np.zeros_like(first)
@@ -140,7 +141,7 @@ class PlaneSampler:
             "risk_raw": ((votes + 0.5) / n).astype(np.float32),
         }
         if "support" in st.maps:
-            out["support"] = self._core(window.support(shown))
+            out["support"] = self._core(window.inner(window.support(whole)))
         out = {name: out[name] for name in st.maps} | kept
         return {name: self._masked(window, values) for name, values in out.items()}
 
@@ -204,6 +205,14 @@ class Window:
 
     def draw(self, k: int) -> Tensor:
         """Sample k in working units on the core and one input pixel around it."""
+        return self.inner(self.project(k))
+
+    def inner(self, whole: Tensor) -> Tensor:
+        """Cut a projected window to the core and one input pixel around it."""
+        return crop(whole, (RIM - 1) * self.sampler.net.spec.scale)
+
+    def project(self, k: int) -> Tensor:
+        """Sample k on the whole projection region; exact on `inner` only."""
         s = self.sampler
         key = noise_key(s.settings.seed, s.digest, k)
         channels = s.net.spec.fine_noise
@@ -214,8 +223,7 @@ class Window:
             pre = s.net.draw(self.features, noise.to(memory_format=torch.channels_last))
             v = s.units.stretch.inverse(pre)
             error, lock = self._error(key), self._lock()
-            out = s.projection.project(v.contiguous(), self.measured - error, self.mask, lock)
-            return crop(out, (RIM - 1) * s.net.spec.scale)
+            return s.projection.project(v.contiguous(), self.measured - error, self.mask, lock)
 
     def _error(self, key: tuple[int, int]) -> Tensor | float:
         """The noise of the instrument as sample k imagines it."""
@@ -250,50 +258,29 @@ class Window:
             )
         return crop(tau, 1)
 
-    def support(self, shown: Tensor) -> Tensor:
+    def support(self, whole: Tensor) -> Tensor:
         r"""Share of the local detail of the shown image that was measured above the noise.
 
         With d the detail (image minus its mean over 4 input pixels), W = U A what the optics pass
         back, and E, N the local energies of A d and of the noise:
-        ``<d, W d> / <d, d> * E / (E + N)``, in Gaussian-like neighbourhoods of 4 input pixels.
+        ``<d, W d> / <d, d> * E / (E + N)``, in neighbourhoods of about 4 input pixels.
         """
         s = self.sampler
         scale = s.net.spec.scale
-        n = self.box.shape[0]
-        detail = torch.zeros(1, 1, n * scale, n * scale, device=s.device)
-        edge = (RIM - 1) * scale
-        x = shown[0, 0].cpu().numpy()
-        wide = 4 * scale + 1
-        low = uniform_filter(x, wide, mode="nearest")
-        detail[..., edge:-edge, edge:-edge] = torch.from_numpy(x - low).to(s.device)
+        side = 4 * scale + 1
+
+        def local(t: Tensor) -> NDArray[np.float32]:
+            once = uniform_filter(t[0, 0].cpu().numpy(), side, mode="nearest")
+            return np.asarray(uniform_filter(once, side, mode="nearest"), np.float32)
+
+        x = whole[0, 0].cpu().numpy()
+        detail = s._tensor(x - uniform_filter(x, side, mode="nearest"))
         seen = s.projection.observe(detail)
         one = torch.ones_like(seen)
         passed = s.projection.project(torch.zeros_like(detail), seen, one, one)
-
-        def local(t: Tensor) -> NDArray[np.float32]:
-            a = uniform_filter(t[0, 0].cpu().numpy(), wide, mode="nearest")
-            return np.asarray(uniform_filter(a, wide, mode="nearest"), np.float32)
-
-        cut: Callable[[Tensor], Tensor] = lambda t: t[..., edge:-edge, edge:-edge]  # noqa: E731
-        d, w = cut(detail), cut(passed)
-        optics = local(d * w) / np.maximum(local(d * d), 1e-12)
-        energy, noise = local(self._fine(seen**2)), local(self._fine(self.sigma**2))
-        value = np.clip(optics, 0, 1) * energy / np.maximum(energy + noise, 1e-12)
-        return s._tensor(value)
-
-
-def make_sampler(
-    net: PosteriorSampler,
-    image: Image,
-    plane: Plane,
-    instrument: Instrument,
-    settings: Settings,
-    digest: str,
-    plane_number: int,
-    units: Callable[..., WorkingUnits],
-) -> PlaneSampler:
-    """Put the parts of one plane together."""
-    working = units(image, plane, net.spec.domain, instrument)
-    return PlaneSampler(
-        net, image, plane, instrument, settings, working, digest, plane_number
-    )
+        optics = local(detail * passed) / np.maximum(local(detail * detail), 1e-12)
+        energy, noise = (
+            local(x.repeat_interleave(scale, -1).repeat_interleave(scale, -2))
+            for x in (seen**2, self.sigma**2)
+        )
+        return s._tensor(np.clip(optics, 0, 1) * energy / np.maximum(energy + noise, 1e-12))

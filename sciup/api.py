@@ -1,0 +1,258 @@
+"""The Python interface: open an image, upscale it lazily, save it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sciup.engine.job import Job, Task, Worker, make_job
+from sciup.engine.run import Progress, run
+from sciup.engine.settings import MAPS, Settings, Tolerance, choose_device, choose_precision
+from sciup.errors import ModelError, OptionError
+from sciup.generators.registry import ModelFacts
+from sciup.geometry import Box
+from sciup.image import Image, parse_roi
+from sciup.io import open_image
+from sciup.physics.instrument import Given, Instrument
+from sciup.resources import find_model, model_folders
+
+
+def choose_model(image: Image, model: str | Path | None, scale: int | None) -> ModelFacts:
+    """The model asked for, or the first one of the image's domain with this scale.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or the one asked for has another scale.
+    """
+    if model is not None:
+        facts = ModelFacts.read(find_model(model))
+        if scale is not None and facts.scale != scale:
+            raise ModelError(
+                f"scale {scale} was asked of {facts.name!r}",
+                str(facts.scale),
+                f"use --scale {facts.scale} or another --model (`sciup models` lists them)",
+            )
+        return facts
+    known = [ModelFacts.read(folder) for folder in model_folders()]
+    fits = [m for m in known if m.domain == image.domain and scale in (None, m.scale)]
+    if not fits:
+        have = ", ".join(f"{m.name} ({m.domain}, {m.scale}x)" for m in known) or "none"
+        raise ModelError(
+            f"no model for {image.domain} at scale {scale}", have, "choose with --model and --scale"
+        )
+    return fits[0]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A lazy result: nothing is computed before it is asked for.
+
+    Attributes
+    ----------
+    job : Job
+        What would be computed; ``job.instruments`` holds what is believed about the instrument.
+    """
+
+    job: Job
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of every map."""
+        return self.job.layout.shape
+
+    @property
+    def instrument(self) -> Instrument:
+        """Instrument of the first plane."""
+        return self.job.instruments[0]
+
+    @property
+    def mean(self) -> Any:
+        """Mean of all samples, a Dask array (…, y, x), float32, in the input's unit."""
+        return self._map("mean")
+
+    @property
+    def std(self) -> Any:
+        """Standard deviation of all samples per pixel."""
+        return self._map("std")
+
+    @property
+    def risk(self) -> Any:
+        """Share of the other samples that differ from sample 0 by more than the tolerance.
+
+        Not calibrated: the same map as ``risk_raw`` in a file.
+        """
+        return self._map("risk_raw")
+
+    @property
+    def support(self) -> Any:
+        """Share of the local detail of sample 0 that was measured above the noise."""
+        return self._map("support")
+
+    def sample(self, k: int = 0) -> Any:
+        """Sample k, a Dask array (…, y, x); sample 0 is the one that is delivered."""
+        if not 0 <= k <= 2**31:
+            raise OptionError(f"sample {k}", "0 and above")
+        return self._dask(partial(_one_sample, self.job, k), ())
+
+    def _map(self, name: str) -> Any:
+        return self._dask(partial(_all_maps, self.job), (name,))
+
+    def _dask(self, compute: Any, key: tuple[str, ...]) -> Any:
+        """One delayed call per shard; maps of the same shard share it."""
+        import dask
+        import dask.array as da
+
+        layout = self.job.layout
+        planes: dict[tuple[int, ...], list[list[Any]]] = {}
+        for task in self.job.tasks():
+            name = f"sciup-{dask.base.tokenize(compute.func.__name__, self._token, compute.args[1:], task)}"
+            block = dask.delayed(compute, pure=True)(task, dask_key_name=name)
+            for part in key:
+                block = block[part]
+            piece = da.from_delayed(block, task.box.shape, np.float32)
+            rows = planes.setdefault(task.plane, [])
+            if task.index[1] == 0:
+                rows.append([])
+            rows[-1].append(piece)
+        stacked = da.stack([da.block(rows) for rows in planes.values()])
+        return stacked.reshape(layout.shape)
+
+    @property
+    def _token(self) -> str:
+        import hashlib
+        import json
+
+        from sciup.engine.run import fingerprint
+
+        instruments = [i.as_json() for i in self.job.instruments]
+        text = json.dumps([fingerprint(self.job, ""), instruments], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Compute everything and write it as FITS or OME-Zarr, by the suffix of `path`."""
+        return run(self.job, Path(path), resume=resume, overwrite=overwrite, progress=progress)
+
+
+def _all_maps(job: Job, task: Task) -> dict[str, Any]:
+    return Worker(job).compute(task)
+
+
+def _one_sample(job: Job, k: int, task: Task) -> Any:
+    return Worker(job).compute(task, (k,))[f"sample_{k}"]
+
+
+def upscale(
+    image: Any,
+    *,
+    model: str | Path | None = None,
+    scale: int | None = None,
+    samples: int = 16,
+    seed: int = 0,
+    keep_samples: int = 0,
+    maps: Sequence[str] = MAPS,
+    tolerance: str = "3sigma",
+    psf_fwhm: float | None = None,
+    psf: Any = None,
+    gain: float | None = None,
+    read_noise: float | None = None,
+    background: float | None = None,
+    noise_sigma: float | None = None,
+    roi: str | Box | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    noise_free: bool = False,
+    tile: int = 512,
+) -> Result:
+    """Draw sharp images that agree with the measurement, lazily.
+
+    Parameters
+    ----------
+    image : path, ndarray, Dask or Zarr array, or Image
+        What to upscale. Arrays count as fluorescence; use `open_image` to say more.
+    model : str or path, optional
+        Name of a model or a model folder; default by domain and scale.
+    scale : {2, 4}, optional
+        Output pixels per input pixel along each axis.
+    samples : int
+        Voting samples; one more is drawn and delivered.
+    seed : int
+        Seed of the noise; the same seed gives the same result on any region and machine.
+    keep_samples : int
+        Number of samples that `Result.save` stores.
+    maps : sequence of str
+        Maps that `Result.save` stores.
+    tolerance : str
+        ``3sigma`` (of the input noise) or ``5%``.
+    psf_fwhm : float, optional
+        Total instrument PSF before pixel integration, FWHM in input px.
+    psf : ndarray, optional
+        PSF image on the input grid.
+    gain : float, optional
+        Electrons per unit.
+    read_noise : float, optional
+        Electrons.
+    background, noise_sigma : float, optional
+        Level (kept in the output) and noise of the background, input units.
+    roi : str or Box, optional
+        ``Y0:Y1,X0:X1`` in input pixels.
+    device : {"auto", "cpu", "cuda"}
+    precision : {"auto", "fp32", "bf16"}
+    noise_free : bool
+        Treat the input as exact.
+    tile : int
+        Input pixels per side read at a time; memory only.
+
+    Returns
+    -------
+    Result
+        ``.sample(k) .mean .std .risk .support`` as Dask arrays, and ``.save(path)``.
+
+    Raises
+    ------
+    SciupError
+        With what was wrong, what is allowed and how to fix it.
+
+    Examples
+    --------
+    >>> import numpy as np, sciup
+    >>> image = np.random.default_rng(0).poisson(20.0, (32, 48)).astype("float32")
+    >>> image[10:20, 10:30] += 100
+    >>> result = sciup.upscale(image, samples=1, psf_fwhm=2.0)
+    >>> result.mean.shape
+    (128, 192)
+    """
+    opened = open_image(image)
+    facts = choose_model(opened, model, scale)
+    if tile < 1:
+        raise OptionError(f"--tile {tile}", "1 input pixel or more")
+    chosen = choose_device(device)
+    settings = Settings(
+        samples=samples,
+        seed=seed,
+        maps=tuple(maps),
+        keep=keep_samples,
+        tolerance=Tolerance.parse(tolerance),
+        precision=choose_precision(precision, chosen),
+        noise_free=noise_free,
+    )
+    given = Given(psf_fwhm, psf, gain, read_noise, background, noise_sigma)
+    region = parse_roi(roi, opened.plane_shape) if isinstance(roi, str) else roi
+    return Result(
+        make_job(opened, facts, settings, given, region=region, device=chosen, tile=tile)
+    )
+
+
+__all__ = ["Result", "choose_model", "open_image", "upscale"]

@@ -1,0 +1,403 @@
+"""Run a job to a finished output: plan, resume, compute, write, journal, finish."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sciup.engine.block import CORE, halo_of
+from sciup.engine.job import Job, Task, Worker
+from sciup.errors import OutputError, ResumeError, SciupError
+from sciup.geometry import plan_tiles
+from sciup.io import OutputFormat, open_writer
+from sciup.io._journal import Journal, checksum
+from sciup.io._writer import SHARD, Writer
+from sciup.physics.psf import gaussian
+
+Progress = Callable[[int, int], None]
+"""Called with the number of windows done and in all."""
+
+
+class Interrupted(SciupError):
+    """Stopped from outside; what was done is kept and `--resume` goes on."""
+
+    exit_code = 75
+
+
+def work_folder(output: Path) -> Path:
+    """The folder in which an unfinished output grows."""
+    return output.with_name(output.name + ".partial")
+
+
+def output_format(output: Path, job: Job) -> OutputFormat:
+    """By suffix; without a known one, FITS for FITS and OME-Zarr for the rest."""
+    name = output.name.lower()
+    if name.endswith((".fits", ".fit", ".fts")):
+        return "fits"
+    if name.endswith(".zarr"):
+        return "ome-zarr"
+    if output.suffix:
+        raise OutputError(
+            f"the output name {output.name!r} has an unknown suffix", ".fits, .ome.zarr, .zarr"
+        )
+    return "fits" if job.image.format == "fits" else "ome-zarr"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run will cost: output and free disk [bytes], memory [bytes], windows, seconds."""
+
+    disk: int
+    free: int
+    memory: int
+    windows: int
+    seconds: float
+
+
+def estimate(job: Job, output: Path) -> Estimate:
+    """Disk and memory from the layout; time from one real window (two draws)."""
+    layout = job.layout
+    count = sum(int(np.prod(layout.shape_of(n), dtype=np.int64)) for n in layout.names)
+    pyramid = 4 / 3 if output_format(output, job) == "ome-zarr" else 1
+    shard = min(SHARD, max(layout.plane_shape)) ** 2
+    memory = int(600e6 + 4 * shard * (len(job.settings.maps) + 2 * job.settings.keep + 2))
+    return Estimate(
+        disk=int(4 * count * pyramid),
+        free=shutil.disk_usage(_existing_parent(output)).free,
+        memory=memory,
+        windows=job.windows,
+        seconds=_seconds(job),
+    )
+
+
+def _seconds(job: Job) -> float:
+    worker = Worker(job)
+    task = next(job.tasks())
+    sampler = worker.sampler(task.number, task.plane)
+    tile = next(iter(plan_tiles(job.input_box(task), CORE, halo_of(worker.net), job.model.scale)))
+    times = []
+    for samples in ((0,), (0,), (0, 1, 2)):  # the first call compiles
+        began = time.perf_counter()
+        sampler.maps(tile, samples)
+        times.append(time.perf_counter() - began)
+    draw = max(times[2] - times[1], 1e-3) / 2
+    return job.windows * (max(times[1] - draw, 0) + draw * (job.settings.samples + 1))
+
+
+def _existing_parent(path: Path) -> Path:
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    return parent
+
+
+def fingerprint(job: Job, kind: str) -> dict[str, Any]:
+    """What must not change between an interrupted run and its continuation."""
+    source = Path(job.image.source)
+    stat = source.stat() if source.is_file() else None
+    return {
+        "input": job.image.source,
+        "input_size": stat.st_size if stat else None,
+        "input_modified": stat.st_mtime_ns if stat else None,
+        "shape": list(job.image.shape),
+        "digests": list(job.digests),
+        "region": [list(job.region.start), list(job.region.stop)],
+        "model": job.model.name,
+        "weights": job.model.weights,
+        "settings": job.settings.as_json(),
+        "format": kind,
+        "instrument": [
+            {n: v for n, v in i.as_json().items() if v["origin"] in ("given", "header")}
+            for i in job.instruments
+        ],
+    }
+
+
+def provenance(job: Job, kind: str) -> dict[str, Any]:
+    """Everything needed to say how the output was made, JSON-ready."""
+    tolerance = job.settings.tolerance
+    return {
+        "sciup": _version(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "model": job.model.name,
+        "weights": job.model.weights,
+        "scale": job.model.scale,
+        "seed": job.settings.seed,
+        "samples": job.settings.samples,
+        "source": job.image.source,
+        "device": job.device,
+        "output_psf_fwhm_px": job.model.target_fwhm,
+        "values": "flux per pixel (block sum kept)"
+        if job.image.flux_per_pixel
+        else "intensity (block mean kept)",
+        "risk": (
+            f"risk_raw: share of {job.settings.samples} other samples that differ from the shown "
+            f"sample by more than {tolerance} in a 3 px mean; not calibrated"
+        ),
+        "std": "spread of one pixel over the samples; not an error to add in quadrature",
+        "instrument": [i.as_json() for i in job.instruments],
+        "fingerprint": fingerprint(job, kind),
+    }
+
+
+def _version() -> str:
+    try:
+        return version("sciup")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def run(
+    job: Job,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Compute a job into `output`.
+
+    The result grows in ``OUTPUT.partial`` and is moved to its place when complete.
+
+    Parameters
+    ----------
+    job : Job
+    output : Path
+        ``.fits`` file or ``.zarr`` folder.
+    resume : bool
+        Start, go on, or return at once if complete.
+    overwrite : bool
+        Replace an existing output.
+    progress : callable, optional
+        Called with the windows done and in all.
+
+    Raises
+    ------
+    OutputError
+        If the output exists, cannot be written, or does not fit on the disk.
+    ResumeError
+        If the unfinished or finished output is of another job.
+    Interrupted
+        On Ctrl-C or SIGTERM; go on with ``resume=True``.
+    """
+    kind = output_format(output, job)
+    work = work_folder(output)
+    if not _prepare(job, output, work, kind, resume, overwrite):
+        return output
+    job = _pinned(job, work, kind)
+    writer = open_writer(work, job.layout, kind)
+    journal = Journal(work)
+    with _stoppable(output), _disk_errors(output):
+        writer.create()
+        done = _verified(job, journal, writer)
+        _compute(job, writer, journal, done, progress)
+        psf = gaussian(4 * round(job.model.target_fwhm) + 9, job.model.target_fwhm)
+        writer.finish(provenance(job, kind), {"psf": psf.astype(np.float32)})
+        _move(writer.path, output, overwrite)
+        shutil.rmtree(work)
+    return output
+
+
+def _prepare(
+    job: Job, output: Path, work: Path, kind: str, resume: bool, overwrite: bool
+) -> bool:
+    """Check the place of the output; False if it is complete already."""
+    if output.exists():
+        if resume and not work.exists():
+            _check_finished(job, output, kind)
+            return False
+        if not overwrite:
+            raise OutputError(
+                f"the output {output} exists already", fix="use --overwrite, --resume or another name"
+            )
+    source = Path(job.image.source)
+    if source.exists() and output.exists() and source.resolve() == output.resolve():
+        raise OutputError(f"the output {output} is the input", fix="choose another name")
+    if work.exists() and not resume:
+        if not overwrite:
+            raise OutputError(
+                f"an unfinished output is at {work}", fix="use --resume to go on, --overwrite to start anew"
+            )
+        shutil.rmtree(work)
+    _check_place(job, output, kind)
+    return True
+
+
+def _check_place(job: Job, output: Path, kind: str) -> None:
+    """The folder exists, is writable, and has room."""
+    parent = output.absolute().parent
+    if not parent.is_dir():
+        raise OutputError(f"there is no folder {parent}", fix=f"create it: mkdir -p {parent}")
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"the folder {parent} is not writable", fix="choose another folder")
+    layout = job.layout
+    count = sum(int(np.prod(layout.shape_of(n), dtype=np.int64)) for n in layout.names)
+    need = int(4 * count * (4 / 3 if kind == "ome-zarr" else 1))
+    free = shutil.disk_usage(parent).free
+    work = work_folder(output)
+    if need > free and not work.exists():
+        raise OutputError(
+            f"the output needs up to {need / 1e9:.2f} GB, {parent} has {free / 1e9:.2f} GB free",
+            fix="free some space, write fewer --maps or a smaller --roi, or choose another disk",
+        )
+
+
+def _check_finished(job: Job, output: Path, kind: str) -> None:
+    """A finished output counts as done only if it is of this job."""
+    from sciup.io._provenance import read_provenance
+
+    stored = read_provenance(output).get("fingerprint", {})
+    _compare(stored, fingerprint(job, kind), output)
+
+
+def _compare(stored: dict[str, Any], wanted: dict[str, Any], where: Path) -> None:
+    wanted = json.loads(json.dumps(wanted))
+    for key, value in wanted.items():
+        if stored.get(key) != value:
+            short = [str(v)[:80] for v in (stored.get(key), value)]
+            raise ResumeError(
+                f"{where} was made with another {key.replace('_', ' ')}: {short[0]}, now {short[1]}",
+                fix="repeat the first command with --resume, or start anew with --overwrite",
+            )
+
+
+def _pinned(job: Job, work: Path, kind: str) -> Job:
+    """Start or reopen a working folder; estimates of the first start are kept."""
+    from dataclasses import replace
+
+    from sciup.physics.instrument import Instrument
+
+    path = work / "job.json"
+    if path.is_file():
+        try:
+            stored = json.loads(path.read_text())
+        except ValueError:
+            raise ResumeError(f"{path} is damaged", fix="start anew with --overwrite") from None
+        _compare(stored["fingerprint"], fingerprint(job, kind), work)
+        return replace(
+            job, instruments=tuple(Instrument.from_json(i) for i in stored["instrument"])
+        )
+    try:
+        work.mkdir(exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(
+            json.dumps(
+                {
+                    "fingerprint": fingerprint(job, kind),
+                    "instrument": [i.as_json() for i in job.instruments],
+                }
+            )
+        )
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"{work} cannot be written: {error}") from None
+    return job
+
+
+def _verified(job: Job, journal: Journal, writer: Writer) -> set[tuple[int, tuple[int, ...]]]:
+    """Shards of the journal whose stored data still has its checksum."""
+    records = journal.read()
+    good = set()
+    for task in job.tasks():
+        record = records.get((task.number, task.index))
+        if record is not None and all(
+            checksum(writer.read(*_address(name, task.plane), task.box)) == value
+            for name, value in record.items()
+        ):
+            good.add((task.number, task.index))
+    return good
+
+
+def _address(name: str, plane: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Map and plane under which a writer stores an array of the block function."""
+    if name.startswith("samples_"):
+        return "samples", (int(name.removeprefix("samples_")), *plane)
+    return name, plane
+
+
+def _compute(
+    job: Job,
+    writer: Writer,
+    journal: Journal,
+    done: set[tuple[int, tuple[int, ...]]],
+    progress: Progress | None,
+) -> None:
+    total, count = job.windows, 0
+    worker = Worker(job)
+
+    def advance(by: int = 1) -> None:
+        nonlocal count
+        count += by
+        if progress is not None:
+            progress(count, total)
+
+    for task in job.tasks():
+        if (task.number, task.index) in done:
+            advance(plan_tiles(job.input_box(task), CORE, 0, 1)._index.size)
+            continue
+        maps = worker.compute(task, done=advance)
+        _store(task, maps, writer, journal)
+
+
+def _store(task: Task, maps: dict[str, Any], writer: Writer, journal: Journal) -> None:
+    """Data first, then its record."""
+    for name, values in maps.items():
+        map_name, plane = _address(name, task.plane)
+        writer.write(map_name, plane, task.box, values)
+    journal.add((task.number, task.index), {n: checksum(v) for n, v in maps.items()})
+
+
+def _move(path: Path, output: Path, overwrite: bool) -> None:
+    """Put the finished result in its place."""
+    if output.exists() and overwrite:
+        if output.is_dir():
+            shutil.rmtree(output)
+        else:
+            output.unlink()
+    os.replace(path, output)
+
+
+@contextmanager
+def _stoppable(output: Path) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into `Interrupted`."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        before = None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped; what was done is in {work_folder(output)}", fix="go on with --resume"
+        ) from None
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _disk_errors(output: Path) -> Iterator[None]:
+    """A full disk or lost permission is told in the user's words."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"writing {output} failed: {error.strerror or error}",
+            fix=f"make room or check the disk, then go on with --resume ({work_folder(output)})",
+        ) from None

@@ -1,0 +1,60 @@
+"""What has been done already: one durable record per shard, written after its data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shard = tuple[int, tuple[int, ...]]
+"""Number of the plane and index of the shard in it."""
+
+
+def checksum(values: NDArray[np.float32]) -> str:
+    """Checksum of decoded values; every NaN counts as the same."""
+    plain = np.where(np.isnan(values), np.float32(np.nan), values).astype("<f4")
+    return hashlib.blake2b(np.ascontiguousarray(plain).tobytes(), digest_size=8).hexdigest()
+
+
+class Journal:
+    """Append-only records in a working folder, one file per worker.
+
+    Parameters
+    ----------
+    work : Path
+        Working folder.
+    worker : str
+        Name of the worker that writes.
+    """
+
+    def __init__(self, work: Path, worker: str = "serial") -> None:
+        self._folder = work / "journal"
+        self._worker = worker
+
+    def add(self, shard: Shard, checksums: Mapping[str, str]) -> None:
+        """Record a shard whose data is on the disk; returns when the record is too."""
+        self._folder.mkdir(exist_ok=True)
+        line = json.dumps({"plane": shard[0], "index": list(shard[1]), "maps": dict(checksums)})
+        with (self._folder / f"{self._worker}.jsonl").open("a") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> dict[Shard, dict[str, str]]:
+        """All complete records of all workers; a torn last line is ignored."""
+        done: dict[Shard, dict[str, str]] = {}
+        for path in sorted(self._folder.glob("*.jsonl")):
+            for line in path.read_text().splitlines():
+                try:
+                    record: dict[str, Any] = json.loads(line)
+                    shard = (int(record["plane"]), tuple(int(i) for i in record["index"]))
+                    done[shard] = {str(k): str(v) for k, v in record["maps"].items()}
+                except (ValueError, KeyError, TypeError):
+                    continue
+        return done
