@@ -1,0 +1,223 @@
+"""What the command line prints: tables of beliefs, plans and models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from sciup.api import Result
+from sciup.engine.run import estimate, output_format
+from sciup.generators.registry import ModelFacts
+from sciup.image import Image
+from sciup.resources import model_folders
+
+UNITS = {
+    "psf_fwhm": "input px",
+    "electrons_per_unit": "electron per unit",
+    "read_noise": "electron",
+    "background": "input units",
+    "noise_sigma": "input units",
+    "correlation": "lag 1",
+    "dark": "input units",
+    "bright": "input units",
+}
+COLOURS = {"given": "green", "header": "green", "estimated": "yellow", "assumed": "red"}
+
+
+def beliefs(console: Console, result: Result, chosen_by: str) -> None:
+    """One line for input, model and output each, and the table of the instrument."""
+    job = result.job
+    image, model = job.image, job.model
+    console.print(f"[bold]input[/bold]   {escape(image.source)}  {describe(image)}")
+    console.print(
+        f"[bold]model[/bold]   {model.name} (chosen by {chosen_by}), {model.scale}x, "
+        f"weights {model.weights[:12]}"
+    )
+    kept = "flux per pixel: block sum kept" if image.flux_per_pixel else "intensity: block mean kept"
+    unit = image.unit or "no unit in the file"
+    console.print(
+        f"[bold]output[/bold]  {' x '.join(map(str, result.shape))}, {unit}, {kept}; declared PSF "
+        f"FWHM {model.target_fwhm:g} output px; {job.settings.samples} + 1 samples, "
+        f"tolerance {job.settings.tolerance}"
+    )
+    console.print(instrument_table(result))
+
+
+def describe(image: Image) -> str:
+    """Format, axes, type and pixel size in one line."""
+    size = image.grid.size
+    pixel = (
+        f"pixel {size[0]:.5g} x {size[1]:.5g} {image.grid.unit or ''}".rstrip()
+        if size
+        else "pixel size unknown"
+    )
+    shape = " x ".join(map(str, image.shape))
+    return f"{image.format}, {image.axes} {shape}, {image.dtype}, {pixel}"
+
+
+def instrument_table(result: Result) -> Table:
+    """The instrument of the first plane, with the origin of each value."""
+    planes = len(result.job.instruments)
+    title = "instrument" + (f" of the first of {planes} planes" if planes > 1 else "")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in ("value", "", "unit", "origin", "how"):
+        table.add_column(column)
+    for name, value, origin, note in result.instrument.rows():
+        colour = COLOURS[origin]
+        table.add_row(
+            name, value, UNITS.get(name, ""), f"[{colour}]{origin}[/{colour}]", escape(note)
+        )
+    return table
+
+
+def plan(console: Console, result: Result, output: Path) -> None:
+    """What would be done, and what it would cost."""
+    cost = estimate(result.job, output)
+    console.print(f"[bold]plan[/bold]    {cost.windows} windows of the network, no output written")
+    console.print(f"[bold]format[/bold]  {output_format(output, result.job)}")
+    console.print(f"[bold]time[/bold]    about {duration(cost.seconds)} on this machine")
+    console.print(f"[bold]memory[/bold]  about {cost.memory / 1e9:.1f} GB")
+    console.print(
+        f"[bold]disk[/bold]    up to {cost.disk / 1e9:.3f} GB, {cost.free / 1e9:.1f} GB free"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``45 s``, ``12 min``, ``3.5 h``.
+
+    Examples
+    --------
+    >>> duration(45), duration(720), duration(12600)
+    ('45 s', '12 min', '3.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar with windows done, rate and remaining time."""
+    columns = (
+        TextColumn("upscaling"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("windows  {task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("upscaling", total=None, rate="")
+
+        def update(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            rate = f"{speed:.2f}/s" if speed else ""
+            bar.update(task, completed=done, total=total, rate=rate)
+
+        yield update
+
+
+def masked_share(image: Image) -> float:
+    """Share of pixels without data in the sampled blocks of the first plane."""
+    from sciup.physics.estimate import probe
+
+    blocks = probe(image, next(image.planes)).blocks
+    total = sum(b.size for b in blocks)
+    return float(1 - sum(int(np.isfinite(b).sum()) for b in blocks) / max(total, 1))
+
+
+def facts(result: Result) -> dict[str, Any]:
+    """Everything that `inspect` shows, JSON-ready."""
+    image = result.job.image
+    cost = estimate(result.job, Path("out.fits" if image.format == "fits" else "out.ome.zarr"))
+    return {
+        "source": image.source,
+        "format": image.format,
+        "axes": image.axes,
+        "shape": list(image.shape),
+        "dtype": str(image.dtype),
+        "pixel_size": list(image.grid.size) if image.grid.size else None,
+        "pixel_unit": image.grid.unit,
+        "unit": image.unit,
+        "values": "flux per pixel" if image.flux_per_pixel else "intensity",
+        "masked_share": masked_share(image),
+        "domain": image.domain,
+        "model": result.job.model.name,
+        "scale": result.job.model.scale,
+        "output_shape": list(result.shape),
+        "expected_seconds": cost.seconds,
+        "expected_disk_bytes": cost.disk,
+        "instrument": [i.as_json() for i in result.job.instruments],
+    }
+
+
+def inspection(console: Console, result: Result, data: dict[str, Any]) -> None:
+    """The same for people."""
+    image = result.job.image
+    console.print(f"[bold]input[/bold]    {escape(image.source)}  {describe(image)}")
+    console.print(
+        f"[bold]values[/bold]   {image.unit or 'no unit in the file'}, {data['values']}; "
+        f"{100 * data['masked_share']:.2f} % of the sampled pixels have no data"
+    )
+    for name, label in (("channels", "channels"), ("other_series", "also in the file")):
+        if image.metadata.get(name):
+            console.print(f"[bold]{label}[/bold] {escape(str(image.metadata[name]))}")
+    console.print(
+        f"[bold]suggest[/bold]  {data['model']} ({data['scale']}x): "
+        f"{' x '.join(map(str, data['output_shape']))}, about {duration(data['expected_seconds'])}, "
+        f"up to {data['expected_disk_bytes'] / 1e9:.3f} GB"
+    )
+    console.print(instrument_table(result))
+
+
+def models(console: Console, *, as_json: bool) -> None:
+    """All models with domain, scale and output PSF."""
+    known = [ModelFacts.read(folder) for folder in model_folders()]
+    if as_json:
+        rows = [
+            {
+                "name": m.name,
+                "domain": m.domain,
+                "scale": m.scale,
+                "target_fwhm": m.target_fwhm,
+                "weights": m.weights,
+                "card": str(m.folder / "card.md"),
+            }
+            for m in known
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "domain", "scale", "output PSF", "weights", "card"):
+        table.add_column(column, overflow="fold")
+    for m in known:
+        card = m.folder / "card.md"
+        table.add_row(
+            m.name,
+            m.domain,
+            f"{m.scale}x",
+            f"{m.target_fwhm:g} px",
+            m.weights[:12],
+            str(card) if card.is_file() else "no card",
+        )
+    console.print(table)
+
+
+__all__ = ["beliefs", "facts", "inspection", "models", "plan", "progress"]
