@@ -105,14 +105,15 @@ class Result:
 
     def _dask(self, compute: Any, key: tuple[str, ...]) -> Any:
         """One delayed call per shard; maps of the same shard share it."""
-        import dask
         import dask.array as da
+        from dask.base import tokenize
+        from dask.delayed import delayed
 
         layout = self.job.layout
         planes: dict[tuple[int, ...], list[list[Any]]] = {}
         for task in self.job.tasks():
-            name = f"sciup-{dask.base.tokenize(compute.func.__name__, self._token, compute.args[1:], task)}"
-            block = dask.delayed(compute, pure=True)(task, dask_key_name=name)
+            token = tokenize(compute.func.__name__, self._token, compute.args[1:], task)
+            block = delayed(compute, pure=True)(task, dask_key_name=f"sciup-{token}")
             for part in key:
                 block = block[part]
             piece = da.from_delayed(block, task.box.shape, np.float32)
@@ -250,9 +251,7 @@ def upscale(
     )
     given = Given(psf_fwhm, psf, gain, read_noise, background, noise_sigma)
     region = parse_roi(roi, opened.plane_shape) if isinstance(roi, str) else roi
-    return Result(
-        make_job(opened, facts, settings, given, region=region, device=chosen, tile=tile)
-    )
+    return Result(make_job(opened, facts, settings, given, region=region, device=chosen, tile=tile))
 
 
-__all__ = ["Result", "choose_model", "open_image", "upscale"]
+__all__ = ["MAPS", "Result", "choose_model", "open_image", "upscale"]

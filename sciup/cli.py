@@ -97,7 +97,9 @@ def upscale(
     maps: Annotated[
         str, Opt("--maps", help="comma-separated: sample,mean,std,risk_raw,support")
     ] = "sample,mean,std,risk_raw,support",
-    tolerance: Annotated[str, Opt("--tolerance", help="3sigma (of the input noise) or 5%")] = "3sigma",
+    tolerance: Annotated[
+        str, Opt("--tolerance", help="3sigma (of the input noise) or 5%")
+    ] = "3sigma",
     psf_fwhm: PsfFwhm = None,
     psf: Psf = None,
     gain: Gain = None,
@@ -121,7 +123,9 @@ def upscale(
     resume: Annotated[bool, Opt("--resume", help="start, go on, or return if complete")] = False,
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an existing output")] = False,
     scratch: Scratch = None,
-    dry_run: Annotated[bool, Opt("--dry-run", help="print plan, time, memory and disk only")] = False,
+    dry_run: Annotated[
+        bool, Opt("--dry-run", help="print plan, time, memory and disk only")
+    ] = False,
 ) -> None:
     """Draw sharp images that agree with INPUT and write them, with uncertainty, to OUTPUT.
 

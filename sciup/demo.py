@@ -1,4 +1,4 @@
-"""The demonstration: two real images made coarse and noisy, upscaled, and shown beside the truth."""
+"""The demonstration: two real images made coarse and noisy, upscaled, shown beside the truth."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Case:
         blurred = convolve(self.truth, kernel, mode="reflect")
         h, w = (n // s for n in blurred.shape)
         mean = blurred.reshape(h, s, w, s).mean((1, 3))
-        return (rng.poisson(mean) + rng.normal(0, 2, mean.shape)).astype(np.float32)
+        return np.asarray(rng.poisson(mean) + rng.normal(0, 2, mean.shape), np.float32)
 
 
 def hubble() -> Case:
@@ -70,7 +70,9 @@ def hubble() -> Case:
     from skimage.data import hubble_deep_field
 
     light = hubble_deep_field().astype(float).mean(-1)[:872, :1000]
-    return Case("hubble", "Hubble Deep Field, 2x", 2.0 * light + 20, 2, 4.2, 2.0, 0.1, (330, 560, 180))
+    return Case(
+        "hubble", "Hubble Deep Field, 2x", 2.0 * light + 20, 2, 4.2, 2.0, 0.1, (330, 560, 180)
+    )
 
 
 def cell() -> Case:
@@ -101,7 +103,10 @@ def write_ome_zarr(case: Case, data: NDArray[np.float32], path: Path) -> None:
     axes = [{"name": a, "type": "space", "unit": "micrometer"} for a in "yx"]
     scale = [{"type": "scale", "scale": [case.pixel, case.pixel]}]
     level = {"path": "0", "coordinateTransformations": scale}
-    ome = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [level], "name": case.name}]}
+    ome: Any = {
+        "version": "0.5",
+        "multiscales": [{"axes": axes, "datasets": [level], "name": case.name}],
+    }
     group = zarr.open_group(str(path), mode="w", zarr_format=3, attributes={"ome": ome})
     group.create_array("0", data=data, chunks=(128, 128), dimension_names=["y", "x"])
 
@@ -145,7 +150,9 @@ def run(out: Path, *, samples: int, device: str, console: Console) -> None:
         maps = read_maps(target)
         scores = _scores(case, data, maps, result.job.image.flux_per_pixel)
         table.add_row(case.name, *scores)
-        figure = draw(case, data, maps, out / f"demo_{case.name}.png", result.job.image.flux_per_pixel)
+        figure = draw(
+            case, data, maps, out / f"demo_{case.name}.png", result.job.image.flux_per_pixel
+        )
         console.print(f"[green]figure[/green]  {figure}")
     console.print(table)
     console.print(f"{time.perf_counter() - began:.0f} s in all")
@@ -158,7 +165,9 @@ def read_maps(path: Path) -> dict[str, Values]:
     maps = {}
     for name in api.MAPS:
         image = (
-            open_image(path, hdu=name.upper()) if path.suffix == ".fits" else open_image(path / name)
+            open_image(path, hdu=name.upper())
+            if path.suffix == ".fits"
+            else open_image(path / name)
         )
         values, _ = image.read(next(image.planes), Box.of_shape(image.plane_shape))
         maps[name] = values.astype(float)
@@ -207,7 +216,11 @@ def draw(
             stretched(maps["mean"][cut] * factor),
             {},
         ),
-        ("std of the samples", maps["std"][cut] * factor, {"cmap": "magma", "vmin": 0, "vmax": None}),
+        (
+            "std of the samples",
+            maps["std"][cut] * factor,
+            {"cmap": "magma", "vmin": 0, "vmax": None},
+        ),
         ("risk (raw vote, 3 sigma)", maps["risk_raw"][cut], {"cmap": "inferno"}),
     ]
     figure = Figure(figsize=(15, 8), layout="constrained")

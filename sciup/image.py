@@ -1,4 +1,4 @@
-"""What a reader hands over: a lazy image, where its pixels are, and what it knows of the instrument."""
+"""What a reader hands over: a lazy image, where its pixels are, what it says of the instrument."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Image(ABC):
     Attributes
     ----------
     axes : str
-        A subset of ``tczyx`` in this order for microscopy; any letters before ``yx`` for FITS cubes.
+        A subset of ``tczyx`` in this order for microscopy; any letters before ``yx`` for cubes.
     shape : tuple of int
         One length per axis.
     dtype : numpy.dtype
@@ -216,7 +216,7 @@ def parse_roi(text: str, shape: tuple[int, int]) -> Box:
     except ValueError:
         raise OptionError(
             f"--roi {text!r} cannot be read", allowed, "for example --roi 0:256,0:256"
-        )
+        ) from None
     box = Box((y0, x0), (y1, x1))
     if box.size == 0 or not Box.of_shape(shape).contains(box):
         raise OptionError(

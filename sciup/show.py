@@ -50,7 +50,9 @@ def beliefs(console: Console, result: Result, chosen_by: str) -> None:
         f"[bold]model[/bold]   {model.name} (chosen by {chosen_by}), {model.scale}x, "
         f"weights {model.weights[:12]}"
     )
-    kept = "flux per pixel: block sum kept" if image.flux_per_pixel else "intensity: block mean kept"
+    kept = (
+        "flux per pixel: block sum kept" if image.flux_per_pixel else "intensity: block mean kept"
+    )
     unit = image.unit or "no unit in the file"
     console.print(
         f"[bold]output[/bold]  {' x '.join(map(str, result.shape))}, {unit}, {kept}; declared PSF "
@@ -181,8 +183,8 @@ def inspection(console: Console, result: Result, data: dict[str, Any]) -> None:
             console.print(f"[bold]{label}[/bold] {escape(str(image.metadata[name]))}")
     console.print(
         f"[bold]suggest[/bold]  {data['model']} ({data['scale']}x): "
-        f"{' x '.join(map(str, data['output_shape']))}, about {duration(data['expected_seconds'])}, "
-        f"up to {data['expected_disk_bytes'] / 1e9:.3f} GB"
+        f"{' x '.join(map(str, data['output_shape']))}, "
+        f"about {duration(data['expected_seconds'])}, up to {data['expected_disk_bytes'] / 1e9:.3f} GB"
     )
     console.print(instrument_table(result))
 

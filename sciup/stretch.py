@@ -71,8 +71,8 @@ class AsinhStretch:
 class AnscombeStretch:
     """Generalised Anscombe transform, shifted and divided so that structures span about 0 to 1.
 
-    For v >= 0 electrons ``g(v) = 2 sqrt(v + c)`` with ``c = 3/8 + read_noise**2``; below 0, where the
-    noise no longer falls, g goes on as its tangent, which keeps it invertible for all v.
+    For v >= 0 electrons ``g(v) = 2 sqrt(v + c)`` with ``c = 3/8 + read_noise**2``; below 0, where
+    the noise no longer falls, g goes on as its tangent, which keeps it invertible for all v.
     Then ``u = (g(v) - low) / span``; noise has a standard deviation near 1 / span everywhere.
 
     References

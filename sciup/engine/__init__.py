@@ -1,0 +1,1 @@
+"""Plan, read, sample, accumulate, write."""

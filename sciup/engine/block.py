@@ -1,4 +1,4 @@
-"""The block function: one window in, the maps of its core out. Serial runs and Dask use it alike."""
+"""The block function: one window in, the maps of its core out, for serial runs and Dask alike."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ class PlaneSampler:
         self.correlation = float(self.instrument.correlation.value or 0.0)
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None].to(self.device)
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None].to(
+            self.device
+        )
 
     def maps(self, tile: Tile, samples: Sequence[int] | None = None) -> dict[str, Values]:
         """All maps of one core in output units; masked pixels are NaN.
@@ -246,7 +248,7 @@ class Window:
         return crop(x, RIM - 1).repeat_interleave(s, -1).repeat_interleave(s, -2)
 
     def tolerance(self, shown: Tensor) -> Tensor:
-        """tau in working units where 3 px means exist."""
+        """Tau in working units where 3 px means exist."""
         tolerance = self.sampler.settings.tolerance
         sigma = self._fine(self.sigma)
         if tolerance.unit == "sigma":

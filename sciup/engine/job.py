@@ -122,7 +122,8 @@ def _domain(model: ModelFacts) -> Any:
 
 @lru_cache(maxsize=2)
 def _network(folder: Path, weights: str, device: str, precision: str) -> PosteriorSampler:
-    """The network of a model, once per process."""
+    """The network of a model, once per process; other weights are another network."""
+    del weights
     net = load_generator(folder)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return net.to(device=torch.device(device), dtype=dtype)
@@ -180,9 +181,7 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.net = _network(
-            job.model.folder, job.model.weights, job.device, job.settings.precision
-        )
+        self.net = _network(job.model.folder, job.model.weights, job.device, job.settings.precision)
         self._image = ReadAhead.of(job.image, job.tile, halo_of(self.net))
         self._sampler: PlaneSampler | None = None
 

@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of windows done and in all."""
 
 
-class Interrupted(SciupError):
+class InterruptedRunError(SciupError):
     """Stopped from outside; what was done is kept and `--resume` goes on."""
 
     exit_code = 75
@@ -189,7 +189,7 @@ def run(
         If the output exists, cannot be written, or does not fit on the disk.
     ResumeError
         If the unfinished or finished output is of another job.
-    Interrupted
+    InterruptedRunError
         On Ctrl-C or SIGTERM; go on with ``resume=True``.
     """
     kind = output_format(output, job)
@@ -210,9 +210,7 @@ def run(
     return output
 
 
-def _prepare(
-    job: Job, output: Path, work: Path, kind: str, resume: bool, overwrite: bool
-) -> bool:
+def _prepare(job: Job, output: Path, work: Path, kind: str, resume: bool, overwrite: bool) -> bool:
     """Check the place of the output; False if it is complete already."""
     if output.exists():
         if resume and not work.exists():
@@ -220,7 +218,8 @@ def _prepare(
             return False
         if not overwrite:
             raise OutputError(
-                f"the output {output} exists already", fix="use --overwrite, --resume or another name"
+                f"the output {output} exists already",
+                fix="use --overwrite, --resume or another name",
             )
     source = Path(job.image.source)
     if source.exists() and output.exists() and source.resolve() == output.resolve():
@@ -228,7 +227,8 @@ def _prepare(
     if work.exists() and not resume:
         if not overwrite:
             raise OutputError(
-                f"an unfinished output is at {work}", fix="use --resume to go on, --overwrite to start anew"
+                f"an unfinished output is at {work}",
+                fix="use --resume to go on, --overwrite to start anew",
             )
         shutil.rmtree(work)
     _check_place(job, output, kind)
@@ -266,9 +266,9 @@ def _compare(stored: dict[str, Any], wanted: dict[str, Any], where: Path) -> Non
     wanted = json.loads(json.dumps(wanted))
     for key, value in wanted.items():
         if stored.get(key) != value:
-            short = [str(v)[:80] for v in (stored.get(key), value)]
+            before, now = (str(v)[:80] for v in (stored.get(key), value))
             raise ResumeError(
-                f"{where} was made with another {key.replace('_', ' ')}: {short[0]}, now {short[1]}",
+                f"{where} was made with another {key.replace('_', ' ')}: {before}, now {now}",
                 fix="repeat the first command with --resume, or start anew with --overwrite",
             )
 
@@ -371,7 +371,7 @@ def _move(path: Path, output: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _stoppable(output: Path) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into `Interrupted`."""
+    """Turn Ctrl-C and SIGTERM into `InterruptedRunError`."""
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -383,7 +383,7 @@ def _stoppable(output: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(
+        raise InterruptedRunError(
             f"stopped; what was done is in {work_folder(output)}", fix="go on with --resume"
         ) from None
     finally:

@@ -80,14 +80,19 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= 1024:
-            raise OptionError(f"--samples {self.samples}", "1 to 1024 (16 or more for a fair risk map)")
+            raise OptionError(
+                f"--samples {self.samples}", "1 to 1024 (16 or more for a fair risk map)"
+            )
         if not 0 <= self.keep <= self.samples + 1:
             raise OptionError(
-                f"--keep-samples {self.keep} with {self.samples} + 1 samples", f"0 to {self.samples + 1}"
+                f"--keep-samples {self.keep} with {self.samples} + 1 samples",
+                f"0 to {self.samples + 1}",
             )
         unknown = set(self.maps) - set(MAPS)
         if unknown or not self.maps:
-            raise OptionError(f"unknown map {', '.join(sorted(unknown)) or '(none)'}", ", ".join(MAPS))
+            raise OptionError(
+                f"unknown map {', '.join(sorted(unknown)) or '(none)'}", ", ".join(MAPS)
+            )
         if not 0 <= self.seed < 2**63:
             raise OptionError(f"--seed {self.seed}", "0 to 2^63 - 1")
 

@@ -1,4 +1,7 @@
-"""Input units to the working units of a domain and back: the only place where values change meaning."""
+"""Input units to the working units of a domain and back.
+
+The only place where values change their meaning.
+"""
 
 from __future__ import annotations
 
@@ -89,12 +92,14 @@ class SkySigmas:
 
     def __post_init__(self) -> None:
         i = self.instrument
-        fixed = {
-            "level": i.background.value if i.background.origin == "given" else None,
-            "sigma": i.noise_sigma.value if i.noise_sigma.origin == "given" else None,
-        }
         typical = (float(i.background.value), float(i.noise_sigma.value))
-        self.mesh = Mesh(self.image, self.plane, **fixed, fallback=typical)
+        self.mesh = Mesh(
+            self.image,
+            self.plane,
+            level=typical[0] if i.background.origin == "given" else None,
+            sigma=typical[1] if i.noise_sigma.origin == "given" else None,
+            fallback=typical,
+        )
         self.per_signal = 1 / (float(i.electrons_per_unit.value) * typical[1])
         self.background = 0.0
         self.stretch: Stretch = AsinhStretch()

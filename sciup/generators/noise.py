@@ -6,7 +6,8 @@ every machine, in any tile, region or order.
 
 References
 ----------
-Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3, SC'11, doi:10.1145/2063384.2063405.
+Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3, SC'11,
+doi:10.1145/2063384.2063405.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""From a model folder to a generator ready to draw. A new architecture is one file and one line here."""
+"""From a model folder to a generator ready to draw.
+
+A new architecture is one file and one line here.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,9 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     try:
         recipe = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", "a model folder with recipe.yaml") from None
+        raise ModelError(
+            f"{path} cannot be read: {error}", "a model folder with recipe.yaml"
+        ) from None
     missing = {"name", "domain", "scale", "target_fwhm"} - set(recipe or {})
     if missing:
         raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
@@ -115,4 +120,5 @@ def load_generator(folder: Path) -> PosteriorSampler:
             raise ModelError(
                 f"{path} was trained with {key} {meta.get(key)!r}, the recipe says {recipe[key]!r}"
             )
-    return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net.eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""What instruments do to a scene, and what is believed about one."""

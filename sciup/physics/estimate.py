@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def _envelope(m: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[float, fl
     """Weighted line through the lower envelope of v over m."""
     edges = np.unique(np.quantile(m, np.linspace(0, 1, min(25, len(m) // 8 + 1))))
     x, y, n = [], [], []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         inside = (m >= a) & (m <= b)
         if inside.sum() < 6:
             continue
@@ -130,7 +131,9 @@ def levels(sample: Probe) -> tuple[float, float]:
     """Dark and bright end of an image: 1st and 99.9th percentile of 3 x 3 means."""
     smooth = []
     for block in sample.blocks:
-        filled = np.where(np.isfinite(block), block, np.nanmedian(block) if np.isfinite(block).any() else 0)
+        filled = np.where(
+            np.isfinite(block), block, np.nanmedian(block) if np.isfinite(block).any() else 0
+        )
         smooth.append(uniform_filter(filled.astype(np.float64), 3)[np.isfinite(block)])
     flat = np.concatenate(smooth)
     dark, bright = np.percentile(flat, [1, 99.9])

@@ -61,7 +61,9 @@ class Given:
         for name, (option, low, high, unit) in rules.items():
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and low < value < high):
-                limits = f"a number above {max(low, 0):g}" + (f" and below {high:g}" if high < 1e9 else "")
+                limits = f"a number above {max(low, 0):g}" + (
+                    f" and below {high:g}" if high < 1e9 else ""
+                )
                 raise OptionError(f"{option} {value:g} is not possible", f"{limits} {unit}")
         if self.background is not None and not np.isfinite(self.background):
             raise OptionError(f"--background {self.background} is not a number", "input units")
@@ -175,11 +177,13 @@ def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> tuple[I
             "choose another HDU, channel or plane",
         )
     make = _night_sky if domain == "night-sky" else _fluorescence
-    return make(image, plane, given, sample), sample.digest
+    return make(image, given, sample), sample.digest
 
 
 def _psf(image: Image, given: Given, sample: estimate.Probe, domain: Domain) -> tuple[Fact, Fact]:
-    picture = Fact(np.asarray(given.psf, float), "given", "--psf") if given.psf is not None else None
+    picture = (
+        Fact(np.asarray(given.psf, float), "given", "--psf") if given.psf is not None else None
+    )
     if picture is None and given.psf_fwhm is None:
         picture = image.facts.get("psf")
     if picture is not None:
@@ -189,7 +193,11 @@ def _psf(image: Image, given: Given, sample: estimate.Probe, domain: Domain) -> 
         odd = value[: value.shape[0] // 2 * 2 - 1, : value.shape[1] // 2 * 2 - 1]
         side = min(odd.shape)
         peak = np.unravel_index(np.argmax(value), value.shape)
-        half = min(side // 2, int(min(peak)), *(int(n - p - 1) for n, p in zip(value.shape, peak, strict=True)))
+        half = min(
+            side // 2,
+            int(min(peak)),
+            *(int(n - p - 1) for n, p in zip(value.shape, peak, strict=True)),
+        )
         core = value[peak[0] - half : peak[0] + half + 1, peak[1] - half : peak[1] + half + 1]
         width = moments(core / core.sum())[0]
         return Fact(width, picture.origin, "measured on the PSF image"), Fact(
@@ -201,16 +209,20 @@ def _psf(image: Image, given: Given, sample: estimate.Probe, domain: Domain) -> 
         if found is not None:
             fwhm = Fact(found[0], "estimated", f"adaptive moments of {found[1]} point-like sources")
     if fwhm is None:
-        fwhm = Fact(ASSUMED_FWHM[domain], "assumed", "input px; give --psf-fwhm or --psf if you know")
+        fwhm = Fact(
+            ASSUMED_FWHM[domain], "assumed", "input px; give --psf-fwhm or --psf if you know"
+        )
     return fwhm, _NONE
 
 
-def _night_sky(image: Image, plane: Plane, given: Given, sample: estimate.Probe) -> Instrument:
+def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument:
     fwhm, psf = _psf(image, given, sample, "night-sky")
     # a typical block, not all pixels at once: gradients would count as noise
     blocks = [robust_sky(b[np.isfinite(b)]) for b in sample.blocks if np.isfinite(b).sum() >= 16]
     level, sigma = (float(v) for v in np.median([b for b in blocks if b[1] > 0] or [(0, 1)], 0))
-    background = Fact(level, "estimated", "median of a mesh of 256 px blocks, which is what is used")
+    background = Fact(
+        level, "estimated", "median of a mesh of 256 px blocks, which is what is used"
+    )
     noise = Fact(sigma, "estimated", "median of a mesh of 256 px blocks, which is what is used")
     if given.background is not None:
         background = Fact(float(given.background), "given", "--background")
@@ -237,7 +249,7 @@ def _night_sky(image: Image, plane: Plane, given: Given, sample: estimate.Probe)
     )
 
 
-def _fluorescence(image: Image, plane: Plane, given: Given, sample: estimate.Probe) -> Instrument:
+def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrument:
     fwhm, psf = _psf(image, given, sample, "fluorescence")
     dark, bright = estimate.levels(sample)
     if not bright > dark:
@@ -264,7 +276,9 @@ def _fluorescence(image: Image, plane: Plane, given: Given, sample: estimate.Pro
         electrons_per_unit=electrons,
         read_noise=read,
         background=pedestal,
-        noise_sigma=Fact(float(np.sqrt(variance)) / electrons.value, "estimated", "at the dark end"),
+        noise_sigma=Fact(
+            float(np.sqrt(variance)) / electrons.value, "estimated", "at the dark end"
+        ),
         correlation=Fact(0.0, "assumed", "camera pixels are independent"),
         dark=Fact(dark, "estimated", "1st percentile of 3 x 3 means"),
         bright=Fact(bright, "estimated", "99.9th percentile of 3 x 3 means"),
@@ -276,7 +290,9 @@ def _gain(line: tuple[float, float] | None, dark: float, bright: float) -> Fact:
     most = MOST_ELECTRONS / (bright - dark)
     if line is None or line[0] <= 0:
         value = 0.1 * most
-        return Fact(value, "assumed", "noise does not grow with signal: 500 electrons at the bright end")
+        return Fact(
+            value, "assumed", "noise does not grow with signal: 500 electrons at the bright end"
+        )
     value, note = 1 / line[0], "noise variance against mean (photon transfer)"
     if value > most:
         value, note = most, f"cleaner than {MOST_ELECTRONS:g} electrons: treated as such"

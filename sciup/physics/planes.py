@@ -1,4 +1,4 @@
-"""From a window in working units to the planes that a generator sees, the same in training and use."""
+"""From a window in working units to the planes of a generator, the same in training and use."""
 
 from __future__ import annotations
 

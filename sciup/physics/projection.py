@@ -120,13 +120,16 @@ class Projection:
 
         def spectra(parts: list[NDArray[np.float64]], offsets: list[int]) -> Tensor:
             grids = [_place(p, o, side * scale) for p, o in zip(parts, offsets, strict=True)]
-            return torch.fft.rfft2(torch.from_numpy(np.stack(grids)))[:, None].to(torch.complex64)
+            full: Tensor = torch.fft.rfft2(torch.from_numpy(np.stack(grids)))
+            return full[:, None].to(torch.complex64)
 
         a = spectra(
             [forward_kernel(k, scale) for k in kernels], [-(k.shape[0] // 2) for k in kernels]
         ).conj()
         update = [
-            spectra([update_kernel(k, scale, t) for k in kernels], [-REACH_U * scale] * len(kernels))
+            spectra(
+                [update_kernel(k, scale, t) for k in kernels], [-REACH_U * scale] * len(kernels)
+            )
             for t in (WIENER, STRONG)
         ]
         return cls(scale, side, a.resolve_conj(), *update)
@@ -144,13 +147,14 @@ class Projection:
         """Inverse transform of a fine spectrum, kept only at every s-th pixel."""
         n, s = self.side, self.scale
         rows = spectrum.unflatten(-2, (s, n)).mean(-3)  # every s-th row: aliases add up
-        return torch.fft.irfft2(rows, s=(n, n * s))[..., ::s]
+        columns: Tensor = torch.fft.irfft2(rows, s=(n, n * s))
+        return columns[..., ::s]
 
     def _spread(self, r: Tensor, update: Tensor) -> Tensor:
         """Fine spectrum of an input-grid field set between zeros, times that of a filter."""
         n, s = self.side, self.scale
         columns = torch.arange(n * s // 2 + 1, device=r.device) % n
-        spectrum = torch.fft.fft2(r).index_select(-1, columns)
+        spectrum: Tensor = torch.fft.fft2(r).index_select(-1, columns)
         return (spectrum.unsqueeze(-3) * update.unflatten(-2, (s, n))).flatten(-3, -2)
 
     def project(self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor | None) -> Tensor:
@@ -172,7 +176,8 @@ class Projection:
         first = self._spread(residual, self.wiener)
         rest = mask * (residual - self._fold(first * self.a))
         second = self._spread(rest if lock is None else lock * rest, self.strong)
-        return x + torch.fft.irfft2(first + second, s=x.shape[-2:])
+        change: Tensor = torch.fft.irfft2(first + second, s=x.shape[-2:])
+        return x + change
 
 
 def lock_weight(signal: Tensor, sigma: Tensor) -> Tensor:

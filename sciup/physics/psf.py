@@ -20,17 +20,17 @@ SIGMA_TO_FWHM = float(2 * np.sqrt(2 * np.log(2)))
 
 
 def _radius(side: int, fwhm: float, e1: float, e2: float) -> NDArray[np.float64]:
-    """Elliptical radius in units of the FWHM on an odd grid; (e1, e2) as second-moment distortion."""
+    """Elliptical radius in units of the FWHM on an odd grid; (e1, e2) by second moments."""
     half = side // 2
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(float)
     # covariance proportional to [[1 + e1, e2], [e2, 1 - e1]] with unit mean variance
     det = 1 - e1**2 - e2**2
     quadratic = ((1 - e1) * x**2 - 2 * e2 * x * y + (1 + e1) * y**2) / det
-    return np.sqrt(np.maximum(quadratic, 0)) / fwhm
+    return np.asarray(np.sqrt(np.maximum(quadratic, 0)) / fwhm, np.float64)
 
 
 def _normalised(kernel: NDArray[np.float64]) -> Kernel:
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum(), np.float64)
 
 
 def gaussian(side: int, fwhm: float, e1: float = 0.0, e2: float = 0.0) -> Kernel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,12 @@ from scipy.ndimage import convolve
 
 from sciup.errors import InputError
 from sciup.image import mirror
-from sciup.train.recipe import Recipe
+from sciup.train.recipe import Recipe, Scenes
 
 log = logging.getLogger("sciup")
 
 Float = NDArray[np.float32]
+Split = Literal["train", "calibrate", "test"]
 Rng = np.random.Generator
 
 
@@ -52,16 +53,16 @@ class Truths:
         i = int(rng.choice(len(self.images), p=self.share))
         image = self.images[i]
         trim = rng.integers(0, step, 2)
-        height, width = (
-            (n - t) // step * step for n, t in zip(image.shape, trim, strict=True)
-        )
+        height, width = ((n - t) // step * step for n, t in zip(image.shape, trim, strict=True))
         image = image[trim[0] : trim[0] + height, trim[1] : trim[1] + width]
         border = (side - inner) // 2
         index, inside = [], []
         for n in (height, width):
             start = int(rng.integers(0, (n - inner) // step + 1)) * step - border
             index.append(mirror(start, start + side, n))
-            inside.append((np.arange(start, start + side) >= 0) & (np.arange(start, start + side) < n))
+            inside.append(
+                (np.arange(start, start + side) >= 0) & (np.arange(start, start + side) < n)
+            )
         square = image[np.ix_(*index)]
         real = np.outer(*inside).astype(bool)
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))
@@ -82,7 +83,7 @@ def robust_noise(image: NDArray[Any]) -> float:
     return float(np.median(np.abs(convolve(np.asarray(image, np.float64), mask))) / 0.6745)
 
 
-def load_truths(recipe: Recipe, folder: Path, run: Path, split: str = "train") -> Truths:
+def load_truths(recipe: Recipe, folder: Path, run: Path, split: Split = "train") -> Truths:
     """The truth images of a recipe.
 
     Parameters
@@ -97,17 +98,17 @@ def load_truths(recipe: Recipe, folder: Path, run: Path, split: str = "train") -
     """
     least = recipe.core * recipe.scale + recipe.scale
     if recipe.scenes is not None:
-        return _scenes(recipe, folder, run, split)
+        return _scenes(recipe, recipe.scenes, folder, run, split)
     images, noise, share = [], [], []
     for source in recipe.sources:
-        loaded = [_normalise(x) for x in _images(folder, source.dataset, split)]
-        loaded = [x for x in loaded if x is not None and min(x.shape) >= least]
+        whole = [_normalise(x) for x in _images(folder, source.dataset, split)]
+        loaded = [x for x in whole if x is not None and min(x.shape) >= least]
         if not loaded:
             raise InputError(
-                f"data set {source.dataset!r} has no {split} image of {least} px or more in {folder}",
+                f"data set {source.dataset!r} has no {split} image of {least} px in {folder}",
                 fix="check --data and the names under sources",
             )
-        area = np.array([x.size for x in loaded], float)
+        area = np.array([x.size for x in loaded], np.float64)
         images += loaded
         noise += [robust_noise(x) for x in loaded]
         share += list(source.share * area / area.sum())
@@ -137,18 +138,17 @@ def _normalise(image: NDArray[Any]) -> Float | None:
     return np.asarray(np.clip((image.astype(np.float32) - low) / (high - low), 0, 3), np.float32)
 
 
-def _scenes(recipe: Recipe, folder: Path, run: Path, split: str) -> Truths:
+def _scenes(recipe: Recipe, scenes: Scenes, folder: Path, run: Path, split: Split) -> Truths:
     from sciup.train.sky_scenes import pack_scenes
 
-    assert recipe.scenes is not None
     path = run / f"scenes_{split}.npy"
     if not path.is_file():
-        log.info("rendering %d scenes of %d px once", recipe.scenes.count, recipe.scenes.side)
+        log.info("rendering %d scenes of %d px once", scenes.count, scenes.side)
         pack_scenes(
             folder,
             path,
-            count=recipe.scenes.count,
-            side=recipe.scenes.side,
+            count=scenes.count,
+            side=scenes.side,
             role=split,
             seed=recipe.seed,
         )

@@ -50,7 +50,7 @@ class Kernels:
         names, shares = list(d.shapes), np.array(list(d.shapes.values()))
         side, kernels, facts = kernel_side(s), [], []
         for _ in range(BANK):
-            fwhm = float(np.exp(rng.uniform(*np.log(d.psf_fwhm)))) * s
+            fwhm = float(_log_uniform(rng, d.psf_fwhm, 1)[0]) * s
             size, angle = d.ellipticity * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
             e = (size * np.cos(angle), size * np.sin(angle))
             match names[rng.choice(len(names), p=shares / shares.sum())]:
@@ -98,7 +98,7 @@ def _observe(truth: Tensor, kernels: list[NDArray[np.float64]], scale: int) -> T
         index = np.arange(-(kernel.shape[0] // 2), -(kernel.shape[0] // 2) + a.shape[0]) % side
         grid[index[:, None], index] = a
     spectrum = torch.fft.rfft2(torch.from_numpy(grids))[:, None].conj()
-    blurred = torch.fft.irfft2(torch.fft.rfft2(truth) * spectrum, s=(side, side))
+    blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(truth) * spectrum, s=(side, side))
     return blurred[..., ::scale, ::scale][..., REACH_A:-REACH_A, REACH_A:-REACH_A]
 
 
@@ -156,7 +156,7 @@ class Degrader:
             rng.uniform(0.05, 0.6, r.batch),
             0.0,
         )
-        v = _measure(r, rng, clean, model, correlation)
+        v = _measure(rng, clean, model, correlation)
         footprint = _masks(rng, real, r.degradation.masked_share)
         f = torch.from_numpy(footprint[:, None].astype(np.float32))
         v = torch.where(f > 0, v, torch.where(torch.from_numpy(real[:, None]), background, v))
@@ -173,21 +173,29 @@ class Degrader:
             torch.from_numpy(correlation.astype(np.float32)),
         )
         m = self.margin
-        cut = [x[..., m:-m, m:-m] for x in (inner, sigma, signal, f_inner)]
-        mask = torch.zeros_like(cut[3])
-        mask[..., RIM:-RIM, RIM:-RIM] = cut[3][..., RIM:-RIM, RIM:-RIM]
+        measured, sigma, signal, inside = (
+            x[..., m:-m, m:-m] for x in (inner, sigma, signal, f_inner)
+        )
+        mask = torch.zeros_like(inside)
+        mask[..., RIM:-RIM, RIM:-RIM] = inside[..., RIM:-RIM, RIM:-RIM]
         outer = (v_true.shape[-1] - r.core * s) // 2
         return Batch(
-            planes,
-            v_true[..., outer:-outer, outer:-outer],
-            truth_noise,
-            *cut[:3],
-            background,
-            mask,
-            correlation,
-            stretch,
-            self.kernels.pick(index),
+            planes=planes,
+            truth=v_true[..., outer:-outer, outer:-outer],
+            truth_noise=truth_noise,
+            measured=measured,
+            sigma=sigma,
+            signal=signal,
+            background=background,
+            mask=mask,
+            correlation=correlation,
+            stretch=stretch,
+            projection=self.kernels.pick(index),
         )
+
+
+def _log_uniform(rng: Rng, ends: tuple[float, float], count: int) -> NDArray[np.float64]:
+    return np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]), count))
 
 
 def _column(values: NDArray[np.float64] | list[float]) -> Tensor:
@@ -198,21 +206,25 @@ Observed = tuple[Tensor, Tensor, NoiseModel, Stretch, Tensor, Tensor]
 
 
 def _fluorescence(
-    r: Recipe, rng: Rng, truth: Tensor, noise: NDArray[np.float64], kernels: list[NDArray[np.float64]]
+    r: Recipe,
+    rng: Rng,
+    truth: Tensor,
+    noise: NDArray[np.float64],
+    kernels: list[NDArray[np.float64]],
 ) -> Observed:
     d, n = r.degradation, r.batch
     read = rng.uniform(*d.read_noise, n)
     # the noise of the truth, binned, may be at most 0.3 of the noise simulated (whole images by
     # depth, never pixels by brightness): electrons limit (noise p / s)^2 <= 0.09 * 0.2 p
     most = np.where(noise > 0, 0.018 * r.scale**2 / np.maximum(noise, 1e-9) ** 2, np.inf)
-    peak = np.exp(rng.uniform(*np.log(d.peak_electrons), n))
+    peak = _log_uniform(rng, d.peak_electrons, n)
     peak = np.maximum(np.minimum(peak, most), d.peak_electrons[0])
-    dark = peak * np.exp(rng.uniform(*np.log(d.background), n))
+    dark = peak * _log_uniform(rng, d.background, n)
     if d.haze_share:
         truth = truth + _haze(rng, truth, d.haze_share)
     v_true = truth * _column(peak) + _column(dark)
     # what the engine estimates as the bright end of an image varies with its blur and content
-    bright = dark + peak * np.exp(rng.uniform(np.log(0.5), np.log(1.3), n))
+    bright = dark + peak * _log_uniform(rng, (0.5, 1.3), n)
     stretch = AnscombeStretch.between(_column(dark), _column(bright), _column(read))
     clean = _observe(v_true, kernels, r.scale)
     model = NoiseModel(_column(read), 1.0)
@@ -229,21 +241,25 @@ def _haze(rng: Rng, truth: Tensor, share: float) -> Tensor:
 
 
 def _sky(
-    r: Recipe, rng: Rng, truth: Tensor, noise: NDArray[np.float64], kernels: list[NDArray[np.float64]]
+    r: Recipe,
+    rng: Rng,
+    truth: Tensor,
+    noise: NDArray[np.float64],
+    kernels: list[NDArray[np.float64]],
 ) -> Observed:
     d, n = r.degradation, r.batch
-    depth = np.exp(rng.uniform(*np.log(d.depth), n))
+    depth = _log_uniform(rng, d.depth, n)
     level = rng.normal(0, 0.2, n)  # the estimated background is never quite right
     v_true = truth * (_column(depth) * r.scale**2) + _column(level)
     clean = _observe(v_true, kernels, r.scale)
-    electrons = np.exp(rng.uniform(*np.log(d.electrons_per_sigma), n))
+    electrons = _log_uniform(rng, d.electrons_per_sigma, n)
     floor = np.exp(rng.normal(0, 0.05, n))
     model = NoiseModel(_column(floor), _column(1 / electrons))
     return v_true, clean, model, AsinhStretch(), _column(noise * depth), _column(np.zeros(n))
 
 
 def _measure(
-    r: Recipe, rng: Rng, clean: Tensor, model: NoiseModel, correlation: NDArray[np.float64]
+    rng: Rng, clean: Tensor, model: NoiseModel, correlation: NDArray[np.float64]
 ) -> Tensor:
     """Poisson and Gaussian noise; correlated noise is Gaussian of the same variance."""
     c = clean.numpy()

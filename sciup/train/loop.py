@@ -44,9 +44,14 @@ def build(recipe: Recipe) -> PosteriorSampler:
 
 
 def random_noise(rng: np.random.Generator, count: int, channels: int, side: int) -> Tensor:
-    """Noise like that of `sciup.generators.noise`, without its addresses: (count, channels + 1, side, side)."""
+    """Noise like that of `sciup.generators.noise`, without its addresses.
+
+    Shape (count, channels + 1, side, side); the last channel is the coarse one.
+    """
     fine = rng.standard_normal((count, channels, side, side), np.float32)
-    nodes = rng.standard_normal((count, side // COARSE_STEP + 3, side // COARSE_STEP + 3), np.float32)
+    nodes = rng.standard_normal(
+        (count, side // COARSE_STEP + 3, side // COARSE_STEP + 3), np.float32
+    )
     mats = []
     for phase in rng.integers(0, COARSE_STEP, 2):
         position = np.arange(side) + phase
@@ -159,7 +164,8 @@ def train(
         ``weights.safetensors`` of the moving average, written at every checkpoint.
     """
     run.mkdir(parents=True, exist_ok=True)
-    net = build(recipe).to(device).to(memory_format=torch.channels_last)
+    net = build(recipe).to(device)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {k: v.detach().clone().float() for k, v in net.state_dict().items()}
     optimiser = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     checkpoint, step = run / "checkpoint.pt", 0
@@ -169,15 +175,19 @@ def train(
         optimiser.load_state_dict(saved["optimiser"])
         average, step = saved["average"], int(saved["step"])
         log.info("resumed at step %d", step)
-    degrader = Degrader(recipe, load_truths(recipe, data, run), Kernels.draw(recipe), net.spec.margin)
+    degrader = Degrader(
+        recipe, load_truths(recipe, data, run), Kernels.draw(recipe), net.spec.margin
+    )
     began = saved_at = time.monotonic()
     while step < recipe.steps:
         for group in optimiser.param_groups:
             group["lr"] = _rate(recipe, step)
         batch = degrader.batch(step)
-        loss, terms, u = objective(net, batch, recipe, np.random.default_rng([recipe.seed, 9, step]), device)
+        loss, terms, u = objective(
+            net, batch, recipe, np.random.default_rng([recipe.seed, 9, step]), device
+        )
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0))
         if np.isfinite(norm):
             optimiser.step()
@@ -187,7 +197,10 @@ def train(
             average[k].lerp_(v.float(), 1 - decay)
         if step % report == 0 or step == recipe.steps:
             row = {"step": step, "seconds": round(time.monotonic() - began, 1), "norm": norm}
-            _log(run / "curves.csv", row | {"loss": float(loss.detach())} | terms | diagnose(u, batch))
+            _log(
+                run / "curves.csv",
+                row | {"loss": float(loss.detach())} | terms | diagnose(u, batch),
+            )
         out_of_time = minutes is not None and time.monotonic() - began > 60 * minutes
         if time.monotonic() - saved_at > 180 or step == recipe.steps or out_of_time:
             saved_at = time.monotonic()
@@ -201,10 +214,13 @@ def train(
 
 def _rate(recipe: Recipe, step: int) -> float:
     warm = min(1.0, (step + 1) / 100)
-    return recipe.learning_rate * warm * (0.5 + 0.5 * float(np.cos(np.pi * step / recipe.steps))) + 1e-7
+    return (
+        recipe.learning_rate * warm * (0.5 + 0.5 * float(np.cos(np.pi * step / recipe.steps)))
+        + 1e-7
+    )
 
 
-def _log(path: Path, row: dict[str, float]) -> None:
+def _log(path: Path, row: dict[str, Any]) -> None:
     fresh = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))

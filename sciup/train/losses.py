@@ -1,4 +1,4 @@
-"""Proper scores of a few draws: at the pixel, on block means, in linear flux, and on patches.
+"""Proper scores of a few draws: at the pixel, on block means, in linear flux, on patches.
 
 Shapes: draws (B, M, h, w), truth (B, 1, h, w). Every term is a proper scoring rule, so its minimum
 in expectation is the posterior; the terms differ in the scale at which they look hardest.
@@ -21,15 +21,17 @@ def crps(draws: Tensor, truth: Tensor) -> Tensor:
 
     References
     ----------
-    Lang et al. (2024), AIFS-CRPS, arXiv 2412.15832, eq. 4; fair CRPS: Ferro (2014), QJRMS 140, 1917.
+    Lang et al. (2024), AIFS-CRPS, arXiv 2412.15832, eq. 4; fair CRPS:
+    Ferro (2014), QJRMS 140, 1917.
     """
     members = draws.shape[1]
     skill = (draws - truth).abs().mean()
     ordered = draws.sort(1).values
     rank = 2 * torch.arange(1, members + 1, device=draws.device, dtype=draws.dtype) - members - 1
-    spread = (rank.view(1, -1, 1, 1) * ordered).sum(1).mean() * 2  # sum over ordered pairs
+    spread = (rank.view(1, -1, 1, 1) * ordered).sum(1).mean() * 2  # over all pairs
     eps = (1 - ALMOST) / members
-    return skill - (1 - eps) / (2 * members * (members - 1)) * spread
+    score: Tensor = skill - (1 - eps) / (2 * members * (members - 1)) * spread
+    return score
 
 
 def energy(draws: Tensor, truth: Tensor, side: int) -> Tensor:
