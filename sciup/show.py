@@ -184,7 +184,8 @@ def inspection(console: Console, result: Result, data: dict[str, Any]) -> None:
     console.print(
         f"[bold]suggest[/bold]  {data['model']} ({data['scale']}x): "
         f"{' x '.join(map(str, data['output_shape']))}, "
-        f"about {duration(data['expected_seconds'])}, up to {data['expected_disk_bytes'] / 1e9:.3f} GB"
+        f"about {duration(data['expected_seconds'])}, "
+        f"up to {data['expected_disk_bytes'] / 1e9:.3f} GB"
     )
     console.print(instrument_table(result))
 

@@ -155,7 +155,8 @@ class Projection:
         n, s = self.side, self.scale
         columns = torch.arange(n * s // 2 + 1, device=r.device) % n
         spectrum: Tensor = torch.fft.fft2(r).index_select(-1, columns)
-        return (spectrum.unsqueeze(-3) * update.unflatten(-2, (s, n))).flatten(-3, -2)
+        product: Tensor = spectrum.unsqueeze(-3) * update.unflatten(-2, (s, n))
+        return product.flatten(-3, -2)
 
     def project(self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor | None) -> Tensor:
         """The projected draws.

@@ -87,6 +87,8 @@ def moments(kernel: Kernel) -> tuple[float, float, float]:
         if done:
             break
     mean = (cxx + cyy) / 2
+    if not mean > 0:  # negative wings outweigh the core: not a kernel
+        return 0.0, 0.0, 0.0
     return SIGMA_TO_FWHM * float(np.sqrt(mean)), (cxx - cyy) / (2 * mean), cxy / mean
 
 

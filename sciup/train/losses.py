@@ -46,7 +46,8 @@ def energy(draws: Tensor, truth: Tensor, side: int) -> Tensor:
     def patches(x: Tensor) -> Tensor:
         h, w = (n // side * side for n in x.shape[-2:])
         blocks = x[..., :h, :w].unflatten(-2, (h // side, side)).unflatten(-1, (w // side, side))
-        return blocks.transpose(-3, -2).flatten(-2)
+        flat: Tensor = blocks.transpose(-3, -2).flatten(-2)
+        return flat
 
     def norm(x: Tensor) -> Tensor:
         return (x.square().mean(-1) + 1e-8).sqrt()
