@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import re
 from typing import Any
+
+from typer.main import get_command
+
+from sciup.cli import app
 
 PLACE = "<!-- commands -->"
 
@@ -15,12 +19,6 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def commands() -> str:
     """All commands of the program with their options, as Markdown."""
-    if find_spec("sciup.cli") is None:
-        return "The command line is not there yet."
-    from typer.main import get_command
-
-    from sciup.cli import app
-
     top = get_command(app)
     children: dict[str, Any] = getattr(top, "commands", {})
     return "\n\n".join(
@@ -33,7 +31,13 @@ def describe(name: str, command: Any) -> str:
     context = command.context_class(command, info_name=name)
     rows = [cells for p in command.params if (cells := row(p, context)) and not p.hidden]
     table = ["| | |", "|---|---|", *rows] if rows else []
-    return "\n".join([f"## `{name}`", "", (command.help or "").strip(), "", *table])
+    return "\n".join([f"## `{name}`", "", prose(command.help or ""), "", *table])
+
+
+def prose(text: str) -> str:
+    """The help of a command: markup of the terminal as Markdown, its examples as code."""
+    text = re.sub(r"\[/?bold\]", "**", text.strip())
+    return re.sub(r"^\s*(sciup .*)$", r"    \1", text, flags=re.MULTILINE)
 
 
 def row(parameter: Any, context: Any) -> str:
