@@ -37,7 +37,7 @@ def describe(name: str, command: Any) -> str:
 def prose(text: str) -> str:
     """The help of a command: markup of the terminal as Markdown, its examples as code."""
     text = re.sub(r"\[/?bold\]", "**", text.strip())
-    return re.sub(r"^\s*(sciup .*)$", r"    \1", text, flags=re.MULTILINE)
+    return re.sub(r"^\s*(sciup .*)$", r"\n    \1", text, flags=re.MULTILINE)
 
 
 def row(parameter: Any, context: Any) -> str:
