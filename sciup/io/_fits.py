@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from sciup.errors import OptionError
+from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.image import Bool, Fact, Float, Image, PixelGrid, Plane
+from sciup.io._check import input_errors
+from sciup.io._fits_clean import logger, quiet
 from sciup.io._fits_companions import Companion, Role, find_companions
 from sciup.io._fits_facts import INSTRUMENT_CARD, Headers, header_facts, stated_pixel_scale
 from sciup.io._fits_files import (
-    BROKEN_FITS,
     Hdu,
     choose_hdu,
     local_file,
-    logger,
-    quiet,
     scan,
 )
 from sciup.io._fits_pixels import Pixels, pixels_of, stored_dtype
@@ -188,9 +187,10 @@ def _grid(header: Any, headers: Headers, source: str) -> PixelGrid:
     size_unit = None
     if alternates(header):
         try:
-            size_unit = _wcs_pixel_size(header, source)
-        except (*BROKEN_FITS, ArithmeticError) as error:
-            logger.warning("%s: the world coordinates cannot be used: %s", source, error)
+            with input_errors(f"the world coordinates of {source} cannot be used"):
+                size_unit = _wcs_pixel_size(header, source)
+        except InputError as error:
+            logger.warning("%s", error)
     if size_unit is None and (stated := stated_pixel_scale(headers)) is not None:
         size_unit = stated, "arcsec"
     return PixelGrid(*size_unit) if size_unit else PixelGrid()
@@ -204,6 +204,9 @@ def _wcs_pixel_size(header: Any, source: str) -> tuple[tuple[float, float], str]
     for key in set(plain):  # distortions: they hardly change the pixel size, and may need tables
         if re.match(r"(CPDIS|CQDIS|D2IM|DP|DQ)\d|AXISCORR|[AB]P?_(ORDER|\d)", key):
             plain.remove(key, remove_all=True)
+    matrix = [plain[key] for key in plain if re.fullmatch(r"CD\d_\d", key)]
+    if matrix and not any(matrix):  # a placeholder, which astropy takes for one degree
+        return None
     with quiet(source):
         wcs = WCS(plain)
         matrix = np.abs(np.asarray(wcs.pixel_scale_matrix, float)[:, :2])

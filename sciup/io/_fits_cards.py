@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from sciup.image import Image, PixelGrid
-from sciup.io._fits_files import Hdu, quiet
+from sciup.io._fits_clean import ascii_text, clean_header, logger, quiet
+from sciup.io._fits_files import Hdu
 from sciup.io._wcs import alternates, axis_count, scale_header
 from sciup.io._writer import Layout
-
-logger = logging.getLogger("sciup")
 
 _NOT_CARRIED = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|EXTNAME|EXTVER|EXTLEVEL|INHERIT|"
     r"NEXTEND|BUNIT|TFIELDS|THEAP|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM)\d+|END|CONTINUE|"
     r"SCI(UPVER|MODEL|SCALE|SEED|NSAMP|SRC|ROI)|BKGRMS|IRAF-TLM"
+)
+_COORDINATES = re.compile(
+    r"WCSAXES[A-Z]?|WCSNAME[A-Z]?|(CTYPE|CRPIX|CRVAL|CDELT|CROTA|CUNIT)\d+[A-Z]?|"
+    r"(CD|PC|PV|PS)\d+_\d+[A-Z]?|(LON|LAT)POLE[A-Z]?|[AB]P?_(\d_\d|ORDER|DMAX)|"
+    r"(CPDIS|CPERR|D2IMDIS|D2IMERR|DP|D2IM)\d.*"
 )
 _CUNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "degree": "deg"}
 _PROVENANCE = (
@@ -105,53 +108,6 @@ def linear_header(grid: PixelGrid) -> Any:
     return header
 
 
-def clean_header(header: Any, source: str) -> Any:
-    """A copy that follows the standard: bad cards are repaired where it is clear how, or dropped.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Perhaps with line breaks, letters that are not ASCII, or values that cannot be read.
-    source : str
-        Name of the file, for the log.
-    """
-    from astropy.io import fits
-    from astropy.io.fits.verify import VerifyError
-
-    clean = fits.Header()
-    with quiet(source):
-        for card in header.cards:
-            keyword = str(card.keyword)
-            try:
-                new = _clean_card(card)
-                _ = new.image  # formats the card, and so finds what cannot be written
-                new.verify("exception")
-            except (VerifyError, ValueError, TypeError, OverflowError) as error:
-                logger.warning("%s: header card %s is dropped: %s", source, keyword, error)
-                continue
-            clean.append(new, end=True)
-    return clean
-
-
-def _clean_card(card: Any) -> Any:
-    from astropy.io import fits
-
-    keyword, value, comment = card.rawkeyword, card.rawvalue, card.comment
-    if isinstance(value, str):
-        value = _ascii(value)
-    elif isinstance(value, (float, complex)) and not math.isfinite(abs(value)):
-        raise ValueError(f"its value is {value}")
-    if len(keyword) > 8 or " " in keyword:
-        keyword = f"HIERARCH {keyword}"
-    return fits.Card(keyword, value, _ascii(str(comment or "")))
-
-
-def _ascii(text: str) -> str:
-    """Printable ASCII, as FITS demands."""
-    spaced = "".join(c if c.isprintable() else " " for c in text)
-    return spaced.encode("ascii", "backslashreplace").decode()
-
-
 def map_header(layout: Layout, name: str, carried: Any) -> Any:
     """The complete header of the HDU of one map."""
     from astropy.io import fits
@@ -167,22 +123,28 @@ def map_header(layout: Layout, name: str, carried: Any) -> Any:
         ("EXTNAME", name.upper(), "map"),
     ]
     if layout.units.get(name):
-        cards.append(("BUNIT", _ascii(str(layout.units[name])), ""))
+        cards.append(("BUNIT", ascii_text(str(layout.units[name])), ""))
     header = fits.Header(cards)
     own = carried.copy()
-    if name == "samples":
-        _add_sample_axis(own, len(shape))
     if name != layout.names[0]:  # the history once is enough
         for key in ("HISTORY", "COMMENT"):
             own.remove(key, ignore_missing=True, remove_all=True)
+    if name == "samples":
+        _add_sample_axis(own, len(shape))
     for card in own.cards:
         header.append(card, end=True)
     return header
 
 
 def _add_sample_axis(header: Any, axis: int) -> None:
-    if any(re.fullmatch(r"[AB]_ORDER|(CPDIS|D2IMDIS)\d", key) for key in header):
-        return  # astropy reads distortions of a cube with `naxis=2` only, and never with more axes
+    if any(re.fullmatch(r"(CPDIS|D2IMDIS)\d", key) for key in header):
+        # No reader takes lookup tables for a cube, and coordinates without them would be wrong.
+        for key in [key for key in header if _COORDINATES.fullmatch(key)]:
+            header.remove(key, ignore_missing=True, remove_all=True)
+        header.add_comment("The world coordinates of SAMPLES are those of the other maps.")
+        return
+    if any(re.fullmatch(r"[AB]_ORDER", key) for key in header):
+        return  # astropy reads SIP of a cube with `naxis=2` only, and never with more axes
     for alternate in alternates(header):
         if f"CTYPE{axis}{alternate}" in header:
             logger.info("the WCS has more axes than the image: axis %d is the sample", axis)
@@ -217,7 +179,7 @@ def primary_header(layout: Layout, provenance: Mapping[str, Any]) -> Any:
         if isinstance(value, Mapping):
             value = value.get("name", value.get("path"))
         if isinstance(value, str):
-            header[keyword] = (_ascii(value)[:1000], comment)
+            header[keyword] = (ascii_text(value)[:1000], comment)
         elif isinstance(value, (bool, int, float)) and math.isfinite(value):
             header[keyword] = (value, comment)
     return header

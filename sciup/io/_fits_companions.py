@@ -14,7 +14,8 @@ import numpy as np
 from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import Bool, Fact, Float, Origin, Plane
-from sciup.io._fits_files import Hdu, describe, find_hdu, local_file, logger, scan
+from sciup.io._fits_clean import logger
+from sciup.io._fits_files import Hdu, describe, find_hdu, local_file, scan
 from sciup.io._fits_pixels import Pixels, pixels_of
 from sciup.io._units import normalise_unit
 

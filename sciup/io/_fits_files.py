@@ -5,43 +5,25 @@ from __future__ import annotations
 import atexit
 import bz2
 import gzip
-import logging
 import lzma
 import os
 import shutil
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sciup.errors import InputError, OptionError, OutputError
-
-logger = logging.getLogger("sciup")
-
-BROKEN_FITS = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError)
-"""What astropy raises on damaged files, besides its own VerifyError."""
+from sciup.io._check import input_errors
+from sciup.io._fits_clean import clean_header, logger, quiet
 
 _MAGIC: dict[bytes, tuple[str, Callable[..., Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
     b"BZh": ("bzip2", bz2.open),
     b"\xfd7zXZ": ("xz", lzma.open),
 }
-
-
-@contextmanager
-def quiet(source: str) -> Iterator[None]:
-    """Send the warnings of astropy to the log: they concern the file, not the user's program."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            yield
-        finally:
-            for text in dict.fromkeys(str(w.message) for w in caught):
-                logger.debug("%s: %s", source, " ".join(text.split()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,25 +179,21 @@ def scan(local: str, source: str) -> list[Hdu]:
         If a header cannot be read, or the file ends before its data.
     """
     from astropy.io import fits
-    from astropy.io.fits.verify import VerifyError
 
     found: list[Hdu] = []
-    try:
-        with (
-            quiet(source),
-            fits.open(local, memmap=True, disable_image_compression=True) as raw,
-            fits.open(local, memmap=True) as images,
-        ):
-            for index, (stored, image) in enumerate(zip(raw, images, strict=True)):
-                offset = int(stored.fileinfo()["datLoc"])
-                _check_complete(local, source, stored, index, offset + int(stored.size))
-                found.append(_entry(local, index, image, offset))
-    except (*BROKEN_FITS, VerifyError) as error:
-        raise InputError(
-            f"{source} is damaged or not FITS: {' '.join(str(error).split()) or type(error)}",
-            "files that follow the FITS standard",
+    with (
+        input_errors(
+            f"{source} is damaged or not FITS",
             "download or copy it again, or check it with the program fitsverify",
-        ) from None
+        ),
+        quiet(source),
+        fits.open(local, memmap=True, disable_image_compression=True) as raw,
+        fits.open(local, memmap=True) as images,
+    ):
+        for index, (stored, image) in enumerate(zip(raw, images, strict=True)):
+            offset = int(stored.fileinfo()["datLoc"])
+            _check_complete(local, source, stored, index, offset + int(stored.size))
+            found.append(_entry(local, source, index, image, offset))
     return found
 
 
@@ -230,10 +208,10 @@ def _check_complete(local: str, source: str, hdu: Any, index: int, end: int) -> 
         )
 
 
-def _entry(local: str, index: int, hdu: Any, offset: int) -> Hdu:
+def _entry(local: str, source: str, index: int, hdu: Any, offset: int) -> Hdu:
     from astropy.io import fits
 
-    header = hdu.header.copy()
+    header = clean_header(hdu.header, f"{source}[{index}]") if hdu.is_image else hdu.header.copy()
     shape: tuple[int, ...] = ()
     if isinstance(hdu, fits.GroupsHDU):
         kind = "groups"

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import Bool, Float, Plane
-from sciup.io._fits_files import BROKEN_FITS, Hdu, quiet
+from sciup.io._check import input_errors
+from sciup.io._fits_clean import quiet
+from sciup.io._fits_files import Hdu
 
 _STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _BAND_BYTES = 8 << 20
@@ -43,18 +45,51 @@ class Pixels(Protocol):
 
 def pixels_of(hdu: Hdu) -> Pixels:
     """The pixels of an HDU that is an image."""
-    if hdu.kind == "compressed":
-        return CompressedPixels(hdu.path, hdu.index, hdu.shape)
     header = hdu.header
     if hdu.kind == "constant":
         return ConstantPixels(hdu.shape, float(header["PIXVALUE"]))
     integer = header["BITPIX"] > 0  # BLANK has no meaning for floats, though some files carry it
     blank = header.get("BLANK") if integer else None
-    return PlainPixels(
-        hdu.path, hdu.shape, hdu.offset, int(header["BITPIX"]),
-        float(header.get("BSCALE", 1.0)), float(header.get("BZERO", 0.0)),
+    coding = Coding(
+        float(header.get("BSCALE", 1.0)),
+        float(header.get("BZERO", 0.0)),
         blank if isinstance(blank, int) else None,
-    )  # fmt: skip
+    )
+    if hdu.kind == "compressed":
+        return CompressedPixels(hdu.path, hdu.index, hdu.shape, coding)
+    return PlainPixels(hdu.path, hdu.shape, hdu.offset, int(header["BITPIX"]), coding)
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How stored numbers stand for physical values: value = bscale x stored + bzero."""
+
+    bscale: float = 1.0
+    bzero: float = 0.0
+    blank: int | None = None
+
+    def values(self, raw: NDArray[Any]) -> Float:
+        """Physical values, float32; NaN where blank."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.bscale == 1.0 and self.bzero == 0.0:
+                out = raw.astype(np.float32)
+            elif self.bzero == 2**63 and self.bscale == 1.0 and raw.dtype.kind == "i":
+                # In float64 every small unsigned number would vanish beside 2^63.
+                out = (raw.astype(np.int64).view(np.uint64) + np.uint64(2**63)).astype(np.float32)
+            else:
+                out = (raw.astype(np.float64) * self.bscale + self.bzero).astype(np.float32)
+        if self.blank is not None:
+            out[raw == self.blank] = np.nan
+        return out
+
+    def flags(self, raw: NDArray[Any], bad: int) -> Bool:
+        """Where the integer value has one of the bits `bad`, or is blank."""
+        if raw.dtype.kind == "f" or self.bscale != 1.0 or not self.bzero.is_integer():
+            return _bits(raw * self.bscale + self.bzero, bad)
+        # Modulo 2^64 the unsigned convention (BZERO = 2^63) is exact as well.
+        whole = raw.astype(np.int64).view(np.uint64) + np.uint64(int(self.bzero) % 2**64)
+        found = _bits(whole, bad)
+        return found if self.blank is None else found | (raw == self.blank)
 
 
 def stored_dtype(header: Any) -> np.dtype[Any]:
@@ -92,31 +127,15 @@ class PlainPixels:
     shape: tuple[int, ...]
     offset: int
     bitpix: int
-    bscale: float = 1.0
-    bzero: float = 0.0
-    blank: int | None = None
+    coding: Coding = Coding()
 
     def values(self, plane: Plane, box: Box) -> Float:
         """See `Pixels`."""
-        raw = self._stored(plane, box)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self.bscale == 1.0 and self.bzero == 0.0:
-                out = raw.astype(np.float32)
-            else:
-                out = (raw.astype(np.float64) * self.bscale + self.bzero).astype(np.float32)
-        if self.blank is not None:
-            out[raw == self.blank] = np.nan
-        return out
+        return self.coding.values(self._stored(plane, box))
 
     def flags(self, plane: Plane, box: Box, bad: int) -> Bool:
         """See `Pixels`."""
-        raw = self._stored(plane, box)
-        if self.bitpix < 0 or self.bscale != 1.0 or not self.bzero.is_integer():
-            return _bits(raw * self.bscale + self.bzero, bad)
-        # Modulo 2^64 the unsigned convention (BZERO = 2^63) is exact as well.
-        whole = raw.astype(np.int64).view(np.uint64) + np.uint64(int(self.bzero) % 2**64)
-        found = _bits(whole, bad)
-        return found if self.blank is None else found | (raw == self.blank)
+        return self.coding.flags(self._stored(plane, box), bad)
 
     def _stored(self, plane: Plane, box: Box) -> NDArray[Any]:
         dtype = np.dtype(_STORED[self.bitpix])
@@ -180,17 +199,19 @@ class CompressedPixels:
         Number of the HDU.
     shape : tuple of int
         Shape of the image in numpy order.
+    coding : Coding
+        From stored to physical values.
     """
 
-    def __init__(self, path: str, index: int, shape: tuple[int, ...]) -> None:
-        self.path, self.index, self.shape = path, index, shape
+    def __init__(self, path: str, index: int, shape: tuple[int, ...], coding: Coding) -> None:
+        self.path, self.index, self.shape, self.coding = path, index, shape, coding
         self._close()
 
-    def __getstate__(self) -> tuple[str, int, tuple[int, ...]]:
-        return self.path, self.index, self.shape
+    def __getstate__(self) -> tuple[str, int, tuple[int, ...], Coding]:
+        return self.path, self.index, self.shape, self.coding
 
-    def __setstate__(self, state: tuple[str, int, tuple[int, ...]]) -> None:
-        self.path, self.index, self.shape = state
+    def __setstate__(self, state: tuple[str, int, tuple[int, ...], Coding]) -> None:
+        self.path, self.index, self.shape, self.coding = state
         self._close()
 
     def _close(self) -> None:
@@ -202,36 +223,33 @@ class CompressedPixels:
 
     def values(self, plane: Plane, box: Box) -> Float:
         """See `Pixels`."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._read(plane, box).astype(np.float32)
+        return self.coding.values(self._read(plane, box))
 
     def flags(self, plane: Plane, box: Box, bad: int) -> Bool:
         """See `Pixels`."""
-        return _bits(self._read(plane, box), bad)
+        return self.coding.flags(self._read(plane, box), bad)
 
     def _read(self, plane: Plane, box: Box) -> NDArray[Any]:
         if self._owner not in (0, os.getpid()):  # a forked copy: the lock may be held over there
             self._close()
-        with self._lock:
-            try:
-                hdu = self._open()
-                tile_h, tile_w = hdu.tile_shape[-2:]
-                if tile_w < 2 * box.shape[1] or tile_h > 64:
-                    return np.asarray(hdu.section[(*plane, *box.slices)])
-                return self._from_bands(hdu, plane, box, tile_h)
-            except BROKEN_FITS as error:
-                raise InputError(
-                    f"the compressed pixels {box.start} to {box.stop} of HDU {self.index} of "
-                    f"{self.path} cannot be decoded ({error})",
-                    fix="download or copy the file again",
-                ) from None
+        what = (
+            f"the compressed pixels {box.start} to {box.stop} of HDU {self.index} of {self.path} "
+            "cannot be decoded"
+        )
+        with self._lock, input_errors(what, "download or copy the file again"):
+            hdu = self._open()
+            tile_h, tile_w = hdu.tile_shape[-2:]
+            if tile_w < 2 * box.shape[1] or tile_h > 64:
+                return np.asarray(hdu.section[(*plane, *box.slices)])
+            return self._from_bands(hdu, plane, box, tile_h)
 
     def _open(self) -> Any:
         if self._hdu is None:
             from astropy.io import fits
 
             with quiet(self.path):
-                hdus = fits.open(self.path, memmap=True)
+                # Scaled by us: astropy refuses to scale blank pixels of a memory map.
+                hdus = fits.open(self.path, memmap=True, do_not_scale_image_data=True)
                 self._hdu = hdus[self.index]
             weakref.finalize(self, hdus.close)
             self._owner = os.getpid()

@@ -18,7 +18,8 @@ from sciup.geometry import Box
 from sciup.image import Float, Plane
 from sciup.io._check import input_errors
 from sciup.io._fits_cards import carried_header, map_header, primary_header, wcs_tables
-from sciup.io._fits_files import local_file, quiet
+from sciup.io._fits_clean import quiet
+from sciup.io._fits_files import local_file
 from sciup.io._fits_pixels import PlainPixels
 from sciup.io._wcs import scale_lookup_table
 from sciup.io._writer import Layout
