@@ -12,7 +12,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from sciup.errors import InputError
-from sciup.geometry import Box
+from sciup.geometry import Box, iterate
 from sciup.image import Bool, Float, Image, PixelGrid, Plane
 from sciup.io._check import AXES, check_pixels, default_axes, index_of, input_errors
 from sciup.io._lengths import convert
@@ -49,6 +49,8 @@ class OmeZarrImage(Image):
             self._array = _open_array(self.path)
         index = index_of(plane, box)
         with input_errors(f"{self.path} cannot be read at plane {plane}, {box}", DAMAGED):
+            if self._array.shards is not None:
+                _refuse_empty_shards(self.path, self._array, plane, box)
             part = np.asarray(self._array[index])
         with np.errstate(over="ignore"):
             values = part.astype(np.float32)
@@ -92,6 +94,18 @@ def open_ome_zarr(path: str | Path) -> OmeZarrImage:
     if "bioformats2raw.layout" in attributes:
         return _from_container(path, node)
     raise _nothing_error(path, node)
+
+
+def _refuse_empty_shards(path: Path, array: zarr.Array[Any], plane: Plane, box: Box) -> None:
+    """Zarr takes a shard of no bytes, left by a full disk or a broken copy, for an empty one."""
+    first = Box((*plane, *box.start), (*(i + 1 for i in plane), *box.stop))
+    sides = array.shards or array.chunks
+    begin = (a // n for a, n in zip(first.start, sides, strict=True))
+    end = (-(-b // n) for b, n in zip(first.stop, sides, strict=True))
+    for index in iterate(Box(tuple(begin), tuple(end))):
+        shard = path / array.metadata.encode_chunk_key(index)
+        if shard.is_file() and shard.stat().st_size == 0:
+            raise InputError(f"{shard} is cut off: it holds no bytes", "", DAMAGED)
 
 
 def _open_node(path: Path) -> zarr.Group | zarr.Array[Any]:

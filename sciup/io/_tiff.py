@@ -123,8 +123,8 @@ def open_tiff(path: str | Path, *, scratch: str | Path | None = None) -> TiffIma
         _check_kind(series, path)
         order = find_order(series, path)
         check_pixels(order.image_shape, series.dtype, str(path))
-        stored: Raw | Order | None = find_raw(series, order, path)
-        check_complete(tiff, series, path)
+        stored = find_raw(series, order, path)
+        check_complete(tiff, series, path, stored)
         about = read_metadata(tiff)
         packed = stored is None and _segment_bytes(series.keyframe) > LARGEST_SEGMENT
     if packed:

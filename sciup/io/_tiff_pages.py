@@ -172,7 +172,7 @@ class Pages:
                 file.close()
             tables = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
         if len(data) < count:
-            raise InputError(f"segment {number} of page {page_index} ends early", "", TRUNCATED)
+            raise EOFError(f"segment {number} of page {page_index} ends early")
         if self.keyframe.jpegheader is not None:
             tables["jpegheader"] = self.keyframe.jpegheader
         decoded: NDArray[Any] | None = self.decode(data, number, **tables)[0]
@@ -186,10 +186,15 @@ def segment_shape(page: tifffile.TiffPage) -> tuple[int, int, int]:
     return 1, min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
-def check_complete(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Refuse files that end early: tifffile opens them with fewer pages and only logs it."""
+def check_complete(
+    tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path, raw: Raw | None
+) -> None:
+    """Refuse files that end early: tifffile opens them with fewer pages and only logs it.
+
+    The pages of a plain array need no look: `find_raw` has seen that its last byte is there.
+    """
     with input_errors(f"the pages of {path} cannot be read", TRUNCATED):
-        pages = list(series)
+        pages = [] if raw else list(series)
         missing = sum(page is None for page in pages)
         short = sum(_ends(page) > page.parent.filehandle.size for page in pages if page is not None)
         chain = _next_page(tiff)

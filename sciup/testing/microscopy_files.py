@@ -1,0 +1,214 @@
+"""Small files of every microscopy format, for tests: OME-Zarr 0.4 and 0.5, TIFF in its dialects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+
+TIFF_KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "big-endian": {"byteorder": ">"},
+    "bigtiff": {"bigtiff": True},
+    "strips": {"compression": "zlib", "rowsperstrip": 16, "predictor": True},
+    "one strip": {"compression": "lzw"},
+    "tiles": {"tile": (32, 48), "compression": "zstd"},
+    "plain tiles": {"tile": (32, 48)},
+    "imagej": {"imagej": True},
+    "ome": {"ome": True},
+    "ome tiles": {"ome": True, "tile": (32, 32), "compression": "zlib"},
+    "planar": {"planarconfig": "separate", "photometric": "minisblack"},
+    "planar tiles": {
+        "planarconfig": "separate",
+        "photometric": "minisblack",
+        "tile": (32, 16),
+        "compression": "zlib",
+    },
+}
+"""Options of `tifffile.imwrite` for every way to store pixels that the tests cover."""
+
+
+def write_ome_zarr(
+    path: Path,
+    array: NDArray[Any],
+    axes: str,
+    *,
+    version: str = "0.5",
+    scale: Sequence[float] | None = None,
+    translation: Sequence[float] | None = None,
+    image_scale: Sequence[float] | None = None,
+    image_translation: Sequence[float] | None = None,
+    unit: str | None = "micrometer",
+    channels: Sequence[Mapping[str, Any]] = (),
+    chunks: Sequence[int] | None = None,
+    shards: Sequence[int] | None = None,
+    fill_value: float = 0,
+) -> Path:
+    """Write an OME-Zarr image of one level.
+
+    Parameters
+    ----------
+    path : Path
+        Folder to make.
+    array : ndarray
+        Pixels; one axis per letter of `axes`.
+    axes : str
+        Letters out of ``tczyx``.
+    version : {"0.4", "0.5"}
+        0.4 is stored as Zarr v2, 0.5 as Zarr v3.
+    scale, translation : sequence of float, optional
+        Of the dataset, one number per axis.
+    image_scale, image_translation : sequence of float, optional
+        Of the whole multiscale image, applied after those of the dataset.
+    unit : str or None
+        Of the spatial axes.
+    channels : sequence of mapping
+        The ``omero`` channels.
+    chunks, shards : sequence of int, optional
+        Storage; shards for 0.5 only.
+    fill_value : float
+        Value of chunks that are not stored. Chunks that hold nothing else are left out.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    zarr_format: Literal[2, 3] = 2 if version == "0.4" else 3
+    stored = zarr.create_array(
+        LocalStore(path / "0"),
+        shape=array.shape,
+        dtype=array.dtype,
+        chunks=tuple(chunks or array.shape),
+        shards=None if shards is None else tuple(shards),
+        zarr_format=zarr_format,
+        fill_value=fill_value,
+        dimension_names=list(axes) if zarr_format == 3 else None,
+        overwrite=True,
+    )
+    stored[...] = array
+    dataset = {"path": "0", "coordinateTransformations": _steps(scale, translation, len(axes))}
+    multiscale: dict[str, Any] = {
+        "name": path.name,
+        "axes": [_axis(a, unit) for a in axes],
+        "datasets": [dataset],
+    }
+    if image_scale or image_translation:
+        steps = _steps(image_scale, image_translation, len(axes))
+        multiscale["coordinateTransformations"] = steps
+    attributes: dict[str, Any] = {"multiscales": [multiscale]}
+    if channels:
+        attributes["omero"] = {"channels": [dict(c) for c in channels]}
+    return write_group(path, attributes, version)
+
+
+def _steps(
+    scale: Sequence[float] | None, translation: Sequence[float] | None, ndim: int
+) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = [{"type": "scale", "scale": list(scale or [1.0] * ndim)}]
+    if translation:
+        steps.append({"type": "translation", "translation": list(translation)})
+    return steps
+
+
+def _axis(letter: str, unit: str | None) -> dict[str, str]:
+    axis = {"name": letter, "type": TYPES[letter]}
+    if unit and TYPES[letter] == "space":
+        axis["unit"] = unit
+    return axis
+
+
+def write_group(path: Path, attributes: Mapping[str, Any], version: str = "0.5") -> Path:
+    """Write the metadata of a group with OME attributes; what lies under it stays."""
+    path.mkdir(parents=True, exist_ok=True)
+    if version == "0.4":
+        (path / ".zgroup").write_text(json.dumps({"zarr_format": 2}))
+        out = dict(attributes)
+        if "multiscales" in out:
+            out["multiscales"] = [{**m, "version": version} for m in out["multiscales"]]
+        (path / ".zattrs").write_text(json.dumps(out))
+    else:
+        ome = {"ome": {"version": version, **attributes}}
+        document = {"zarr_format": 3, "node_type": "group", "attributes": ome}
+        (path / "zarr.json").write_text(json.dumps(document))
+    return path
+
+
+def write_container(path: Path, arrays: Sequence[NDArray[Any]], version: str = "0.5") -> Path:
+    """Write a ``bioformats2raw.layout`` container of 2D images ``0``, ``1``, ..."""
+    for i, array in enumerate(arrays):
+        write_ome_zarr(path / str(i), array, "yx", version=version)
+    return write_group(path, {"bioformats2raw.layout": 3}, version)
+
+
+def write_plate(path: Path, wells: Sequence[str] = ("A/1", "B/2"), fields: int = 1) -> Path:
+    """Write a plate of small 2D fields."""
+    for well in wells:
+        for i in range(fields):
+            write_ome_zarr(path / well / str(i), np.ones((8, 8), np.uint8), "yx")
+        write_group(path / well, {"well": {"images": [{"path": str(i)} for i in range(fields)]}})
+    rows, columns = zip(*(well.split("/") for well in wells), strict=True)
+    plate = {
+        "rows": [{"name": r} for r in sorted(set(rows))],
+        "columns": [{"name": c} for c in sorted(set(columns))],
+        "wells": [
+            {"path": w, "rowIndex": sorted(set(rows)).index(w.split("/")[0]),
+             "columnIndex": sorted(set(columns)).index(w.split("/")[1])}
+            for w in wells
+        ],
+    }  # fmt: skip
+    return write_group(path, {"plate": plate})
+
+
+def write_tiff(path: Path, array: NDArray[Any], kind: str = "plain", **more: Any) -> Path:
+    """Write a TIFF file in one of the ways of `TIFF_KINDS`.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    array : ndarray
+        Pixels.
+    kind : str
+        A key of `TIFF_KINDS`.
+    **more
+        Further options of `tifffile.imwrite`.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    options = {**TIFF_KINDS[kind], **more}
+    if kind == "one strip":
+        options.setdefault("rowsperstrip", array.shape[-2])
+    options.setdefault("photometric", "minisblack")
+    tifffile.imwrite(path, array, **options)
+    return path
+
+
+def truncate(path: Path, fraction: float = 0.5) -> Path:
+    """Cut a file short, as an interrupted copy does."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * fraction)])
+    return path
+
+
+__all__ = [
+    "TIFF_KINDS",
+    "truncate",
+    "write_container",
+    "write_group",
+    "write_ome_zarr",
+    "write_plate",
+    "write_tiff",
+]
