@@ -69,14 +69,18 @@ def test_a_pyramid_over_many_shards_equals_halving_the_whole(tmp_path, small_sha
             np.testing.assert_array_equal(stored[channel], wanted)
 
 
-def test_a_pyramid_needs_constant_memory(tmp_path, small_shards):
+def test_a_pyramid_needs_constant_memory(tmp_path, monkeypatch):
+    for module in ("_shards", "_pyramid"):
+        monkeypatch.setattr(f"sciup.io.{module}.SHARD", 128)
+        monkeypatch.setattr(f"sciup.io.{module}.CHUNK", 64)
     peaks = []
-    for side in (300, 900):
-        level0 = create_array(tmp_path / f"{side}" / "0", (side, side), ["y", "x"])
+    for side in (300, 300, 900):  # the first one loads codecs
+        path = tmp_path / str(len(peaks))
+        level0 = create_array(path / "0", (side, side), ["y", "x"])
         level0[...] = np.ones((side, side), "f4")
-        build_pyramid(tmp_path / f"{side}", ["y", "x"])  # loads codecs
         tracemalloc.start()
-        build_pyramid(tmp_path / f"{side}", ["y", "x"])
+        build_pyramid(path, ["y", "x"])
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 2 * peaks[0]
+    assert peaks[2] < 2 * peaks[1]
+    assert peaks[1] > 128 * 128 * 4  # the meter works: one shard of output
