@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -263,20 +263,19 @@ class Window:
     def support(self, whole: Tensor) -> Tensor:
         r"""Share of the local detail of the shown image that was measured above the noise.
 
-        With d the detail (image minus its mean over 4 input pixels), W = U A what the optics pass
-        back, and E, N the local energies of A d and of the noise:
-        ``<d, W d> / <d, d> * E / (E + N)``, in neighbourhoods of about 4 input pixels.
+        With d the detail (image minus its Gaussian mean, sigma 1.5 input pixels), W = U A what the
+        optics pass back, and E, N the local energies of A d and of the noise:
+        ``<d, W d> / <d, d> * E / (E + N)``, in the same Gaussian neighbourhoods.
         """
         s = self.sampler
         scale = s.net.spec.scale
-        side = 4 * scale + 1
+        width = 1.5 * scale
 
         def local(t: Tensor) -> NDArray[np.float32]:
-            once = uniform_filter(t[0, 0].cpu().numpy(), side, mode="nearest")
-            return np.asarray(uniform_filter(once, side, mode="nearest"), np.float32)
+            return np.asarray(gaussian_filter(t[0, 0].cpu().numpy(), width, mode="nearest"))
 
         x = whole[0, 0].cpu().numpy()
-        detail = s._tensor(x - uniform_filter(x, side, mode="nearest"))
+        detail = s._tensor(x - gaussian_filter(x, width, mode="nearest"))
         seen = s.projection.observe(detail)
         one = torch.ones_like(seen)
         passed = s.projection.project(torch.zeros_like(detail), seen, one, one)

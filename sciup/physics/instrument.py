@@ -15,7 +15,7 @@ from sciup.errors import InputError, OptionError
 from sciup.image import Domain, Fact, Image, Plane
 from sciup.physics import estimate
 from sciup.physics.mesh import Mesh, robust_sky
-from sciup.physics.psf import Kernel, moments, relative_gaussian, relative_measured
+from sciup.physics.psf import Kernel, image_fwhm, relative_gaussian, relative_measured
 
 ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 2.2}
 ASSUMED_ELECTRONS_PER_SIGMA = 50.0
@@ -190,16 +190,7 @@ def _psf(image: Image, given: Given, sample: estimate.Probe, domain: Domain) -> 
         value = np.asarray(picture.value, np.float64)
         if value.ndim != 2 or min(value.shape) < 3 or not value.sum() > 0:
             raise OptionError(f"the PSF image has shape {value.shape}", "2D with a positive sum")
-        odd = value[: value.shape[0] // 2 * 2 - 1, : value.shape[1] // 2 * 2 - 1]
-        side = min(odd.shape)
-        peak = np.unravel_index(np.argmax(value), value.shape)
-        half = min(
-            side // 2,
-            int(min(peak)),
-            *(int(n - p - 1) for n, p in zip(value.shape, peak, strict=True)),
-        )
-        core = value[peak[0] - half : peak[0] + half + 1, peak[1] - half : peak[1] + half + 1]
-        width = moments(core / core.sum())[0]
+        width = image_fwhm(value)
         return Fact(width, picture.origin, "measured on the PSF image"), Fact(
             value, picture.origin, picture.note
         )

@@ -109,15 +109,17 @@ def relative_gaussian(side: int, fwhm: float, target_fwhm: float) -> Kernel:
 def relative_measured(side: int, psf: Kernel, oversample: int, target_fwhm: float) -> Kernel:
     """Kernel from the Gaussian target to a measured PSF image on the *input* grid.
 
-    The PSF is interpolated to the fine grid and divided by the target in Fourier space with a
-    Wiener term of 1e-3, which keeps frequencies where the target is negligible at zero.
+    A PSF that was measured on the input grid, on stars or beads, includes the integration over the
+    input pixel, which A adds again. So the PSF is interpolated to the fine grid and divided by
+    target *and* pixel in Fourier space, with a Wiener term of 1e-3, which keeps frequencies where
+    they are negligible at zero.
 
     Parameters
     ----------
     side : int
         Side of the result, odd, fine pixels.
     psf : ndarray of shape (M, N)
-        PSF image sampled at the input pixel, before or after pixel integration; not necessarily
+        PSF image sampled at the input pixel, pixel integration included; not necessarily
         normalised.
     oversample : int
         Fine pixels per PSF pixel.
@@ -132,11 +134,35 @@ def relative_measured(side: int, psf: Kernel, oversample: int, target_fwhm: floa
         )
     fine = np.clip(zoom(psf, oversample, order=3, mode="grid-constant", grid_mode=True), 0, None)
     fine = _centred(fine, side)
+    known = _pixel(side, oversample)
     if target_fwhm > 0:
-        target = np.fft.rfft2(np.fft.ifftshift(gaussian(side, target_fwhm))).real
-        spectrum = np.fft.rfft2(np.fft.ifftshift(fine)) * target / (target**2 + 1e-3)
-        fine = np.fft.fftshift(np.fft.irfft2(spectrum, s=fine.shape))
-    return _normalised(fine)
+        known = known * np.fft.rfft2(np.fft.ifftshift(gaussian(side, target_fwhm))).real
+    spectrum = np.fft.rfft2(np.fft.ifftshift(fine)) * known / (known**2 + 1e-3)
+    return _normalised(np.fft.fftshift(np.fft.irfft2(spectrum, s=fine.shape)))
+
+
+def _pixel(side: int, width: int) -> NDArray[np.float64]:
+    """Spectrum of the mean over `width` pixels, centred."""
+
+    def along(f: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.sinc(f * width) / np.sinc(f))
+
+    return along(np.fft.fftfreq(side))[:, None] * along(np.fft.rfftfreq(side))[None, :]
+
+
+def image_fwhm(psf: Kernel) -> float:
+    """FWHM [its px] of a PSF image before pixel integration.
+
+    It is interpolated finely first, so that this also holds for undersampled ones.
+
+    Examples
+    --------
+    >>> pixels = gaussian(84, 4 * 1.6)[:84, :84].reshape(21, 4, 21, 4).mean((1, 3))
+    >>> abs(image_fwhm(pixels) - 1.6) < 0.05
+    True
+    """
+    side = 4 * min(41, max(psf.shape)) | 1
+    return moments(relative_measured(side, psf, 4, 0.0))[0] / 4
 
 
 def _centred(kernel: NDArray[np.float64], side: int) -> Kernel:
