@@ -224,8 +224,11 @@ class Window:
         with torch.inference_mode():
             pre = s.net.draw(self.features, noise.to(memory_format=torch.channels_last))
             v = s.units.stretch.inverse(pre)
-            error, lock = self._error(key), self._lock()
-            return s.projection.project(v.contiguous(), self.measured - error, self.mask, lock)
+            y = self.measured - self._error(key)
+            lock = lock_weight(self.signal - s.units.background, self.sigma)
+            locked = s.projection.lock_flux(v.contiguous(), y, self.mask, lock, s.units.background)
+            strong = None if s.settings.noise_free else lock
+            return s.projection.project(locked, y, self.mask, strong)
 
     def _error(self, key: tuple[int, int]) -> Tensor | float:
         """The noise of the instrument as sample k imagines it."""
@@ -235,12 +238,6 @@ class Window:
         # its own counter: the same key must not give the head and the instrument the same numbers
         white = normal_field(key, s.plane_number + (2 << 24), self.box.grown(1), 1)
         return s._tensor(correlate(white[0], s.correlation)) * self.sigma
-
-    def _lock(self) -> Tensor | None:
-        s = self.sampler
-        if s.settings.noise_free:
-            return None
-        return lock_weight(self.signal - s.units.background, self.sigma)
 
     def _fine(self, x: Tensor) -> Tensor:
         """Input-grid field to the fine grid of a draw, by repetition."""

@@ -11,7 +11,8 @@ Theory, eq. 3.37) with the noise drawn afresh for each sample, so that the updat
 averages (randomise-then-optimise: Bardsley et al. 2014, SIAM J. Sci. Comput. 36, A1895).
 U_w assumes that the pre-draw errs as much as the noise at a quarter of the sampling frequency; U_s
 trusts the data nearly fully and acts, by the weight w, only where the signal is many times the
-noise: bright sources are locked to their measured flux. m is the footprint. Both have gain 1 at
+noise. Before both, bright sources are multiplied by the local ratio of measured to predicted flux
+(`Projection.lock_flux`), with the same weight. m is the footprint. Both filters have gain 1 at
 frequency 0: flux is kept.
 """
 
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from sciup.physics.psf import Kernel
 
@@ -34,6 +36,12 @@ REACH_U = 7
 
 LOCK = 0.1
 """Relative error that a pre-draw is assumed to have where it is bright."""
+
+EPSILON = 1.0
+"""Signal [working units: a sigma, an electron] below which no ratio of fluxes is taken."""
+
+RATIO = (-0.8, 4.0)
+"""Bounds of the relative correction of a bright source."""
 
 FLOOR = 1 / 16
 """Frequency [cycles per input px] below which the error spectrum of a pre-draw is flat."""
@@ -159,7 +167,7 @@ class Projection:
         return product.flatten(-3, -2)
 
     def project(self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor | None) -> Tensor:
-        """The projected draws.
+        """The linear update: U_w everywhere, then U_s with the weight `lock`.
 
         Parameters
         ----------
@@ -179,6 +187,31 @@ class Projection:
         second = self._spread(rest if lock is None else lock * rest, self.strong)
         change: Tensor = torch.fft.irfft2(first + second, s=x.shape[-2:])
         return x + change
+
+    def lock_flux(
+        self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor, background: Tensor | float
+    ) -> Tensor:
+        """Multiply bright sources by the local ratio of measured to predicted flux.
+
+        Bright pre-draws err in proportion to their flux. Removing such an error with a band-limited
+        filter would ring; a smooth factor does not, and keeps positive what is positive. The ratio
+        is that of sums over 3 x 3 input pixels, and acts by `lock`. Arguments as in `project`.
+        """
+        predicted = self.observe(x)
+        signal = (predicted - background).clamp(min=0)
+        excess = _smooth(mask * lock * (y - predicted))
+        ratio = (excess / (_smooth(signal) + EPSILON)).clamp(*RATIO)
+        factor = F.interpolate(ratio, scale_factor=self.scale, mode="bilinear")
+        return x + (x - background) * factor
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """Binomial 3 x 3 mean, the same at the rim by repetition."""
+    shape = x.shape
+    padded = F.pad(x.reshape(-1, 1, *shape[-2:]), (1, 1, 1, 1), mode="replicate")
+    rows = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
+    both = rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]
+    return (both / 16).reshape(shape)
 
 
 def lock_weight(signal: Tensor, sigma: Tensor) -> Tensor:

@@ -82,7 +82,9 @@ def draws_of(
     fields = [correlate(w, float(c)) for w, c in zip(white, batch.correlation, strict=True)]
     error = torch.from_numpy(np.stack(fields)).to(v.device) * batch.sigma
     lock = lock_weight(batch.signal - batch.background, batch.sigma)
-    projected = batch.projection.project(v, batch.measured - error, batch.mask, lock)
+    y = batch.measured - error
+    locked = batch.projection.lock_flux(v, y, batch.mask, lock, batch.background)
+    projected = batch.projection.project(locked, y, batch.mask, lock)
     edge = RIM * net.spec.scale
     return projected[..., edge:-edge, edge:-edge], features.mean[..., edge:-edge, edge:-edge]
 
