@@ -47,14 +47,13 @@ class ModelFacts:
     def read(cls, folder: Path) -> ModelFacts:
         """Read recipe and checksum; the weight file must be there and unchanged."""
         recipe = read_recipe(folder)
-        digest = _checked(folder)
         return cls(
             str(recipe["name"]),
             folder,
             str(recipe["domain"]),
-            int(recipe["scale"]),
+            recipe["scale"],
             float(recipe["target_fwhm"]),
-            digest,
+            _checked(folder),
         )
 
 
@@ -67,10 +66,15 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{path} cannot be read: {error}", "a model folder with recipe.yaml"
         ) from None
-    missing = {"name", "domain", "scale", "target_fwhm"} - set(recipe or {})
+    if not isinstance(recipe, dict):
+        raise ModelError(f"the recipe {path} is not a mapping of keys to values")
+    missing = {"name", "domain", "scale", "target_fwhm"} - set(recipe)
     if missing:
-        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
-    return dict(recipe)
+        raise ModelError(f"the recipe {path} lacks {', '.join(sorted(missing))}")
+    for key, kinds in (("scale", int), ("target_fwhm", int | float)):
+        if not isinstance(recipe[key], kinds) or recipe[key] < 0:
+            raise ModelError(f"the recipe {path} has {key} {recipe[key]!r}", "a number")
+    return recipe
 
 
 def _checked(folder: Path) -> str:
@@ -82,10 +86,10 @@ def _checked(folder: Path) -> str:
             fix="train it with `sciup train`, or reinstall sciup",
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if stated.is_file() and stated.read_text().split()[0] != digest:
+    says = (stated.read_text().split() or ["nothing"])[0] if stated.is_file() else digest
+    if says != digest:
         raise ModelError(
-            f"{path} has checksum {digest[:12]}…, but weights.sha256 says "
-            f"{stated.read_text().split()[0][:12]}…",
+            f"{path} has checksum {digest[:12]}…, but weights.sha256 says {says[:12]}…",
             fix="the file is damaged or was replaced: restore it, or update weights.sha256",
         )
     return digest
@@ -106,7 +110,13 @@ def load_generator(folder: Path) -> PosteriorSampler:
     kind = recipe.get("architecture", "posterior")
     if kind not in ARCHITECTURES:
         raise ModelError(f"unknown architecture {kind!r}", ", ".join(ARCHITECTURES))
-    net = ARCHITECTURES[kind](recipe)
+    try:
+        net = ARCHITECTURES[kind](recipe)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"the network of the recipe {folder / 'recipe.yaml'} cannot be built: {error}",
+            "network: channels, blocks, head_channels, head_blocks",
+        ) from None
     path = folder / "weights.safetensors"
     try:
         with safe_open(path, "pt") as file:

@@ -67,7 +67,7 @@ def cells(
     smooth = gaussian_filter(rng.normal(0, 1, shape), 4, mode="wrap")
     light = electrons * (0.05 + np.clip(smooth / np.abs(smooth).max(), 0, None))
     counts = rng.poisson(light) + rng.normal(0, read_noise, shape)
-    return (counts / electrons_per_unit + pedestal).astype(np.float32)
+    return np.asarray(counts / electrons_per_unit + pedestal, np.float32)
 
 
 __all__ = ["cells", "star", "star_field"]

@@ -1,0 +1,121 @@
+"""What the pixels tell: gain within 15 %, width of stars within 5 %, correlation of noise."""
+
+import numpy as np
+import pytest
+
+from sciup.generators.noise import correlate, noise_key, normal_field
+from sciup.geometry import Box
+from sciup.io._array import open_array
+from sciup.physics import estimate
+from sciup.testing.toy_images import cells, star, star_field
+
+
+def probe(values):
+    return estimate.probe(open_array(values), ())
+
+
+@pytest.mark.parametrize("gain", [0.25, 1.0, 6.0])
+@pytest.mark.parametrize("electrons", [60, 1000])
+def test_gain_from_photon_transfer(gain, electrons):
+    """`gain` electrons per unit; the slope of variance over mean is its inverse."""
+    values = cells((512, 512), seed=3, electrons=electrons, electrons_per_unit=gain, pedestal=100)
+    slope, intercept = estimate.photon_transfer(probe(values))
+    assert 1 / slope == pytest.approx(gain, rel=0.15)
+    # the line passes near variance (read noise 1)^2 at the pedestal
+    assert (slope * 100 + intercept) * gain**2 == pytest.approx(1, abs=0.2 * electrons**0.5 + 2)
+
+
+def test_gain_of_a_flat_poisson_image_with_a_gradient():
+    rng = np.random.default_rng(0)
+    light = np.broadcast_to(np.linspace(5, 300, 512), (512, 512))
+    slope, intercept = estimate.photon_transfer(probe(rng.poisson(light).astype(np.uint16)))
+    assert slope == pytest.approx(1, rel=0.05)
+    assert abs(intercept) < 3
+
+
+def test_noise_that_does_not_grow_has_no_slope():
+    values = star_field((512, 512), stars=30, noise=5)
+    values += np.linspace(0, 200, 512, dtype=np.float32)
+    slope, intercept = estimate.photon_transfer(probe(values))
+    assert abs(slope) < 0.1
+    assert intercept == pytest.approx(25, rel=0.5)
+
+
+@pytest.mark.parametrize("values", [np.ones((300, 300)), np.eye(9), np.full((64, 64), np.nan)])
+def test_photon_transfer_says_when_it_cannot(values):
+    assert estimate.photon_transfer(probe(values.astype(np.float32))) is None
+
+
+@pytest.mark.parametrize("fwhm", [1.8, 2.2, 2.8, 3.5])
+def test_width_of_isolated_stars(fwhm):
+    rng = np.random.default_rng(5)
+    values = rng.normal(50, 3, (400, 400))
+    for y in range(30, 380, 40):
+        for x in range(30, 380, 40):
+            dy, dx = rng.uniform(-0.5, 0.5, 2)
+            stamp = star((31, 31), 15 + dy, 15 + dx, fwhm) * np.exp(rng.uniform(8, 11))
+            values[y - 15 : y + 16, x - 15 : x + 16] += stamp
+    found, count = estimate.star_fwhm(probe(values))
+    assert found == pytest.approx(fwhm, rel=0.05)
+    assert count > 40
+
+
+def test_galaxies_do_not_widen_the_stars():
+    values = star_field((500, 500), seed=2, stars=40, fwhm=2.5, flux=(3000, 30000))
+    rng = np.random.default_rng(8)
+    for _ in range(20):
+        y, x = rng.uniform(20, 480, 2)
+        values += (20000 * star((500, 500), y, x, 6.0)).astype(np.float32)
+    assert estimate.star_fwhm(probe(values))[0] == pytest.approx(2.5, rel=0.1)
+
+
+def test_too_few_stars_give_no_width():
+    assert estimate.star_fwhm(probe(star_field((200, 200), stars=2))) is None
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.15, 0.35, 0.55])
+@pytest.mark.parametrize("stars", [0, 60])
+def test_noise_correlation(rho, stars):
+    white = normal_field(noise_key(0, "n", 0), 0, Box((0, 0), (402, 402)), 1)[0]
+    values = star_field((400, 400), stars=stars, noise=0.0) + 5 * correlate(white, rho)
+    assert estimate.noise_correlation(probe(values)) == pytest.approx(rho, abs=0.06)
+
+
+def test_levels_are_the_ends_of_the_image():
+    values = np.full((300, 300), 10.0, np.float32)
+    values[100:200, 100:200] = 50
+    assert estimate.levels(probe(values)) == (10, 50)
+
+
+def test_probe_reads_few_blocks_spread_over_the_plane():
+    read = []
+
+    class Spy(type(open_array(np.zeros((4, 4))))):
+        def load(self, plane, box):
+            read.append(box)
+            return np.zeros(box.shape, np.float32), np.ones(box.shape, bool)
+
+    image = open_array(np.broadcast_to(np.float32(0), (20000, 9000)))
+    image.__class__ = Spy
+    estimate.probe(image, ())
+    assert len(read) == estimate.SAMPLED
+    rows = {box.start[0] for box in read}
+    assert min(rows) < 5000
+    assert max(rows) > 15000
+
+
+def test_the_digest_knows_pixels_masks_and_planes():
+    values = cells((300, 260))
+    other, masked = values.copy(), values.copy()
+    other[123, 45] += 1e-3
+    masked[123, 45] = np.nan
+    cube = np.stack([values, values])
+    digests = [
+        probe(values).digest,
+        probe(other).digest,
+        probe(masked).digest,
+        estimate.probe(open_array(cube), (0,)).digest,
+        estimate.probe(open_array(cube), (1,)).digest,
+    ]
+    assert len(set(digests)) == 5
+    assert probe(values.copy()).digest == digests[0]

@@ -1,0 +1,148 @@
+"""A model folder is read whole or refused with the reason."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from sciup.api import upscale
+from sciup.errors import ModelError
+from sciup.generators.registry import ModelFacts, load_generator, read_recipe
+from sciup.testing.toy_images import cells
+from sciup.testing.toy_model import write_toy_model
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_toy_model(tmp_path / "toy", channels=4, head_channels=4)
+
+
+def change(folder, **changes):
+    recipe = read_recipe(folder) | changes
+    (folder / "recipe.yaml").write_text(
+        yaml.safe_dump({k: v for k, v in recipe.items() if v is not None})
+    )
+
+
+def test_facts(folder):
+    facts = ModelFacts.read(folder)
+    assert (facts.name, facts.domain, facts.scale, facts.target_fwhm) == ("toy", "night-sky", 2, 2.0)
+    assert facts.weights == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def test_the_network_is_ready_to_draw(folder):
+    net = load_generator(folder)
+    assert not net.training
+    assert not any(p.requires_grad for p in net.parameters())
+    n = 10 + 2 * net.spec.margin
+    with torch.inference_mode():
+        features = net.encode(torch.zeros(1, 7, n, n))
+        noise = torch.zeros(1, 5, 10 + 2 * net.head_margin, 10 + 2 * net.head_margin)
+        assert net.draw(features, noise).shape == (1, 1, 20, 20)
+
+
+def test_toy_models_are_repeatable_and_leave_the_random_state_alone(tmp_path):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    a, b, c = (
+        ModelFacts.read(write_toy_model(tmp_path / n, seed=s, name="m", channels=4)).weights
+        for n, s in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert a == b != c
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_missing_weights(folder):
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no weights\.safetensors.*sciup train"):
+        ModelFacts.read(folder)
+
+
+def test_wrong_checksum(folder):
+    with (folder / "weights.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    for read in (ModelFacts.read, load_generator):
+        with pytest.raises(ModelError, match="checksum"):
+            read(folder)
+
+
+def test_an_empty_checksum_file(folder):
+    (folder / "weights.sha256").write_text("\n")
+    with pytest.raises(ModelError, match="sha256"):
+        ModelFacts.read(folder)
+
+
+def test_without_a_checksum_file_the_weights_are_taken(folder):
+    (folder / "weights.sha256").unlink()
+    assert ModelFacts.read(folder).weights
+
+
+def test_weights_of_another_architecture(folder):
+    change(folder, network={"channels": 8, "blocks": 1, "head_channels": 4, "head_blocks": 1})
+    with pytest.raises(ModelError, match="does not fit its recipe"):
+        load_generator(folder)
+
+
+@pytest.mark.parametrize("network", [{"chanels": 4}, [4], "big", {"channels": "four"}])
+def test_a_network_that_cannot_be_built(folder, network):
+    change(folder, network=network)
+    with pytest.raises(ModelError, match="network|does not fit"):
+        load_generator(folder)
+
+
+def test_damaged_weights(folder):
+    (folder / "weights.safetensors").write_bytes(b"not safe at all")
+    (folder / "weights.sha256").unlink()
+    with pytest.raises(ModelError, match="does not fit its recipe"):
+        load_generator(folder)
+
+
+def test_unknown_architecture(folder):
+    change(folder, architecture="diffusion")
+    with pytest.raises(ModelError, match=r"diffusion.*posterior"):
+        load_generator(folder)
+
+
+@pytest.mark.parametrize("key", ["name", "domain", "scale", "target_fwhm"])
+def test_missing_keys_are_named(folder, key):
+    change(folder, **{key: None})
+    with pytest.raises(ModelError, match=f"lacks {key}"):
+        ModelFacts.read(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "- name\n- domain\n- scale\n- target_fwhm", "", "just text"])
+def test_files_that_are_no_recipes(folder, text):
+    (folder / "recipe.yaml").write_text(text)
+    with pytest.raises(ModelError, match="recipe"):
+        ModelFacts.read(folder)
+
+
+def test_no_recipe(tmp_path):
+    with pytest.raises(ModelError, match="cannot be read"):
+        ModelFacts.read(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{"scale": "two"}, {"target_fwhm": "sharp"}])
+def test_values_that_are_no_numbers(folder, changes):
+    change(folder, **changes)
+    with pytest.raises(ModelError, match=next(iter(changes))):
+        ModelFacts.read(folder)
+
+
+def test_a_recipe_of_another_domain_than_the_weights(folder):
+    change(folder, domain="fluorescence")
+    with pytest.raises(ModelError, match="trained with domain 'night-sky'"):
+        load_generator(folder)
+
+
+def test_another_scale_than_the_models(folder):
+    with pytest.raises(ModelError, match="scale 4 was asked of 'toy'"):
+        upscale(cells((20, 20)), model=folder, scale=4)
+
+
+def test_a_folder_that_is_no_model(tmp_path):
+    with pytest.raises(ModelError, match=r"recipe\.yaml"):
+        upscale(np.eye(20), model=tmp_path)

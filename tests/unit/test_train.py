@@ -1,0 +1,214 @@
+"""Training is exact: batch i is a function of (seed, i), and a stopped run goes on bit for bit."""
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from sciup.errors import InputError, ModelError
+from sciup.testing.toy_images import cells
+from sciup.train import degrade, loop
+from sciup.train.data import Truths, load_truths, robust_noise
+from sciup.train.recipe import Recipe, load_recipe
+
+RECIPE = {
+    "name": "tiny",
+    "domain": "fluorescence",
+    "scale": 2,
+    "target_fwhm": 2.0,
+    "seed": 5,
+    "steps": 4,
+    "batch": 2,
+    "draws": 2,
+    "core": 16,
+    "network": {"channels": 4, "blocks": 1, "head_channels": 4, "head_blocks": 1},
+    "degradation": {
+        "psf_fwhm": [1.06, 3.0],
+        "shapes": {"gaussian": 0.7, "airy": 0.3},
+        "correlated_share": 0.5,
+        "haze_share": 0.3,
+    },
+    "sources": [{"dataset": "made", "share": 1.0}],
+}
+
+
+@pytest.fixture(autouse=True)
+def _few_kernels(monkeypatch):
+    monkeypatch.setattr(degrade, "BANK", 4)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "train" / "made").mkdir(parents=True)
+    rows = ["split\tdataset\timage"]
+    for i in range(3):
+        tifffile.imwrite(folder / "train" / "made" / f"{i}.tif", cells((90, 110), seed=i))
+        rows.append(f"train\tmade\t{i}")
+    (folder / "MANIFEST.tsv").write_text("\n".join(rows))
+    return folder
+
+
+@pytest.fixture
+def degrader(data, tmp_path):
+    recipe = Recipe.model_validate(RECIPE)
+    margin = loop.build(recipe).spec.margin
+    truths, kernels = load_truths(recipe, data, tmp_path), degrade.Kernels.draw(recipe)
+    return degrade.Degrader(recipe, truths, kernels, margin)
+
+
+def tensors(batch):
+    return {n: v for n, v in vars(batch).items() if isinstance(v, torch.Tensor)}
+
+
+def test_a_batch_depends_on_seed_and_number_only(degrader, data, tmp_path):
+    first = tensors(degrader.batch(3))
+    degrader.batch(0)
+    torch.manual_seed(99)
+    again = tensors(degrader.batch(3))
+    fresh = degrade.Degrader(
+        degrader.recipe,
+        load_truths(degrader.recipe, data, tmp_path),
+        degrade.Kernels.draw(degrader.recipe),
+        degrader.margin,
+    )
+    other = tensors(degrader.batch(4))
+    assert len(first) > 5
+    for name, value in first.items():
+        assert torch.equal(value, again[name])
+        assert torch.equal(value, tensors(fresh.batch(3))[name])
+    assert not torch.equal(first["planes"], other["planes"])
+
+
+def test_a_batch_says_what_was_measured(degrader):
+    """The measurement is A truth plus noise of the size stated: chi^2 per pixel is near 1."""
+    chi = []
+    for i in range(6):
+        b = degrader.batch(i)
+        edge = degrade.RIM
+        inner = b.measured[..., edge:-edge, edge:-edge]
+        assert inner.shape[-1] * 2 == b.truth.shape[-1]
+        # far from the loss region's edge A does not look outside it
+        grid = torch.nn.functional.pad(b.truth, (edge * 2,) * 4, mode="replicate")
+        seen = b.projection.observe(grid)[..., edge:-edge, edge:-edge]
+        sigma, mask = (x[..., edge:-edge, edge:-edge] for x in (b.sigma, b.mask))
+        middle = np.s_[..., 5:-5, 5:-5]
+        z = ((inner - seen) / sigma)[middle][mask[middle] > 0]
+        chi.append(z.square().mean().item())
+    assert 0.6 < np.mean(chi) < 1.6
+
+
+def run_in_parts(recipe, data, run, parts):
+    for minutes in parts:
+        loop.train(recipe, data, run, minutes=minutes, report=2)
+    return run / "checkpoint.pt"
+
+
+def test_resume_is_exact(data, tmp_path):
+    """4 steps at once equal 1 + 1 + 2 steps, bit for bit."""
+    recipe = Recipe.model_validate(RECIPE)
+    torch.manual_seed(1)
+    straight = run_in_parts(recipe, data, tmp_path / "a", [None])
+    torch.manual_seed(2)
+    # no time at all: a run stops after one step
+    parts = run_in_parts(recipe, data, tmp_path / "b", [0.0, 0.0])
+    assert torch.load(parts, weights_only=True)["step"] == 2
+    torch.randn(7)
+    run_in_parts(recipe, data, tmp_path / "b", [None])
+    a, b = (torch.load(p, weights_only=True) for p in (straight, parts))
+    assert a["step"] == b["step"] == 4
+    for group in ("net", "average"):
+        for name, value in a[group].items():
+            assert torch.equal(value, b[group][name]), (group, name)
+    for key, state in a["optimiser"]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, b["optimiser"]["state"][key][name])
+    weights = [load_file(tmp_path / run / "weights.safetensors") for run in "ab"]
+    assert all(torch.equal(weights[0][n], weights[1][n]) for n in weights[0])
+    # and it did learn something, however little
+    fresh = loop.build(recipe).state_dict()
+    assert any(not torch.equal(fresh[n], a["net"][n]) for n in fresh)
+    with safe_open(tmp_path / "a" / "weights.safetensors", "pt") as file:
+        assert file.metadata()["step"] == "4"
+    assert len((tmp_path / "a" / "curves.csv").read_text().splitlines()) == 3
+
+
+def test_weights_at_the_start_depend_on_the_seed_only():
+    recipe = Recipe.model_validate(RECIPE)
+    a, b = loop.build(recipe).state_dict(), loop.build(recipe).state_dict()
+    c = loop.build(recipe.model_copy(update={"seed": 6})).state_dict()
+    assert all(torch.equal(a[n], b[n]) for n in a)
+    assert not torch.equal(a["entry.weight"], c["entry.weight"])
+
+
+def write(folder, **changes):
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(RECIPE | changes))
+    return path
+
+
+def test_recipe_round_trip(tmp_path):
+    recipe = load_recipe(write(tmp_path))
+    assert recipe == Recipe.model_validate(recipe.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "nearest"),
+    [
+        ({"learning_rte": 1e-3}, "'learning_rate'"),
+        ({"step": 3}, "'steps'"),
+        ({"network": {"chanels": 3}}, "'channels'"),
+        ({"degradation": RECIPE["degradation"] | {"psf_fhwm": 2}}, "'psf_fwhm'"),
+        ({"zzzzzz": 1}, "remove it"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(tmp_path, changes, nearest):
+    with pytest.raises(ModelError, match=nearest):
+        load_recipe(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scale": 3}, {"domain": "moon"}, {"steps": "many"}, {"degradation": None}]
+)
+def test_wrong_values_are_refused(tmp_path, changes):
+    with pytest.raises(ModelError, match=next(iter(changes))):
+        load_recipe(write(tmp_path, **changes))
+
+
+def test_files_that_are_no_recipes(tmp_path):
+    for text in ("- a\n- b", "{", ""):
+        (tmp_path / "r.yaml").write_text(text)
+        with pytest.raises(ModelError):
+            load_recipe(tmp_path / "r.yaml")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_missing_data_are_named(data, tmp_path):
+    recipe = Recipe.model_validate(RECIPE | {"sources": [{"dataset": "moon", "share": 1}]})
+    with pytest.raises(InputError, match="moon"):
+        load_truths(recipe, data, tmp_path)
+    with pytest.raises(InputError, match=r"MANIFEST\.tsv"):
+        load_truths(recipe, tmp_path, tmp_path)
+
+
+def test_crops_are_mirrored_at_multiples_of_the_step():
+    """Where a crop leaves the image the mirror lies between two input pixels."""
+    image = np.arange(60 * 70, dtype=np.float32).reshape(60, 70)
+    truths = Truths([image], np.zeros(1), np.ones(1))
+    for seed in range(30):
+        square, real, _ = truths.crop(np.random.default_rng(seed), 64, 32, 4)
+        assert square.shape == real.shape == (64, 64)
+        assert real[16:48, 16:48].all()
+        blocks = real.reshape(16, 4, 16, 4)
+        assert (blocks.all((1, 3)) == blocks.any((1, 3))).all()
+
+
+def test_robust_noise_sees_noise_not_structure():
+    image = cells((200, 200), electrons=1e6, read_noise=0) * 0
+    noisy = image + np.random.default_rng(0).normal(0, 3, image.shape)
+    noisy[50:60, 50:60] += 1000
+    assert robust_noise(noisy) == pytest.approx(3, rel=0.05)
