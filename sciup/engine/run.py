@@ -19,7 +19,7 @@ import numpy as np
 
 from sciup.engine.block import CORE, halo_of
 from sciup.engine.job import Job, Task, Worker
-from sciup.errors import OutputError, ResumeError, SciupError
+from sciup.errors import InputError, OutputError, ResumeError, SciupError
 from sciup.geometry import plan_tiles
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal, checksum
@@ -213,13 +213,15 @@ def run(
 def _prepare(job: Job, output: Path, work: Path, kind: str, resume: bool, overwrite: bool) -> bool:
     """Check the place of the output; False if it is complete already."""
     if output.exists():
-        if resume and not work.exists():
+        # a run killed after its last move has left a working folder without the result
+        if resume and not open_writer(work, job.layout, kind).path.exists():
             _check_finished(job, output, kind)
+            shutil.rmtree(work, ignore_errors=True)
             return False
         if not overwrite:
+            use = "--resume --overwrite" if resume else "--overwrite, --resume"
             raise OutputError(
-                f"the output {output} exists already",
-                fix="use --overwrite, --resume or another name",
+                f"the output {output} exists already", fix=f"use {use} or another name"
             )
     source = Path(job.image.source)
     if source.exists() and output.exists() and source.resolve() == output.resolve():
@@ -283,12 +285,12 @@ def _pinned(job: Job, work: Path, kind: str) -> Job:
     if path.is_file():
         try:
             stored = json.loads(path.read_text())
-        except ValueError:
+            before = dict(stored["fingerprint"])
+            instruments = tuple(Instrument.from_json(i) for i in stored["instrument"])
+        except (ValueError, KeyError, TypeError):
             raise ResumeError(f"{path} is damaged", fix="start anew with --overwrite") from None
-        _compare(stored["fingerprint"], fingerprint(job, kind), work)
-        return replace(
-            job, instruments=tuple(Instrument.from_json(i) for i in stored["instrument"])
-        )
+        _compare(before, fingerprint(job, kind), work)
+        return replace(job, instruments=instruments)
     try:
         work.mkdir(exist_ok=True)
         part = path.with_suffix(".part")
@@ -312,12 +314,17 @@ def _verified(job: Job, journal: Journal, writer: Writer) -> set[tuple[int, tupl
     good = set()
     for task in job.tasks():
         record = records.get((task.number, task.index))
-        if record is not None and all(
-            checksum(writer.read(*_address(name, task.plane), task.box)) == value
-            for name, value in record.items()
-        ):
+        if record and all(_intact(writer, task, *item) for item in record.items()):
             good.add((task.number, task.index))
     return good
+
+
+def _intact(writer: Writer, task: Task, name: str, value: str) -> bool:
+    """Whether the stored values of a shard have this checksum."""
+    try:
+        return checksum(writer.read(*_address(name, task.plane), task.box)) == value
+    except InputError:  # damaged so far that it cannot even be decoded
+        return False
 
 
 def _address(name: str, plane: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

@@ -41,8 +41,11 @@ class Journal:
         """Record a shard whose data is on the disk; returns when the record is too."""
         self._folder.mkdir(exist_ok=True)
         line = json.dumps({"plane": shard[0], "index": list(shard[1]), "maps": dict(checksums)})
-        with (self._folder / f"{self._worker}.jsonl").open("a") as file:
-            file.write(line + "\n")
+        with (self._folder / f"{self._worker}.jsonl").open("a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(end - 1, 0))
+            torn = file.read(1) not in (b"", b"\n")  # a killed run left half a line: end it
+            file.write((torn * "\n" + line + "\n").encode())
             file.flush()
             os.fsync(file.fileno())
 
@@ -50,7 +53,7 @@ class Journal:
         """All complete records of all workers; a torn last line is ignored."""
         done: dict[Shard, dict[str, str]] = {}
         for path in sorted(self._folder.glob("*.jsonl")):
-            for line in path.read_text().splitlines():
+            for line in path.read_bytes().splitlines():
                 try:
                     record: dict[str, Any] = json.loads(line)
                     shard = (int(record["plane"]), tuple(int(i) for i in record["index"]))

@@ -85,7 +85,8 @@ def write_toy_model(
         net.draw_head.last.weight.mul_(SPREAD)
     weights = folder / "weights.safetensors"
     state = {key: value.contiguous() for key, value in net.state_dict().items()}
-    save_file(state, weights, metadata={"recipe": json.dumps(recipe), "step": "0"})
+    # one entry only: safetensors writes several in any order, and the checksum would not repeat
+    save_file(state, weights, metadata={"recipe": json.dumps(recipe)})
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     (folder / "weights.sha256").write_text(f"{digest}  {weights.name}\n")

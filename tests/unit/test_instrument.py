@@ -1,4 +1,4 @@
-"""Given goes before header, header before estimates, estimates before assumptions; all is kept exactly."""
+"""Given goes before header, header before estimate, estimate before assumption; kept exactly."""
 
 import json
 
@@ -144,7 +144,7 @@ def test_more_impossible_values():
 @pytest.mark.parametrize("domain", ["night-sky", "fluorescence"])
 @pytest.mark.parametrize("value", [7.0, np.nan])
 def test_images_without_contrast_or_data_are_refused(domain, value):
-    with pytest.raises(InputError, match="all pixels have the same value|has data"):
+    with pytest.raises(InputError, match=r"all pixels have the same value|has data"):
         found(np.full((64, 64), value, np.float32), domain)
 
 

@@ -87,5 +87,7 @@ def test_total_is_the_sum_of_its_terms_and_has_gradients():
 
 def test_equal_draws_have_a_finite_gradient():
     draws = torch.zeros(1, 2, 16, 16, requires_grad=True)
-    (crps(draws, torch.zeros(1, 1, 16, 16)) + energy(draws, torch.zeros(1, 1, 16, 16), 4)).backward()
+    (
+        crps(draws, torch.zeros(1, 1, 16, 16)) + energy(draws, torch.zeros(1, 1, 16, 16), 4)
+    ).backward()
     assert torch.isfinite(draws.grad).all()

@@ -1,4 +1,4 @@
-"""The mesh of background and noise: the same for any region, blind to sources, whole where data lack."""
+"""The mesh of background and noise: the same for any region, blind to sources, without holes."""
 
 import numpy as np
 import pytest
@@ -23,9 +23,7 @@ IMAGE[100:300, 50:180] = np.nan
 WHOLE = mesh_of(IMAGE).fields(Box((-40, -40), (740, 640)))
 
 
-@given(
-    st.integers(-40, 700), st.integers(-40, 600), st.integers(1, 40), st.integers(1, 40)
-)
+@given(st.integers(-40, 700), st.integers(-40, 600), st.integers(1, 40), st.integers(1, 40))
 @settings(max_examples=25)
 def test_a_region_equals_the_whole(y, x, height, width):
     part = mesh_of(IMAGE).fields(Box((y, x), (y + height, x + width)))

@@ -134,23 +134,23 @@ def bright_star(scale, side=40):
 
 @scales
 def test_flux_of_a_bright_star_is_locked(scale):
-    """A pre-draw that is 10 % too faint ends within 1.5 %; without data it would stay."""
+    """A pre-draw that is 10 % too faint ends within 0.5 %; without data it would stay."""
     p = Projection.build([kernel_of(scale)], scale, 40)
     truth = bright_star(scale)
     y = p.observe(truth)
     sigma, mask = torch.ones_like(y), torch.ones_like(y)
     lock = lock_weight(y, sigma)
-    out = p.project(0.9 * truth, y, mask, lock)
-    assert float(out.sum() / truth.sum()) == pytest.approx(1, abs=0.015)
+    out = p.project(p.lock_flux(0.9 * truth, y, mask, lock, 0.0), y, mask, lock)
+    assert float(out.sum() / truth.sum()) == pytest.approx(1, abs=5e-3)
     aperture = np.s_[..., 14 * scale : 26 * scale, 14 * scale : 26 * scale]
-    assert float(out[aperture].sum() / truth[aperture].sum()) == pytest.approx(1, abs=0.015)
+    assert float(out[aperture].sum() / truth[aperture].sum()) == pytest.approx(1, abs=5e-3)
     # where all pixels count as bright the flux is that of the data
     full = p.project(0.9 * truth, y, mask, torch.ones_like(lock))
     assert float(full.sum() / truth.sum()) == pytest.approx(1, abs=1e-5)
     # the strong update brings the peak pixel closer than the Wiener update alone
     weak = p.project(0.9 * truth, y, mask, torch.zeros_like(lock))
     errors = [float((p.observe(o) - y).abs().max()) for o in (out, weak)]
-    assert errors[0] < 0.5 * errors[1]
+    assert errors[0] < 0.6 * errors[1]
 
 
 @scales
@@ -201,7 +201,9 @@ def test_one_changed_pixel_acts_within_reach_only(scale):
     # U, then A and U again: 7 + 8 + 7 input pixels at the most
     reach = 22
     far = np.ones_like(moved, bool)
-    far[(32 - reach) * scale : (33 + reach) * scale, (32 - reach) * scale : (33 + reach) * scale] = 0
+    far[
+        (32 - reach) * scale : (33 + reach) * scale, (32 - reach) * scale : (33 + reach) * scale
+    ] = 0
     assert np.abs(moved[far]).max() < 1e-4
     assert np.abs(moved).max() > 10
 
@@ -210,3 +212,18 @@ def test_lock_weight():
     signal = torch.tensor([-5.0, 0.0, 10.0, 1e4])
     weight = lock_weight(signal, torch.ones(4))
     np.testing.assert_allclose(weight.numpy(), [0, 0, 0.5, 1], atol=1e-4)
+
+
+@scales
+def test_the_flux_lock_is_local_positive_and_heeds_the_mask(scale):
+    p = Projection.build([kernel_of(scale)], scale, 40)
+    truth = bright_star(scale)
+    y, one = p.observe(truth), torch.ones(1, 1, 40, 40)
+    x = 0.8 * truth
+    locked = p.lock_flux(x, y, one, lock_weight(y, one), 0.0)
+    assert (locked >= 0).all()
+    assert float(locked.sum() / truth.sum()) == pytest.approx(1, abs=0.03)
+    # nothing to correct, nothing masked in, or nothing bright: nothing done
+    torch.testing.assert_close(p.lock_flux(truth, y, one, one, 0.0), truth, rtol=1e-3, atol=1e-2)
+    assert torch.equal(p.lock_flux(x, y, 0 * one, one, 0.0), x)
+    assert torch.equal(p.lock_flux(x, y, one, 0 * one, 0.0), x)

@@ -1,4 +1,4 @@
-"""Kernels have the width and shape that they say, and the relative one joins target to instrument."""
+"""Kernels have the width that they say; the relative one joins target to instrument."""
 
 import numpy as np
 import pytest
