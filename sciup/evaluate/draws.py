@@ -1,0 +1,103 @@
+"""Draws of a run as arrays, and what the run's own instrument says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.api import Result
+from sciup.engine.job import Worker
+from sciup.image import Bool
+from sciup.physics.projection import kernel_side
+from sciup.physics.psf import Kernel
+
+Array = NDArray[np.float64]
+
+
+def draw_samples(result: Result, count: int) -> Array:
+    """Samples 0 to count - 1 of an image of one plane, (count, s h, s w), in output units.
+
+    The same values as `Result.sample`, with the trunk run once per window for all of them.
+    """
+    worker = Worker(result.job)
+    out = np.full((count, *result.job.layout.plane_shape), np.nan)
+    for task in result.job.tasks():
+        for name, values in worker.compute(task, tuple(range(count))).items():
+            out[int(name.removeprefix("sample_"))][task.box.slices] = values
+    return out
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The input of a run as the run saw it, on its region: all (h, w), input units.
+
+    Attributes
+    ----------
+    values : ndarray
+        NaN where masked.
+    footprint : ndarray of bool
+        True = data.
+    level, sigma : ndarray
+        Background, and one-sigma noise of each pixel with the Poisson noise of its local mean.
+    """
+
+    values: Array
+    footprint: Bool
+    level: Array
+    sigma: Array
+
+
+def measurement(result: Result) -> Measurement:
+    """Values, background and noise of the first plane of a run."""
+    import torch
+
+    from sciup.physics.planes import NoiseModel, local_mean
+
+    job = result.job
+    plane = next(job.image.planes)
+    units = Worker(job).sampler(0, plane).units
+    region = job.region
+    values, footprint = job.image.read(plane, region.grown(1))
+    v = units.forward(values, region.grown(1))
+    v = np.where(np.isfinite(v), v, np.float32(units.background))
+    signal = local_mean(
+        torch.from_numpy(v)[None, None], torch.from_numpy(footprint.astype(np.float32))[None, None]
+    )
+    noise = units.noise(region)
+    sigma = noise.sigma(signal)[0, 0].numpy() if isinstance(noise, NoiseModel) else noise
+    flat = np.full(region.shape, units.background, np.float32)
+    flux = 1.0  # scale 1: values per input pixel
+    return Measurement(
+        values[1:-1, 1:-1].astype(float),
+        footprint[1:-1, 1:-1],
+        units.inverse(flat, region, 1).astype(float) * flux,
+        units.width(sigma, region, 1).astype(float) * flux,
+    )
+
+
+def predict(result: Result, fine: Array) -> Array:
+    """What the instrument that the run believed in would measure of a fine image (s h, s w).
+
+    Convolution with the relative kernel and block mean, or block sum where values are fluxes per
+    pixel. NaN counts as the median; beyond the edges the image is mirrored, so that the outer
+    pixels hold only as far as that does.
+    """
+    from sciup.evaluate.metrics import block_mean
+
+    model = result.job.model
+    kernel = result.instrument.relative_kernel(
+        model.scale, model.target_fwhm, kernel_side(model.scale)
+    )
+    factor = model.scale**2 if result.job.image.flux_per_pixel else 1
+    return block_mean(blur(fine, kernel), model.scale) * factor
+
+
+def blur(fine: Array, kernel: Kernel) -> Array:
+    """Convolution of the same shape with mirrored edges; NaN counts as the median."""
+    from scipy.signal import fftconvolve
+
+    half = kernel.shape[0] // 2
+    filled = np.where(np.isfinite(fine), fine, np.nanmedian(fine))
+    return np.asarray(fftconvolve(np.pad(filled, half, mode="symmetric"), kernel, "valid"))
