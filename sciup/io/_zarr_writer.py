@@ -25,6 +25,7 @@ from sciup.io._ome_metadata import (
     omero,
     samples_axes,
 )
+from sciup.io._ome_xml import ome_xml
 from sciup.io._pyramid import build_pyramid
 from sciup.io._shards import CONFIG, codec, create_array, open_array_rw, storage
 from sciup.io._writer import SHARD, Layout
@@ -150,7 +151,13 @@ class ZarrWriter:
                 self._write_image(image, axes, levels[image])
             series = {"version": VERSION, "series": list(levels)}
             _write_group(self._path / "OME", {"ome": series})
+            shapes = {i: self._shape_of(i, len(axes)) for i, axes in self.images().items()}
+            (self._path / "OME" / "METADATA.ome.xml").write_bytes(ome_xml(self.images(), shapes))
             _write_group(self._path, {"ome": CONTAINER, "sciup": self._about(provenance)})
+
+    def _shape_of(self, image: str, axes: int) -> tuple[int, ...]:
+        """Shape of a stored image: a sample of its own lacks the leading axis of ``samples``."""
+        return self.layout.shape_of(image.partition("/")[0])[-axes:]
 
     def _about(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
         layout = self.layout
