@@ -14,6 +14,7 @@ import torch
 from sciup.engine.block import CORE, PlaneSampler, halo_of
 from sciup.engine.settings import MAPS, Settings
 from sciup.engine.units import working_units
+from sciup.errors import OptionError
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import ModelFacts, load_generator
 from sciup.geometry import Box, iterate, plan_tiles, shards
@@ -103,11 +104,16 @@ def make_job(
     tile: int = 512,
 ) -> Job:
     """Resolve the instrument of every plane and put the job together."""
+    whole = Box.of_shape(image.plane_shape)
+    if region is not None and not (region.size and whole.contains(region)):
+        raise OptionError(
+            f"the region {region} is empty or sticks out of the image", f"boxes inside {whole}"
+        )
     found = [resolve(image, plane, _domain(model), given) for plane in image.planes]
     return Job(
         image=image,
         model=model,
-        region=region or Box.of_shape(image.plane_shape),
+        region=region or whole,
         settings=settings,
         instruments=tuple(f[0] for f in found),
         digests=tuple(f[1] for f in found),

@@ -39,7 +39,7 @@ class Tolerance:
         >>> Tolerance.parse("5%")
         Tolerance(value=5.0, unit='%')
         """
-        match = re.fullmatch(r"\s*([0-9.]+)\s*(sigma|%)\s*", text)
+        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(sigma|%)\s*", text)
         if match is None or not 0 < float(match[1]) < 1000:
             raise OptionError(f"--tolerance {text!r} cannot be read", "for example 3sigma or 5%")
         return cls(float(match[1]), "sigma" if match[2] == "sigma" else "%")

@@ -21,6 +21,9 @@ from sciup.stretch import AnscombeStretch, AsinhStretch, Stretch
 
 Values = NDArray[np.float32]
 
+LEAST_NOISE = 0.1
+"""Electrons: pixels that counted nothing with a camera without read noise have a noise, too."""
+
 
 class WorkingUnits(Protocol):
     """One plane's conversion between input units and working units."""
@@ -69,7 +72,7 @@ class Electrons:
         sigma = _file_sigma(self.image, self.plane, box)
         if sigma is not None:
             return (sigma * np.float32(self.gain)).astype(np.float32)
-        return NoiseModel(self.read_noise, 1.0)
+        return NoiseModel(max(self.read_noise, LEAST_NOISE), 1.0)
 
     def inverse(self, v: Values, box: Box, scale: int) -> Values:
         """Input units: the intensity is kept."""
