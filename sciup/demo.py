@@ -80,7 +80,7 @@ def cell() -> Case:
     from skimage.data import cell as picture
 
     light = picture().astype(float)[:660, :548]
-    return Case("cell", "Cell in saline, 4x", 1.5 * light + 10, 4, 8.0, 2.0, 0.4, (180, 150, 240))
+    return Case("cell", "Cell in saline, 4x", 1.5 * light + 10, 4, 8.0, 2.0, 0.4, (250, 306, 240))
 
 
 def write_fits(case: Case, data: NDArray[np.float32], path: Path) -> None:
