@@ -141,24 +141,35 @@ def open_fits(
     source = str(path)
     hdus = scan(local_file(path, scratch), source)
     science = choose_hdu(hdus, hdu, source)
+    given: dict[Role, int | str | None] = {"err": err, "weight": weight, "dq": dq}
+    with input_errors(f"the headers of {source} contradict the FITS standard", "check the file"):
+        companions, notes = find_companions(hdus, science, given, scratch, source)
+        bad = ALL_BITS if dq_bad is None else dq_bad
+        return _image(hdus, science, companions, notes, bad, source)
+
+
+def _image(
+    hdus: Sequence[Hdu],
+    science: Hdu,
+    companions: tuple[Companion, ...],
+    notes: dict[str, Fact],
+    dq_bad: int,
+    source: str,
+) -> FitsImage:
     header = _header(science, hdus[0])
     unit = normalise_unit(header.get("BUNIT"), source)
     headers = Headers([(_place(h), h.header) for h in dict.fromkeys((science, hdus[0]))])
     grid = _grid(header, headers, source)
     dtype = stored_dtype(science.header)
-    facts = header_facts(headers, unit, grid, dtype)
+    facts = header_facts(headers, unit, grid, dtype) | notes
     if (psf := _psf(hdus, science, grid, source)) is not None:
         facts["psf"] = psf
-    given: dict[Role, int | str | None] = {"err": err, "weight": weight, "dq": dq}
-    companions, notes = find_companions(hdus, science, given, scratch, source)
-    facts.update(notes)
     return FitsImage(
         axes=_LEADING[len(_LEADING) - len(science.shape) + 2 :] + "yx",
         shape=science.shape, dtype=dtype, source=source, format="fits", grid=grid, unit=unit,
         flux_per_pixel=is_flux_per_pixel(unit), domain="night-sky", facts=facts, header=header,
         metadata={"hdu": science.index, "extname": science.name, "extver": science.version},
-        pixels=pixels_of(science), companions=companions,
-        dq_bad=ALL_BITS if dq_bad is None else dq_bad,
+        pixels=pixels_of(science), companions=companions, dq_bad=dq_bad,
         saturation=facts["saturation"].value if "saturation" in facts else None,
         wcs_tables=_wcs_tables(hdus, science, source),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from sciup.io._writer import Layout
 _NOT_CARRIED = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|EXTNAME|EXTVER|EXTLEVEL|INHERIT|"
     r"NEXTEND|BUNIT|TFIELDS|THEAP|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM)\d+|END|CONTINUE|"
-    r"SCI(UPVER|MODEL|SCALE|SEED|NSAMP|SRC|ROI)|BKGRMS|IRAF-TLM"
+    r"SCI(UPVER|MODEL|SCALE|SEED|NSAMP|SRC|ROI|MAPS)|BKGRMS|IRAF-TLM"
 )
 _COORDINATES = re.compile(
     r"WCSAXES[A-Z]?|WCSNAME[A-Z]?|(CTYPE|CRPIX|CRVAL|CDELT|CROTA|CUNIT)\d+[A-Z]?|"
@@ -27,11 +27,12 @@ _CUNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "degree": 
 _PROVENANCE = (
     ("SCIUPVER", ("SCIUPVER", "sciup_version", "version", "sciup"), "version of sciup"),
     ("SCIMODEL", ("SCIMODEL", "model"), "generator"),
-    ("SCISCALE", ("SCISCALE", "scale"), "output pixels per input pixel"),
+    ("SCISCALE", ("SCISCALE",), "output pixels per input pixel"),
+    ("SCIROI", ("SCIROI",), "input pixels, counted from 0: Y0:Y1,X0:X1"),
+    ("SCIMAPS", ("SCIMAPS",), "maps in this file"),
     ("SCISEED", ("SCISEED", "seed"), "seed of the noise"),
     ("SCINSAMP", ("SCINSAMP", "samples"), "number of samples drawn"),
-    ("SCISRC", ("SCISRC", "source", "input"), "input"),
-    ("SCIROI", ("SCIROI", "region"), "input pixels, counted from 0: Y0:Y1,X0:X1"),
+    ("SCISRC", ("SCISRC",), "input"),
 )
 
 
@@ -164,10 +165,12 @@ def primary_header(layout: Layout, provenance: Mapping[str, Any]) -> Any:
     from astropy.io import fits
 
     start, stop = layout.region.start, layout.region.stop
-    known = {
-        "scale": layout.scale,
-        "source": layout.image.source,
+    facts = {
+        **provenance,
+        "SCISCALE": layout.scale,
+        "SCISRC": layout.image.source,
         "SCIROI": f"{start[0]}:{stop[0]},{start[1]}:{stop[1]}",
+        "SCIMAPS": " ".join(layout.names).upper(),
     }
     header = fits.Header(
         [("SIMPLE", True, "FITS standard"), ("BITPIX", 8, ""), ("NAXIS", 0, "no data here"),
@@ -175,7 +178,7 @@ def primary_header(layout: Layout, provenance: Mapping[str, Any]) -> Any:
          ("ORIGIN", "sciup", "super-resolution; all of it in PROVENANCE")]
     )  # fmt: skip
     for keyword, names, comment in _PROVENANCE:
-        value = next((v for n in names if (v := {**known, **provenance}.get(n)) is not None), None)
+        value = next((v for n in names if (v := facts.get(n)) is not None), None)
         if isinstance(value, Mapping):
             value = value.get("name", value.get("path"))
         if isinstance(value, str):

@@ -140,7 +140,11 @@ class FitsWriter:
 
     def _reopen(self) -> None:
         with _output_errors(self._path), self._path.open("r+b") as stream:
-            same = os.fstat(stream.fileno()).st_size >= self._end
+            primary = stream.read(_PRIMARY_BLOCKS * BLOCK)
+            same = os.fstat(stream.fileno()).st_size >= self._end and all(
+                _card(primary, key) == _card(_padded(primary_header(self.layout, {})), key)
+                for key in (b"SCISCALE", b"SCIROI", b"SCIMAPS")
+            )
             for slot in self.slots.values():
                 stream.seek(slot.begin)
                 same = same and stream.read(len(slot.header)) == slot.header
@@ -271,6 +275,11 @@ def _padded(header: Any) -> bytes:
         raise OutputError(f"the primary header would need {len(text) // _CARD} cards",
                           f"{length // _CARD}", "use shorter names")  # fmt: skip
     return (text.ljust(length) + "END".ljust(_CARD)).encode("ascii")
+
+
+def _card(header: bytes, key: bytes) -> bytes:
+    at = header.find(key.ljust(8) + b"=")
+    return header[at : at + _CARD] if at >= 0 else b""
 
 
 def _provenance_hdu(provenance: Mapping[str, Any]) -> Any:
