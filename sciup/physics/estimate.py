@@ -16,7 +16,7 @@ from scipy.ndimage import maximum_filter, uniform_filter
 
 from sciup.geometry import Box, iterate
 from sciup.image import Image, Plane
-from sciup.physics.mesh import BLOCK, robust_sky
+from sciup.physics.mesh import BLOCK, block_sky
 from sciup.physics.psf import SIGMA_TO_FWHM, moments
 
 SAMPLED = 16
@@ -150,7 +150,7 @@ def star_fwhm(sample: Probe) -> tuple[float, int] | None:
         finite = np.isfinite(block)
         if finite.sum() < 1000 or min(block.shape) < 40:
             continue
-        level, sigma = robust_sky(block[finite])
+        level, sigma = block_sky(block)
         if not sigma > 0:
             continue
         z = np.where(finite, block - level, 0) / sigma
@@ -189,7 +189,7 @@ def noise_correlation(sample: Probe) -> float:
         finite = np.isfinite(block)
         if finite.sum() < 1000 or min(block.shape) < 8:
             continue
-        level, sigma = robust_sky(block[finite])
+        level, sigma = block_sky(block)
         z = np.where(finite, block - level, 0).astype(np.float64)
         # sources, seen in a smoothed image, and their surroundings do not count as noise
         detected = np.abs(uniform_filter(z, 3)) > 1.5 * sigma

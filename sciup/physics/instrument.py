@@ -14,7 +14,7 @@ import numpy as np
 from sciup.errors import InputError, OptionError
 from sciup.image import Domain, Fact, Image, Plane
 from sciup.physics import estimate
-from sciup.physics.mesh import Mesh, robust_sky
+from sciup.physics.mesh import Mesh, block_sky
 from sciup.physics.psf import Kernel, image_fwhm, relative_gaussian, relative_measured
 
 ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 2.2}
@@ -209,7 +209,7 @@ def _psf(image: Image, given: Given, sample: estimate.Probe, domain: Domain) -> 
 def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument:
     fwhm, psf = _psf(image, given, sample, "night-sky")
     # a typical block, not all pixels at once: gradients would count as noise
-    blocks = [robust_sky(b[np.isfinite(b)]) for b in sample.blocks if np.isfinite(b).sum() >= 16]
+    blocks = [block_sky(b) for b in sample.blocks if np.isfinite(b).sum() >= 16]
     level, sigma = (float(v) for v in np.median([b for b in blocks if b[1] > 0] or [(0, 1)], 0))
     background = Fact(
         level, "estimated", "median of a mesh of 256 px blocks, which is what is used"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from sciup.geometry import Box, iterate
 from sciup.image import Image, Plane
@@ -19,6 +20,9 @@ BLOCK = 256
 
 LEAST = 64
 """Pixels with data that a block needs for values of its own."""
+
+LOCAL = 9
+"""Side of a local mean in input pixels."""
 
 Field = NDArray[np.float64]
 
@@ -49,6 +53,38 @@ def robust_sky(values: NDArray[np.float32]) -> tuple[float, float]:
             break
         kept = clipped
     return middle, sigma
+
+
+def block_sky(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Background and noise of a block (h, w), NaN where masked, that may be full of light.
+
+    `robust_sky`, unless the values spread over more than 1.3 times the noise about their 9 px local
+    means: then they spread because a galaxy or a nebula fills the block. The noise is taken from
+    the darker half of those differences, the level from the darkest local means.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y, x = np.mgrid[:128, :128] - 64
+    >>> block = rng.normal(10, 2, (128, 128)) + 300 * np.exp(-np.hypot(x, y) / 20)
+    >>> level, sigma = block_sky(block.astype(np.float32))
+    >>> abs(level - 15) < 5, abs(sigma - 2) < 0.1
+    (True, True)
+    """
+    finite = np.isfinite(values)
+    level, sigma = robust_sky(values[finite])
+    if min(values.shape) < 2 * LOCAL or not sigma > 0:
+        return level, sigma
+    filled = np.where(finite, values, 0).astype(np.float64)
+    share = uniform_filter(finite.astype(np.float64), LOCAL, mode="nearest")
+    local = uniform_filter(filled, LOCAL, mode="nearest") / np.maximum(share, 1e-9)
+    dark = finite & (local <= np.median(local[finite]))
+    difference = (filled - local)[dark]
+    # a pixel is part of its local mean
+    noise = 1.4826 * float(np.median(np.abs(difference))) / np.sqrt(1 - LOCAL**-2)
+    if not 0 < 1.3 * noise < sigma:
+        return level, sigma
+    return float(np.percentile(local[finite], 5)), float(noise)
 
 
 @dataclass
@@ -84,7 +120,10 @@ class Mesh:
             box = box.intersect(Box.of_shape(self.image.plane_shape))
             values, footprint = self.image.read(self.plane, box)
             kept = values[footprint]
-            measured = robust_sky(kept) if len(kept) >= min(LEAST, box.size) else (np.nan, np.nan)
+            enough = len(kept) >= min(LEAST, box.size)
+            measured = (
+                block_sky(np.where(footprint, values, np.nan)) if enough else (np.nan, np.nan)
+            )
             if not measured[1] > 0:  # a constant block has no noise to measure
                 measured = (np.nan, np.nan)
             self._blocks[index] = (

@@ -76,7 +76,8 @@ def moments(kernel: Kernel) -> tuple[float, float, float]:
     cxy = 0.0
     for _ in range(100):
         det = cxx * cyy - cxy**2
-        if not det > 1e-3:  # narrower than a pixel: no core to weigh
+        # narrower than a pixel, or more dark than bright: no core to weigh
+        if not (det > 1e-3 and cxx > 0 and cyy > 0):
             break
         weight = np.exp(-0.5 * (cyy * x**2 - 2 * cxy * x * y + cxx * y**2) / det) * kernel
         total = weight.sum()

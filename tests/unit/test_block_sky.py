@@ -1,0 +1,61 @@
+"""Background and noise of blocks, with and without a galaxy in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sciup.physics.mesh import block_sky, robust_sky
+from sciup.physics.psf import moments
+
+
+def block(seed: int = 0, side: int = 256) -> np.ndarray:
+    return np.random.default_rng(seed).normal(10, 2, (side, side)).astype(np.float32)
+
+
+def galaxy(side: int, radius: float, height: float) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    return (height * np.exp(-np.hypot(x, y) / radius)).astype(np.float32)
+
+
+def test_plain_sky_is_as_before():
+    sky = block()
+    sky[40:48, 40:48] += 500  # a source does not make a block structured
+    assert block_sky(sky) == robust_sky(sky.ravel())
+
+
+@pytest.mark.parametrize("radius", [12.0, 25.0, 60.0])
+def test_a_galaxy_that_fills_the_block_is_no_noise(radius: float):
+    sky = block(1, 112) + galaxy(112, radius, 400.0)
+    level, sigma = block_sky(sky)
+    assert sigma == pytest.approx(2, rel=0.15)
+    assert level <= np.percentile(sky, 10)
+    assert robust_sky(sky.ravel())[1] > 1.3 * sigma
+
+
+def test_masked_pixels_do_not_count():
+    sky = block(2, 112) + galaxy(112, 25.0, 400.0)
+    holes = sky.copy()
+    holes[:, 50:53] = np.nan
+    assert block_sky(holes) == pytest.approx(block_sky(sky), rel=0.05)
+
+
+def test_drizzled_noise_is_not_taken_for_structure():
+    from scipy.ndimage import uniform_filter
+
+    sky = uniform_filter(block(3).astype(np.float64), 2).astype(np.float32)
+    assert block_sky(sky) == robust_sky(sky.ravel())
+
+
+def test_small_blocks_fall_back():
+    sky = block(4, 12)
+    assert block_sky(sky) == robust_sky(sky.ravel())
+
+
+@pytest.mark.filterwarnings("error")
+def test_moments_of_a_stamp_with_dark_wings():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        stamp = rng.normal(0, 1, (21, 21))
+        stamp[10, 10] = 3.0
+        assert np.isfinite(moments(stamp - 0.5)).all()
