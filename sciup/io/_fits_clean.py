@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger("sciup")
@@ -22,6 +23,15 @@ def quiet(source: str) -> Iterator[None]:
         finally:
             for text in dict.fromkeys(str(w.message) for w in caught):
                 logger.debug("%s: %s", source, " ".join(text.split()))
+
+
+@contextmanager
+def open_hdus(local: str, **options: Any) -> Iterator[Any]:
+    """`astropy.io.fits.open`, which by itself leaves damaged files open when it gives up."""
+    from astropy.io import fits
+
+    with Path(local).open("rb") as stream, fits.open(stream, **options) as hdus:
+        yield hdus
 
 
 def clean_header(header: Any, source: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.io._check import input_errors
-from sciup.io._fits_clean import clean_header, logger, quiet
+from sciup.io._fits_clean import clean_header, logger, open_hdus, quiet
 
 _MAGIC: dict[bytes, tuple[str, Callable[..., Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
@@ -178,8 +178,6 @@ def scan(local: str, source: str) -> list[Hdu]:
     InputError
         If a header cannot be read, or the file ends before its data.
     """
-    from astropy.io import fits
-
     found: list[Hdu] = []
     with (
         input_errors(
@@ -187,8 +185,8 @@ def scan(local: str, source: str) -> list[Hdu]:
             "download or copy it again, or check it with the program fitsverify",
         ),
         quiet(source),
-        fits.open(local, memmap=True, disable_image_compression=True) as raw,
-        fits.open(local, memmap=True) as images,
+        open_hdus(local, memmap=True, disable_image_compression=True) as raw,
+        open_hdus(local, memmap=True) as images,
     ):
         for index, (stored, image) in enumerate(zip(raw, images, strict=True)):
             offset = int(stored.fileinfo()["datLoc"])

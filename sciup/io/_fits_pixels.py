@@ -11,6 +11,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import Bool, Float, Plane
 from sciup.io._check import input_errors
-from sciup.io._fits_clean import quiet
+from sciup.io._fits_clean import open_hdus, quiet
 from sciup.io._fits_files import Hdu
 
 _STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -245,13 +246,11 @@ class CompressedPixels:
 
     def _open(self) -> Any:
         if self._hdu is None:
-            from astropy.io import fits
-
-            with quiet(self.path):
+            with quiet(self.path), ExitStack() as stack:
                 # Scaled by us: astropy refuses to scale blank pixels of a memory map.
-                hdus = fits.open(self.path, memmap=True, do_not_scale_image_data=True)
-                self._hdu = hdus[self.index]
-            weakref.finalize(self, hdus.close)
+                opened = open_hdus(self.path, memmap=True, do_not_scale_image_data=True)
+                self._hdu = stack.enter_context(opened)[self.index]
+                weakref.finalize(self, stack.pop_all().close)
             self._owner = os.getpid()
         return self._hdu
 

@@ -18,7 +18,7 @@ from sciup.geometry import Box
 from sciup.image import Float, Plane
 from sciup.io._check import input_errors
 from sciup.io._fits_cards import carried_header, map_header, primary_header, wcs_tables
-from sciup.io._fits_clean import quiet
+from sciup.io._fits_clean import open_hdus, quiet
 from sciup.io._fits_files import local_file
 from sciup.io._fits_pixels import PlainPixels
 from sciup.io._wcs import scale_lookup_table
@@ -240,7 +240,7 @@ class FitsWriter:
         out: list[Any] = []
         start = (self.layout.region.start[0], self.layout.region.start[1])
         for table in wcs_tables(self.layout.image):
-            with quiet(table.path), fits.open(table.path, memmap=False) as hdus:
+            with quiet(table.path), open_hdus(table.path, memmap=False) as hdus:
                 hdu = hdus[table.index]
                 if table.is_image:
                     header, data = scale_lookup_table(
@@ -308,13 +308,11 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     InputError
         If the file is not such a result.
     """
-    from astropy.io import fits
-
     what = f"{path} holds no provenance of sciup"
     with (
         input_errors(what, "give a FITS file that sciup wrote"),
         quiet(str(path)),
-        fits.open(local_file(path, None), memmap=False) as hdus,
+        open_hdus(local_file(path, None), memmap=False) as hdus,
     ):
         if "PROVENANCE" not in hdus:
             raise InputError(what, "results with an extension PROVENANCE")
