@@ -20,7 +20,7 @@ import numpy as np
 from sciup.engine.block import CORE, halo_of
 from sciup.engine.job import Job, Task, Worker
 from sciup.errors import InputError, OutputError, ResumeError, SciupError
-from sciup.geometry import plan_tiles
+from sciup.geometry import Box, plan_tiles
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal, checksum
 from sciup.io._writer import SHARD, Writer
@@ -112,6 +112,8 @@ def fingerprint(job: Job, kind: str) -> dict[str, Any]:
         "input_size": stat.st_size if stat else None,
         "input_modified": stat.st_mtime_ns if stat else None,
         "shape": list(job.image.shape),
+        "flux_per_pixel": job.image.flux_per_pixel,
+        "noise_map": _has_noise_map(job),
         "digests": list(job.digests),
         "region": [list(job.region.start), list(job.region.stop)],
         "model": job.model.name,
@@ -123,6 +125,12 @@ def fingerprint(job: Job, kind: str) -> dict[str, Any]:
             for i in job.instruments
         ],
     }
+
+
+def _has_noise_map(job: Job) -> bool:
+    """Whether the file brings the noise of its pixels."""
+    plane = next(iter(job.image.planes))
+    return job.image.load_sigma(plane, Box((0, 0), (0, 0))) is not None
 
 
 def provenance(job: Job, kind: str) -> dict[str, Any]:

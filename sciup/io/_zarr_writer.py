@@ -14,7 +14,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from sciup.errors import InputError, OutputError
-from sciup.geometry import Box
+from sciup.geometry import Box, iterate
 from sciup.image import Float, Plane
 from sciup.io._check import index_of, input_errors
 from sciup.io._ome_metadata import (
@@ -110,25 +110,29 @@ class ZarrWriter:
             raise ValueError(f"{box} is not made of whole shards of {SHARD} px in {full}")
         if values.shape != box.shape:
             raise ValueError(f"values of shape {values.shape} for {box}")
-        array, plane = self._array(name, plane)
+        array, image, plane = self._array(name, plane)
         with _output_errors(self._path):
+            for index in iterate(box.coarsened(SHARD)):
+                # zarr may read the old shard first, and would stumble over a damaged one
+                key = "/".join(str(i) for i in (*plane, *index))
+                (self._path / image / "0" / "c" / key).unlink(missing_ok=True)
             array[index_of(plane, box)] = np.asarray(values, np.float32)
 
     def read(self, name: str, plane: Plane, box: Box) -> Float:
         """Read back what was written; NaN where nothing was."""
-        array, plane = self._array(name, plane)
+        array, _, plane = self._array(name, plane)
         with input_errors(f"{self._path / name} cannot be read at plane {plane}, {box}"):
             return np.asarray(array[index_of(plane, box)], np.float32)
 
-    def _array(self, name: str, plane: Plane) -> tuple[zarr.Array[Any], Plane]:
-        """Level 0 of a map, and the index in it; kept open in this process."""
+    def _array(self, name: str, plane: Plane) -> tuple[zarr.Array[Any], str, Plane]:
+        """Level 0 of a map, its image and the index in it; kept open in this process."""
         image = name
         if name == "samples" and not self._samples_axes:
             image, plane = f"samples/{plane[0]}", plane[1:]
         if image not in self._arrays:
             with _output_errors(self._path / image):
                 self._arrays[image] = open_array_rw(self._path / image / "0")
-        return self._arrays[image], plane
+        return self._arrays[image], image, plane
 
     def finish(self, provenance: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         """Pyramids, small arrays, then the metadata of the maps and of the root.

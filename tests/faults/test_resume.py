@@ -253,6 +253,46 @@ def test_a_damaged_shard_is_computed_anew(suffix, damage, out):
     assert_equal_results(straight(suffix), out)
 
 
+@functools.cache
+def unfinished(suffix):
+    """A folder with a run that had all shards when it was stopped in `finish`."""
+    folder = base() / f"unfinished{suffix}"
+    folder.mkdir()
+    whole = engine_run.open_writer
+
+    def stopped(*arguments):
+        writer = whole(*arguments)
+        writer.finish = lambda *_: interrupt()
+        return writer
+
+    engine_run.open_writer = stopped
+    try:
+        with pytest.raises(InterruptedRunError):
+            lazy().save(folder / f"out{suffix}")
+    finally:
+        engine_run.open_writer = whole
+    return folder
+
+
+@each
+def test_stopped_before_the_end_of_finish(suffix, tmp_path):
+    shutil.copytree(unfinished(suffix), tmp_path, dirs_exist_ok=True)
+    out = tmp_path / f"out{suffix}"
+    assert windows_of(out) == 0
+    assert_equal_results(straight(suffix), out)
+
+
+@pytest.mark.parametrize("keep", [0, 100])
+def test_a_damaged_shard_at_the_edge_is_replaced(keep, tmp_path):
+    """It holds fewer chunks than others, and writing a part of a shard reads the rest first."""
+    shutil.copytree(unfinished(".ome.zarr"), tmp_path, dirs_exist_ok=True)
+    out = tmp_path / "out.ome.zarr"
+    path = work_folder(out) / "result.ome.zarr" / "mean" / "0" / "c" / "2" / "0"
+    path.write_bytes(path.read_bytes()[:keep])
+    assert windows_of(out) == 1
+    assert_equal_results(straight(".ome.zarr"), out)
+
+
 def newer_input():
     path = base() / "in.fits"
     stat = path.stat()
