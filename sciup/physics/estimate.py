@@ -22,6 +22,9 @@ from sciup.physics.psf import SIGMA_TO_FWHM, moments
 SAMPLED = 16
 """Number of blocks that estimates look at."""
 
+RING = np.hypot(*np.mgrid[-10:11, -10:11]) > 8
+"""Pixels of a 21 x 21 stamp that tell the light around its source."""
+
 Values = NDArray[np.float32]
 
 
@@ -159,6 +162,12 @@ def star_fwhm(sample: Probe) -> tuple[float, int] | None:
             if not (10 <= y < z.shape[0] - 10 and 10 <= x < z.shape[1] - 10):
                 continue
             stamp = z[y - 10 : y + 11, x - 10 : x + 11].astype(np.float64)
+            # light of a galaxy around a star is no part of it, and its noise no star
+            around = stamp[RING]
+            stamp -= np.median(around)
+            spread = 1.4826 * float(np.median(np.abs(around - np.median(around))))
+            if stamp[10, 10] < 20 * max(spread, 1.0):
+                continue
             if (np.delete(stamp.ravel(), 220) > 0.99 * stamp[10, 10]).any():
                 continue  # flat top: saturated
             fwhm, e1, e2 = _stamp_width(stamp)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sciup.physics.estimate import Probe, star_fwhm
 from sciup.physics.mesh import block_sky, robust_sky
 from sciup.physics.psf import moments
 
@@ -59,3 +60,16 @@ def test_moments_of_a_stamp_with_dark_wings():
         stamp = rng.normal(0, 1, (21, 21))
         stamp[10, 10] = 3.0
         assert np.isfinite(moments(stamp - 0.5)).all()
+
+
+def test_star_widths_in_the_light_of_a_galaxy():
+    rng = np.random.default_rng(5)
+    sky = galaxy(256, 80.0, 300.0).astype(np.float64)
+    y, x = np.mgrid[:256, :256]
+    for cy, cx in 30 + 45 * np.argwhere(np.ones((5, 5))) + rng.uniform(-1, 1, (25, 2)):
+        sky += 600 * np.exp(-4 * np.log(2) * ((y - cy) ** 2 + (x - cx) ** 2) / 2.5**2)
+    noisy = rng.normal(sky, np.sqrt(4 + sky / 5)).astype(np.float32)
+    found = star_fwhm(Probe([noisy], ""))
+    assert found is not None
+    # the estimate is before pixel integration, here there was none
+    assert found[0] == pytest.approx(np.sqrt(2.5**2 - 5.545 / 12), rel=0.08)
