@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import convolve1d
 
 from sciup.api import Result, open_image, upscale
 from sciup.errors import InputError
@@ -90,6 +91,24 @@ def run_files(
         yield Run(name, path.parent.name, result, measurement(result), mean)
 
 
+def correlated_error(radius: float, correlation: float) -> float:
+    """Noise of an aperture sum over what it would be with independent pixels.
+
+    The noise is white noise through the filter (a, 1, a) along each axis, as in
+    `sciup.generators.noise.correlate`; ``2 a / (1 + 2 a^2)`` is its correlation at lag 1.
+    """
+    if correlation <= 0:
+        return 1.0
+    rho = min(correlation, 0.7)
+    a = (1 - np.sqrt(1 - 2 * rho**2)) / (2 * rho)
+    taps = np.array([a, 1, a]) / np.sqrt(1 + 2 * a**2)
+    reach = int(np.ceil(radius)) + 2
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = (np.hypot(y, x) <= radius).astype(float)
+    seen = convolve1d(convolve1d(disc, taps, 0), taps, 1)
+    return float(np.sqrt((seen**2).sum() / disc.sum()))
+
+
 def measure_sources(run: Run) -> list[dict[str, Any]]:
     """Apertures and positions of the isolated sources of an image."""
     seen, scale = run.seen, run.result.job.model.scale
@@ -102,7 +121,9 @@ def measure_sources(run: Run) -> list[dict[str, Any]]:
     model = predict(run.result, mean)
     places = peaks(y, seen.sigma)
     fluxes = aperture_fluxes(y, places, radius)
+    correlation = float(run.result.instrument.correlation.value or 0)
     errors = np.sqrt(aperture_fluxes(seen.sigma**2, places, radius))
+    errors = errors * correlated_error(radius, correlation)
     other = aperture_fluxes(model, places, radius)
     holes = aperture_fluxes((~seen.footprint).astype(float), places, radius + 2)
     inside = ((places >= EDGE) & (places < np.array(y.shape) - EDGE)).all(1)

@@ -7,7 +7,7 @@ import pytest
 
 from sciup.physics.estimate import Probe, star_fwhm
 from sciup.physics.mesh import block_sky, robust_sky
-from sciup.physics.psf import moments
+from sciup.physics.psf import gaussian, moments, relative_measured
 
 
 def block(seed: int = 0, side: int = 256) -> np.ndarray:
@@ -73,3 +73,14 @@ def test_star_widths_in_the_light_of_a_galaxy():
     assert found is not None
     # the estimate is before pixel integration, here there was none
     assert found[0] == pytest.approx(np.sqrt(2.5**2 - 5.545 / 12), rel=0.08)
+
+
+def test_a_companion_in_the_psf_image_does_not_move_it():
+    y, x = np.mgrid[:41, :41]
+    alone = np.exp(-4 * np.log(2) * ((y - 20) ** 2 + (x - 20) ** 2) / 2.2**2)
+    both = alone + 0.25 * np.exp(-4 * np.log(2) * ((y - 25) ** 2 + (x - 20) ** 2) / 2.2**2)
+    kernels = [relative_measured(29, p, 2, 2.0) for p in (alone, both)]
+    rows = np.arange(29) - 14.0
+    window = gaussian(29, 4.0)
+    for kernel in kernels:
+        assert abs((kernel * window).sum(1) @ rows / (kernel * window).sum()) < 0.05

@@ -371,10 +371,25 @@ def test_exact_draws_have_no_bias(toy: ModelFacts):
 
 
 def test_total_flux():
-    values = np.full((10, 10), 2.0)
-    found = sky.total_flux(values, np.full((20, 20), 0.505), np.ones((10, 10)))
+    values = np.full((40, 40), 2.0)
+    found = sky.total_flux(values, np.full((80, 80), 0.505), np.ones((40, 40)))
     assert found["flux_difference"] == pytest.approx(0.01)
-    assert found["flux_sigmas"] == pytest.approx(2 / 10)
+    # light that leaves through the edge does not count
+    values[0, 20] += 1000
+    assert abs(sky.total_flux(values, np.full((80, 80), 0.5), np.ones((40, 40)))["flux_sigmas"]) < 1
+
+
+def test_correlated_noise_in_apertures():
+    from sciup.generators.noise import correlate
+
+    rng = np.random.default_rng(11)
+    y, x = np.mgrid[-5:6, -5:6]
+    disc = np.hypot(y, x) <= 3
+    white = rng.normal(size=(20000, 13, 13)).astype(np.float32)
+    sums = correlate(white, 0.3)[:, disc].sum(1)
+    expected = sky_real.correlated_error(3.0, 0.3) * np.sqrt(disc.sum())
+    assert sums.std() == pytest.approx(expected, rel=0.03)
+    assert sky_real.correlated_error(3.0, 0.0) == 1.0
 
 
 def test_the_middle_of_an_image():
