@@ -72,7 +72,8 @@ class PlaneSampler:
             spec.scale, spec.target_fwhm, kernel_side(spec.scale)
         )
         self.device = next(self.net.parameters()).device
-        self.projection = Projection.build([kernel], spec.scale, side).to(self.device)
+        built = Projection.build([kernel], spec.scale, side, spec.trust)
+        self.projection = built.to(self.device)
         fwhm, e1, e2 = moments(kernel)
         self.psf = torch.tensor([[fwhm / spec.scale, e1, e2]], device=self.device)
         self.correlation = float(self.instrument.correlation.value or 0.0)
@@ -225,7 +226,8 @@ class Window:
             pre = s.net.draw(self.features, noise.to(memory_format=torch.channels_last))
             v = s.units.stretch.inverse(pre)
             y = self.measured - self._error(key)
-            lock = lock_weight(self.signal - s.units.background, self.sigma)
+            signal = self.signal - s.units.background
+            lock = lock_weight(signal, self.sigma, s.projection.trust.lock)
             locked = s.projection.lock_flux(v.contiguous(), y, self.mask, lock, s.units.background)
             strong = None if s.settings.noise_free else lock
             return s.projection.project(locked, y, self.mask, strong)

@@ -103,7 +103,7 @@ def _existing_parent(path: Path) -> Path:
     return parent
 
 
-def fingerprint(job: Job, kind: str) -> dict[str, Any]:
+def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
     """What must not change between an interrupted run and its continuation."""
     source = Path(job.image.source)
     stat = source.stat() if source.is_file() else None
@@ -133,7 +133,7 @@ def _has_noise_map(job: Job) -> bool:
     return job.image.load_sigma(plane, Box((0, 0), (0, 0))) is not None
 
 
-def provenance(job: Job, kind: str) -> dict[str, Any]:
+def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
     """Everything needed to say how the output was made, JSON-ready."""
     tolerance = job.settings.tolerance
     return {
@@ -218,7 +218,9 @@ def run(
     return output
 
 
-def _prepare(job: Job, output: Path, work: Path, kind: str, resume: bool, overwrite: bool) -> bool:
+def _prepare(
+    job: Job, output: Path, work: Path, kind: OutputFormat, resume: bool, overwrite: bool
+) -> bool:
     """Check the place of the output; False if it is complete already."""
     if output.exists():
         # a run killed after its last move has left a working folder without the result
@@ -245,7 +247,7 @@ def _prepare(job: Job, output: Path, work: Path, kind: str, resume: bool, overwr
     return True
 
 
-def _check_place(job: Job, output: Path, kind: str) -> None:
+def _check_place(job: Job, output: Path, kind: OutputFormat) -> None:
     """The folder exists, is writable, and has room."""
     parent = output.absolute().parent
     if not parent.is_dir():
@@ -264,7 +266,7 @@ def _check_place(job: Job, output: Path, kind: str) -> None:
         )
 
 
-def _check_finished(job: Job, output: Path, kind: str) -> None:
+def _check_finished(job: Job, output: Path, kind: OutputFormat) -> None:
     """A finished output counts as done only if it is of this job."""
     from sciup.io._provenance import read_provenance
 
@@ -283,7 +285,7 @@ def _compare(stored: dict[str, Any], wanted: dict[str, Any], where: Path) -> Non
             )
 
 
-def _pinned(job: Job, work: Path, kind: str) -> Job:
+def _pinned(job: Job, work: Path, kind: OutputFormat) -> Job:
     """Start or reopen a working folder; estimates of the first start are kept."""
     from dataclasses import replace
 

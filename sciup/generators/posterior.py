@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sciup.generators.spec import PLANES, Features, GeneratorSpec
 from sciup.image import Domain
+from sciup.physics.projection import Trust
 
 COARSE = 1
 """Channels of coarse noise (input grid / 8), with which draws can disagree about whole regions."""
@@ -82,6 +83,8 @@ class PosteriorSampler(nn.Module):
         Domain of the training data.
     target_fwhm : float
         FWHM of the declared output PSF in output pixels.
+    trust : Trust, optional
+        How far the data overrule its pre-draws.
     channels, blocks : int
         Width and depth of the trunk.
     head_channels, head_blocks : int
@@ -99,6 +102,7 @@ class PosteriorSampler(nn.Module):
         scale: int,
         domain: Domain,
         target_fwhm: float,
+        trust: Trust | None = None,
         channels: int = 64,
         blocks: int = 5,
         head_channels: int = 48,
@@ -115,6 +119,7 @@ class PosteriorSampler(nn.Module):
             fine_noise=scale**2,
             domain=domain,
             target_fwhm=target_fwhm,
+            trust=trust or Trust(),
         )
         self.entry = nn.Conv2d(len(PLANES), channels, 3)
         self.trunk = nn.Sequential(*(Block(channels) for _ in range(blocks)))

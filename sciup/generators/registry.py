@@ -17,6 +17,7 @@ import yaml
 
 from sciup.errors import ModelError
 from sciup.generators.posterior import PosteriorSampler
+from sciup.physics.projection import Trust
 
 
 def _posterior(recipe: dict[str, Any]) -> PosteriorSampler:
@@ -25,6 +26,7 @@ def _posterior(recipe: dict[str, Any]) -> PosteriorSampler:
         recipe["scale"],
         recipe["domain"],
         recipe["target_fwhm"],
+        Trust(**recipe.get("trust", {})),
         **recipe.get("network", {}),
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from sciup.image import Domain
+from sciup.physics.projection import Trust
 
 PLANES = ("image", "footprint", "log_noise", "psf_fwhm", "psf_e1", "psf_e2", "noise_correlation")
 """Input planes of every generator, in this order; see `sciup.physics.planes`."""
@@ -33,6 +34,8 @@ class GeneratorSpec:
         Which working units and stretch it was trained on.
     target_fwhm : float
         FWHM in output pixels of the declared output PSF; 0 for the training grid's own resolution.
+    trust : Trust
+        How far the data overrule its pre-draws.
     stochastic : bool
         Whether it draws (True) or gives one image (False).
     """
@@ -44,6 +47,7 @@ class GeneratorSpec:
     fine_noise: int
     domain: Domain
     target_fwhm: float
+    trust: Trust = field(default_factory=Trust)
     stochastic: bool = True
 
 

@@ -49,6 +49,27 @@ FLOOR = 1 / 16
 WIENER, STRONG = 1.0, 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far the data overrule a pre-draw; part of a model, which is trained through it.
+
+    Attributes
+    ----------
+    wiener, strong : float
+        Assumed variance ratio of pre-draw error, before A, to noise at 0.25 cycles per input px, of
+        the filter that acts everywhere and of the one that acts on bright sources.
+    lock : float
+        Relative error that a pre-draw is assumed to have where it is bright.
+    rounds : int
+        Times that bright sources are multiplied by their flux ratio.
+    """
+
+    wiener: float = WIENER
+    strong: float = STRONG
+    lock: float = LOCK
+    rounds: int = 1
+
+
 def kernel_side(scale: int) -> int:
     """Largest odd side, in fine pixels, of a relative kernel that stays within `REACH_A`."""
     return 2 * (REACH_A - 1) * scale + 1
@@ -121,10 +142,14 @@ class Projection:
     a: Tensor
     wiener: Tensor
     strong: Tensor
+    trust: Trust = Trust()
 
     @classmethod
-    def build(cls, kernels: list[Kernel], scale: int, side: int) -> Projection:
+    def build(
+        cls, kernels: list[Kernel], scale: int, side: int, trust: Trust | None = None
+    ) -> Projection:
         """Spectra for a list of relative kernels, one per batch entry."""
+        trust = trust or Trust()
 
         def spectra(parts: list[NDArray[np.float64]], offsets: list[int]) -> Tensor:
             grids = [_place(p, o, side * scale) for p, o in zip(parts, offsets, strict=True)]
@@ -138,14 +163,14 @@ class Projection:
             spectra(
                 [update_kernel(k, scale, t) for k in kernels], [-REACH_U * scale] * len(kernels)
             )
-            for t in (WIENER, STRONG)
+            for t in (trust.wiener, trust.strong)
         ]
-        return cls(scale, side, a.resolve_conj(), *update)
+        return cls(scale, side, a.resolve_conj(), update[0], update[1], trust)
 
     def to(self, device: torch.device) -> Projection:
         """The same on another device."""
-        moved = (t.to(device) for t in (self.a, self.wiener, self.strong))
-        return Projection(self.scale, self.side, *moved)
+        a, wiener, strong = (t.to(device) for t in (self.a, self.wiener, self.strong))
+        return Projection(self.scale, self.side, a, wiener, strong, self.trust)
 
     def observe(self, x: Tensor) -> Tensor:
         """A x: (B, C, s n, s n) to (B, C, n, n); the outer `REACH_A` pixels wrap around."""
@@ -197,12 +222,14 @@ class Projection:
         filter would ring; a smooth factor does not, and keeps positive what is positive. The ratio
         is that of sums over 3 x 3 input pixels, and acts by `lock`. Arguments as in `project`.
         """
-        predicted = self.observe(x)
-        signal = (predicted - background).clamp(min=0)
-        excess = _smooth(mask * lock * (y - predicted))
-        ratio = (excess / (_smooth(signal) + EPSILON)).clamp(*RATIO)
-        factor = F.interpolate(ratio, scale_factor=self.scale, mode="bilinear")
-        return x + (x - background) * factor
+        for _ in range(self.trust.rounds):
+            predicted = self.observe(x)
+            signal = (predicted - background).clamp(min=0)
+            excess = _smooth(mask * lock * (y - predicted))
+            ratio = (excess / (_smooth(signal) + EPSILON)).clamp(*RATIO)
+            factor = F.interpolate(ratio, scale_factor=self.scale, mode="bilinear")
+            x = x + (x - background) * factor
+        return x
 
 
 def _smooth(x: Tensor) -> Tensor:
@@ -214,7 +241,7 @@ def _smooth(x: Tensor) -> Tensor:
     return (both / 16).reshape(shape)
 
 
-def lock_weight(signal: Tensor, sigma: Tensor) -> Tensor:
-    """Weight of the strong update: prior error ``LOCK * signal`` against the noise ``sigma``."""
-    q = (LOCK * signal.clamp(min=0) / sigma) ** 2
+def lock_weight(signal: Tensor, sigma: Tensor, error: float = LOCK) -> Tensor:
+    """Weight of the strong update: prior error ``error * signal`` against the noise ``sigma``."""
+    q = (error * signal.clamp(min=0) / sigma) ** 2
     return q / (1 + q)

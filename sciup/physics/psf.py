@@ -7,6 +7,8 @@ All kernels here live on the fine (output) grid, have odd sides and sum to 1.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
@@ -145,10 +147,10 @@ def relative_measured(side: int, psf: Kernel, oversample: int, target_fwhm: floa
 def _pixel(side: int, width: int) -> NDArray[np.float64]:
     """Spectrum of the mean over `width` pixels, centred."""
 
-    def along(f: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.sinc(f * width) / np.sinc(f))
+    def along(f: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(np.sinc(f * width) / np.sinc(f), np.float64)
 
-    return along(np.fft.fftfreq(side))[:, None] * along(np.fft.rfftfreq(side))[None, :]
+    return np.asarray(np.outer(along(np.fft.fftfreq(side)), along(np.fft.rfftfreq(side))))
 
 
 def image_fwhm(psf: Kernel) -> float:

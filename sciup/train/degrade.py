@@ -63,13 +63,13 @@ class Kernels:
             measured = shapes.moments(kernel)
             kernels.append(kernel)
             facts.append((measured[0] / s, measured[1], measured[2]))
-        projection = Projection.build(kernels, s, recipe.core + 2 * RIM)
+        projection = Projection.build(kernels, s, recipe.core + 2 * RIM, recipe.trust)
         return cls(kernels, np.array(facts, np.float32), projection)
 
     def pick(self, index: NDArray[np.intp]) -> Projection:
         """The projection of a batch."""
         p, i = self.projection, torch.from_numpy(index)
-        return Projection(p.scale, p.side, p.a[i], p.wiener[i], p.strong[i])
+        return Projection(p.scale, p.side, p.a[i], p.wiener[i], p.strong[i], p.trust)
 
 
 @dataclass(frozen=True)

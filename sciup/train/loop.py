@@ -36,6 +36,7 @@ def build(recipe: Recipe) -> PosteriorSampler:
         recipe.scale,
         recipe.domain,
         recipe.target_fwhm,
+        recipe.trust,
         n.channels,
         n.blocks,
         n.head_channels,
@@ -81,7 +82,8 @@ def draws_of(
     white = rng.standard_normal((len(v), count, n + 2, n + 2), np.float32)
     fields = [correlate(w, float(c)) for w, c in zip(white, batch.correlation, strict=True)]
     error = torch.from_numpy(np.stack(fields)).to(v.device) * batch.sigma
-    lock = lock_weight(batch.signal - batch.background, batch.sigma)
+    signal = batch.signal - batch.background
+    lock = lock_weight(signal, batch.sigma, batch.projection.trust.lock)
     y = batch.measured - error
     locked = batch.projection.lock_flux(v, y, batch.mask, lock, batch.background)
     projected = batch.projection.project(locked, y, batch.mask, lock)

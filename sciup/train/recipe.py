@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sciup.errors import ModelError
+from sciup.physics.projection import Trust
 
 
 class _Strict(BaseModel):
@@ -80,6 +81,7 @@ class Recipe(_Strict):
     network: Network = Network()
     degradation: Degradation
     loss: LossWeights = LossWeights()
+    trust: Trust = Trust()
     sources: tuple[Source, ...] = ()
     scenes: Scenes | None = None
 
