@@ -132,7 +132,7 @@ class Result:
         from sciup.engine.run import fingerprint
 
         instruments = [i.as_json() for i in self.job.instruments]
-        text = json.dumps([fingerprint(self.job, ""), instruments], sort_keys=True)
+        text = json.dumps([fingerprint(self.job, "fits"), instruments], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def save(

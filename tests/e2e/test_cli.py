@@ -1,4 +1,4 @@
-"""The command line from the outside: good input gives a result, bad input one paragraph and exit 2."""
+"""The command line from the outside: good input gives a result, bad input exit 2 and words."""
 
 from __future__ import annotations
 
