@@ -172,7 +172,7 @@ def test_flux_and_intensity_differ_by_the_scale_squared_only():
 @pytest.mark.parametrize("fwhm", [1.0, 1.3, 3.0])
 def test_noise_free_data_are_followed(fwhm):
     """The blurred and binned sample gives back the input, much closer than its noise."""
-    values = star_field((100, 90), noise=5.0, fwhm=fwhm)
+    values = star_field((100, 90), noise=0.0, stars=100, flux=(100, 2000), fwhm=fwhm)
     options = {"psf_fwhm": fwhm, "samples": 1, "maps": ("sample",), **FIXED}
     rest = max((2 * fwhm) ** 2 - 2.0**2, 0) ** 0.5 / SIGMA_TO_FWHM
     errors = []
@@ -180,9 +180,11 @@ def test_noise_free_data_are_followed(fwhm):
         sample = maps_of(upscale(values, "night-sky", noise_free=noise_free, **options))["sample"]
         seen = gaussian_filter(sample.astype(np.float64), rest) if rest else sample
         blocks = seen.reshape(100, 2, 90, 2).mean((1, 3))
-        errors.append((blocks - values)[10:-10, 10:-10].std())
-    assert errors[0] < 3
-    assert errors[0] < 0.8 * errors[1]
+        left = np.abs(blocks - values)[10:-10, 10:-10]
+        errors.append(1.4826 * np.median(left))
+        assert left.max() < 0.15 * np.ptp(values)  # stars, after an untrained pre-draw
+    assert errors[0] < 0.8
+    assert errors[0] < 0.4 * errors[1]
 
 
 @domains
