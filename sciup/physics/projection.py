@@ -40,8 +40,11 @@ LOCK = 0.1
 EPSILON = 1.0
 """Signal [working units: a sigma, an electron] below which no ratio of fluxes is taken."""
 
-RATIO = (-0.8, 4.0)
-"""Bounds of the relative correction of a bright source."""
+LEAST_RATIO = -0.8
+"""Smallest relative correction of a bright source."""
+
+TURNING_RATIO = 2.0
+"""Relative correction above which less and less of it is applied by a factor."""
 
 FLOOR = 1 / 16
 """Frequency [cycles per input px] below which the error spectrum of a pre-draw is flat."""
@@ -226,7 +229,10 @@ class Projection:
             predicted = self.observe(x)
             signal = (predicted - background).clamp(min=0)
             excess = _smooth(mask * lock * (y - predicted))
-            ratio = (excess / (_smooth(signal) + EPSILON)).clamp(*RATIO)
+            ratio = (excess / (_smooth(signal) + EPSILON)).clamp(min=LEAST_RATIO)
+            # a source that the pre-draw lacks cannot be made by a factor: its noise would be
+            # blown up into a false one; that is left to the filters
+            ratio = ratio / (1 + (ratio / TURNING_RATIO) ** 2)
             factor = F.interpolate(ratio, scale_factor=self.scale, mode="bilinear")
             x = x + (x - background) * factor
         return x
