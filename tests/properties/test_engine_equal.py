@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -180,6 +181,22 @@ def test_threads_of_dask_change_nothing():
     one = lazy.mean.compute(scheduler="synchronous")
     many = lazy.mean.compute(scheduler="threads", num_workers=4)
     assert np.array_equal(one, many, equal_nan=True)
+
+
+@domains
+def test_threads_of_torch_change_rounding_only(domain):
+    """torch cuts elementwise work by its threads, and rounds sinh and silu otherwise at the cuts."""
+    region = Box((100, 100), (140, 120))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        part = compute(result(domain, roi=region))
+    finally:
+        torch.set_num_threads(before)
+    inside = region.scaled(MODELS[domain]).slices
+    for name in ("sample", "mean", "std"):
+        full = whole(domain, "fp32")[name][inside]
+        np.testing.assert_allclose(part[name], full, rtol=1e-5, atol=1e-4)
 
 
 def test_the_seed_changes_every_draw():

@@ -46,7 +46,7 @@ def test_a_fine_region_equals_the_fine_whole():
 def test_levels_follow_a_gradient():
     level, sigma = mesh_of(IMAGE).fields(Box((400, 150), (401, 451)))
     assert np.polyfit(np.arange(301), level[0], 1)[0] == pytest.approx(0.1, rel=0.1)
-    np.testing.assert_allclose(sigma, np.hypot(5, 7.4), rtol=0.2)
+    np.testing.assert_allclose(sigma, 5, rtol=0.1)  # a gradient is no noise
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.15])
