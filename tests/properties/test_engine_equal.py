@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import sciup
 from sciup.engine.job import Worker
-from sciup.engine.run import InterruptedRunError
+from sciup.errors import InterruptedRunError
 from sciup.geometry import Box
 from sciup.io._array import open_array
 from sciup.testing.toy_images import cells, star_field
@@ -185,7 +185,7 @@ def test_threads_of_dask_change_nothing():
 
 @domains
 def test_threads_of_torch_change_rounding_only(domain):
-    """torch cuts elementwise work by its threads, and rounds sinh and silu otherwise at the cuts."""
+    """torch cuts elementwise work by its threads and rounds sinh and silu otherwise at cuts."""
     region = Box((100, 100), (140, 120))
     before = torch.get_num_threads()
     try:
