@@ -9,6 +9,7 @@ Which one to raise:
 `ModelError`           a model folder, recipe, weight file or checksum is wrong or missing
 `ResumeError`          the unfinished output was started with other input or settings
 `MissingPackageError`  an optional package is needed for what was asked
+`InterruptedRunError`  a run was stopped from outside and can go on (exit code 75, not 2)
 =====================  ===================================================================
 
 The message is one paragraph: what was wrong, what was got, what is allowed, how to fix it.
@@ -73,3 +74,9 @@ class ResumeError(SciupError):
 
 class MissingPackageError(SciupError):
     """An optional package is needed for what was asked."""
+
+
+class InterruptedRunError(SciupError):
+    """Stopped from outside; what was done is kept and ``--resume`` goes on."""
+
+    exit_code = 75

@@ -19,7 +19,7 @@ import numpy as np
 
 from sciup.engine.block import CORE, halo_of
 from sciup.engine.job import Job, Task, Worker
-from sciup.errors import InputError, OutputError, ResumeError, SciupError
+from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
 from sciup.geometry import Box, plan_tiles
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal, checksum
@@ -28,12 +28,6 @@ from sciup.physics.psf import gaussian
 
 Progress = Callable[[int, int], None]
 """Called with the number of windows done and in all."""
-
-
-class InterruptedRunError(SciupError):
-    """Stopped from outside; what was done is kept and `--resume` goes on."""
-
-    exit_code = 75
 
 
 def work_folder(output: Path) -> Path:

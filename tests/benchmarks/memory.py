@@ -57,7 +57,7 @@ def rss_anon() -> int:
 def child(source: Path, model: Path, output: Path, windows: int) -> None:
     """Upscale and print the largest RssAnon as JSON."""
     import sciup
-    from sciup.engine.run import InterruptedRunError
+    from sciup.errors import InterruptedRunError
 
     peak, stop, began = [0], threading.Event(), time.monotonic()
 

@@ -18,8 +18,8 @@ from astropy.io import fits
 
 import sciup
 from sciup.engine import run as engine_run
-from sciup.engine.run import InterruptedRunError, work_folder
-from sciup.errors import InputError, OutputError, ResumeError
+from sciup.engine.run import work_folder
+from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
 from sciup.io._journal import Journal
 from sciup.io._provenance import read_provenance
 from sciup.testing.toy_images import star_field

@@ -182,7 +182,8 @@ def test_noise_free_data_are_followed(fwhm):
         blocks = seen.reshape(100, 2, 90, 2).mean((1, 3))
         left = np.abs(blocks - values)[10:-10, 10:-10]
         errors.append(1.4826 * np.median(left))
-        assert left.max() < 0.25 * np.ptp(values)  # stars, after an untrained pre-draw
+        if noise_free:  # stars too, though the untrained pre-draw knows nothing of them
+            assert left.max() < 0.15 * np.ptp(values)
     assert errors[0] < 0.8
     assert errors[0] < 0.4 * errors[1]
 
