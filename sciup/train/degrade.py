@@ -1,7 +1,7 @@
 """From truth crops to what an instrument would have measured, with everything the sampler is told.
 
-Fluorescence follows the published protocol of the project's benchmark: Gaussian or Airy blur,
-block mean, Poisson and read noise; the night sky: Gaussian or Moffat blur, block sum, sky-limited
+Fluorescence: Gaussian or Airy blur, block mean, Poisson (in a share of crops multiplied, as in an
+EMCCD) and read noise, quantisation; the night sky: Gaussian or Moffat blur, block sum, sky-limited
 noise with a share of Poisson, correlated (drizzled) noise, masks.
 """
 
@@ -25,7 +25,7 @@ from sciup.physics.projection import (
 )
 from sciup.stretch import AnscombeStretch, AsinhStretch, Stretch
 from sciup.train.data import Rng, Truths
-from sciup.train.recipe import Recipe
+from sciup.train.recipe import Degradation, Recipe
 
 RIM = 5
 """Input pixels around the loss region; residuals within it wrap around and are not counted."""
@@ -36,10 +36,20 @@ BANK = 256
 
 @dataclass(frozen=True)
 class Kernels:
-    """The kernels of a run with all their spectra."""
+    """The kernels of a run with all their spectra.
 
-    kernels: list[NDArray[np.float64]]
-    psf: NDArray[np.float32]  # (BANK, 3): FWHM [input px], e1, e2
+    Attributes
+    ----------
+    true : list of ndarray
+        What blurs the truth.
+    psf : ndarray (BANK, 3)
+        FWHM [input px] and ellipticities that the sampler is told.
+    projection : Projection
+        The instrument as the sampler is told.
+    """
+
+    true: list[NDArray[np.float64]]
+    psf: NDArray[np.float32]
     projection: Projection
 
     @classmethod
@@ -47,29 +57,41 @@ class Kernels:
         """Draw the bank from the recipe's ranges and seed."""
         d, s = recipe.degradation, recipe.scale
         rng = np.random.default_rng([recipe.seed, 77])
-        names, shares = list(d.shapes), np.array(list(d.shapes.values()))
-        side, kernels, facts = kernel_side(s), [], []
+        true, told, facts = [], [], []
         for _ in range(BANK):
-            fwhm = float(_log_uniform(rng, d.psf_fwhm, 1)[0]) * s
-            size, angle = d.ellipticity * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
-            e = (size * np.cos(angle), size * np.sin(angle))
-            match names[rng.choice(len(names), p=shares / shares.sum())]:
-                case "gaussian":
-                    kernel = shapes.gaussian(side, fwhm, *e)
-                case "moffat":
-                    kernel = shapes.moffat(side, fwhm, rng.uniform(2.5, 4.5), *e)
-                case _:
-                    kernel = shapes.airy(side, fwhm, *e)
-            measured = shapes.moments(kernel)
-            kernels.append(kernel)
-            facts.append((measured[0] / s, measured[1], measured[2]))
-        projection = Projection.build(kernels, s, recipe.core + 2 * RIM, recipe.trust)
-        return cls(kernels, np.array(facts, np.float32), projection)
+            true.append(_kernel(rng, d, s))
+            guessed = rng.uniform() < d.guessed_psf_share
+            told.append(_guess(rng, true[-1], s) if guessed else true[-1])
+            fwhm, e1, e2 = shapes.moments(told[-1])
+            facts.append((fwhm / s, e1, e2))
+        projection = Projection.build(told, s, recipe.core + 2 * RIM, recipe.trust)
+        return cls(true, np.array(facts, np.float32), projection)
 
     def pick(self, index: NDArray[np.intp]) -> Projection:
         """The projection of a batch."""
         p, i = self.projection, torch.from_numpy(index)
         return Projection(p.scale, p.side, p.a[i], p.wiener[i], p.strong[i], p.trust)
+
+
+def _kernel(rng: Rng, d: Degradation, scale: int) -> shapes.Kernel:
+    """A relative kernel of the recipe's shapes, widths and ellipticities."""
+    side, fwhm = kernel_side(scale), float(_log_uniform(rng, d.psf_fwhm, 1)[0]) * scale
+    names, shares = list(d.shapes), np.array(list(d.shapes.values()))
+    size, angle = d.ellipticity * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
+    e = (size * np.cos(angle), size * np.sin(angle))
+    match names[rng.choice(len(names), p=shares / shares.sum())]:
+        case "gaussian":
+            return shapes.gaussian(side, fwhm, *e)
+        case "moffat":
+            return shapes.moffat(side, fwhm, rng.uniform(2.5, 4.5), *e)
+        case _:
+            return shapes.airy(side, fwhm, *e)
+
+
+def _guess(rng: Rng, kernel: shapes.Kernel, scale: int) -> shapes.Kernel:
+    """What a user who knows a width only would say: a round Gaussian, wrong by some per cent."""
+    fwhm = max(shapes.moments(kernel)[0] * np.exp(rng.normal(0, 0.07)), 0.5)
+    return shapes.gaussian(kernel_side(scale), float(fwhm))
 
 
 @dataclass(frozen=True)
@@ -148,27 +170,26 @@ class Degrader:
         noise_of_truth = np.array([self.truths.noise[c[2]] for c in crops])
         index = rng.integers(0, BANK, r.batch)
         observe = _sky if r.domain == "night-sky" else _fluorescence
-        v_true, clean, model, stretch, truth_noise, background = observe(
-            r, rng, truth, noise_of_truth, [self.kernels.kernels[k] for k in index]
-        )
+        shot = observe(r, rng, truth, noise_of_truth, [self.kernels.true[k] for k in index])
+        background = shot.background
         correlation = np.where(
             rng.uniform(size=r.batch) < r.degradation.correlated_share,
             rng.uniform(0.05, 0.6, r.batch),
             0.0,
         )
-        v = _measure(rng, clean, model, correlation)
+        v = _measure(rng, shot, correlation)
         footprint = _masks(rng, real, r.degradation.masked_share)
         f = torch.from_numpy(footprint[:, None].astype(np.float32))
         v = torch.where(f > 0, v, torch.where(torch.from_numpy(real[:, None]), background, v))
         signal = local_mean(v, f)
         inner, f_inner = v[..., 1:-1, 1:-1], f[..., 1:-1, 1:-1]
-        sigma = model.sigma(signal)
+        sigma = shot.noise.sigma(signal)
         planes = make_planes(
             inner,
             f_inner,
             signal,
             sigma,
-            stretch,
+            shot.stretch,
             torch.from_numpy(self.kernels.psf[index]),
             torch.from_numpy(correlation.astype(np.float32)),
         )
@@ -178,18 +199,18 @@ class Degrader:
         )
         mask = torch.zeros_like(inside)
         mask[..., RIM:-RIM, RIM:-RIM] = inside[..., RIM:-RIM, RIM:-RIM]
-        outer = (v_true.shape[-1] - r.core * s) // 2
+        outer = (shot.truth.shape[-1] - r.core * s) // 2
         return Batch(
             planes=planes,
-            truth=v_true[..., outer:-outer, outer:-outer],
-            truth_noise=truth_noise,
+            truth=shot.truth[..., outer:-outer, outer:-outer],
+            truth_noise=shot.truth_noise,
             measured=measured,
             sigma=sigma,
             signal=signal,
             background=background,
             mask=mask,
             correlation=correlation,
-            stretch=stretch,
+            stretch=shot.stretch,
             projection=self.kernels.pick(index),
         )
 
@@ -202,7 +223,18 @@ def _column(values: NDArray[np.float64] | list[float]) -> Tensor:
     return torch.tensor(np.asarray(values), dtype=torch.float32).view(-1, 1, 1, 1)
 
 
-Observed = tuple[Tensor, Tensor, NoiseModel, Stretch, Tensor, Tensor]
+@dataclass(frozen=True)
+class Exposure:
+    """Truths as an instrument would see them, before noise; (B, 1, ., .) or (B, 1, 1, 1)."""
+
+    truth: Tensor  # working units, fine grid
+    clean: Tensor  # working units, input grid
+    noise: NoiseModel
+    stretch: Stretch
+    truth_noise: Tensor
+    background: Tensor
+    multiplied: Tensor  # true where the electrons went through a multiplying register
+    step: Tensor  # of the converter, 0 for a fine one
 
 
 def _fluorescence(
@@ -211,7 +243,7 @@ def _fluorescence(
     truth: Tensor,
     noise: NDArray[np.float64],
     kernels: list[NDArray[np.float64]],
-) -> Observed:
+) -> Exposure:
     d, n = r.degradation, r.batch
     read = rng.uniform(*d.read_noise, n)
     # the noise of the truth, binned, may be at most 0.3 of the noise simulated (whole images by
@@ -220,15 +252,24 @@ def _fluorescence(
     peak = _log_uniform(rng, d.peak_electrons, n)
     peak = np.maximum(np.minimum(peak, most), d.peak_electrons[0])
     dark = peak * _log_uniform(rng, d.background, n)
+    step = np.where(rng.uniform(size=n) < d.quantised_share, rng.uniform(0.1, 1, n), 0.0)
+    step = step * np.sqrt(dark + read**2)
+    floor = np.sqrt(read**2 + step**2 / 12)
     if d.haze_share:
         truth = truth + _haze(rng, truth, d.haze_share)
     v_true = truth * _column(peak) + _column(dark)
     # what the engine estimates as the bright end of an image varies with its blur and content
     bright = dark + peak * _log_uniform(rng, (0.5, 1.3), n)
-    stretch = AnscombeStretch.between(_column(dark), _column(bright), _column(read))
-    clean = _observe(v_true, kernels, r.scale)
-    model = NoiseModel(_column(read), 1.0)
-    return v_true, clean, model, stretch, _column(noise * peak), _column(dark)
+    return Exposure(
+        truth=v_true,
+        clean=_observe(v_true, kernels, r.scale),
+        noise=NoiseModel(_column(floor), 1.0),
+        stretch=AnscombeStretch.between(_column(dark), _column(bright), _column(floor)),
+        truth_noise=_column(noise * peak),
+        background=_column(dark),
+        multiplied=_column(d.multiplied_share - rng.uniform(size=n)) > 0,
+        step=_column(step),
+    )
 
 
 def _haze(rng: Rng, truth: Tensor, share: float) -> Tensor:
@@ -246,26 +287,42 @@ def _sky(
     truth: Tensor,
     noise: NDArray[np.float64],
     kernels: list[NDArray[np.float64]],
-) -> Observed:
+) -> Exposure:
     d, n = r.degradation, r.batch
     depth = _log_uniform(rng, d.depth, n)
     level = rng.normal(0, 0.2, n)  # the estimated background is never quite right
     v_true = truth * (_column(depth) * r.scale**2) + _column(level)
-    clean = _observe(v_true, kernels, r.scale)
     electrons = _log_uniform(rng, d.electrons_per_sigma, n)
     floor = np.exp(rng.normal(0, 0.05, n))
-    model = NoiseModel(_column(floor), _column(1 / electrons))
-    return v_true, clean, model, AsinhStretch(), _column(noise * depth), _column(np.zeros(n))
+    return Exposure(
+        truth=v_true,
+        clean=_observe(v_true, kernels, r.scale),
+        noise=NoiseModel(_column(floor), _column(1 / electrons)),
+        stretch=AsinhStretch(),
+        truth_noise=_column(noise * depth),
+        background=_column(np.zeros(n)),
+        multiplied=_column(np.zeros(n)) > 0,
+        step=_column(np.zeros(n)),
+    )
 
 
-def _measure(
-    rng: Rng, clean: Tensor, model: NoiseModel, correlation: NDArray[np.float64]
-) -> Tensor:
-    """Poisson and Gaussian noise; correlated noise is Gaussian of the same variance."""
-    c = clean.numpy()
-    per_signal = np.broadcast_to(np.asarray(model.per_signal), (len(c), 1, 1, 1))
-    poisson = rng.poisson(np.maximum(c, 0) / per_signal) * per_signal + np.minimum(c, 0)
-    white = poisson + np.asarray(model.floor) * rng.standard_normal(c.shape)
-    drizzled = c + model.sigma(clean).numpy() * _noise(rng, c.shape[-1], correlation)
+def _measure(rng: Rng, shot: Exposure, correlation: NDArray[np.float64]) -> Tensor:
+    """Poisson and Gaussian noise, quantised; correlated noise is Gaussian of the same variance.
+
+    A multiplying register doubles the variance of each electron; with half of the electrons, which
+    is what photon transfer finds, variance equals mean again and only the tail is another.
+    """
+    c, floor = shot.clean.numpy(), np.asarray(shot.noise.floor)
+    per_signal = np.broadcast_to(np.asarray(shot.noise.per_signal), (len(c), 1, 1, 1))
+    light = np.maximum(c, 0) / per_signal
+    multiplied = rng.standard_gamma(rng.poisson(2 * light)) / 2
+    counts = np.where(shot.multiplied.numpy(), multiplied, rng.poisson(light))
+    # rounding adds the variance step^2 / 12, which the floor already contains
+    step = shot.step.numpy()
+    read = np.sqrt(floor**2 - step**2 / 12)
+    white = counts * per_signal + np.minimum(c, 0) + read * rng.standard_normal(c.shape)
+    rounded = np.rint(white / np.maximum(step, 1e-9)) * step
+    white = np.where(step > 0, rounded, white)
+    drizzled = c + shot.noise.sigma(shot.clean).numpy() * _noise(rng, c.shape[-1], correlation)
     chosen = np.where(correlation.reshape(-1, 1, 1, 1) > 0, drizzled, white)
     return torch.from_numpy(chosen.astype(np.float32))

@@ -20,6 +20,7 @@ from sciup.physics.projection import lock_weight
 from sciup.train.data import load_truths
 from sciup.train.degrade import RIM, Batch, Degrader, Kernels
 from sciup.train.losses import total
+from sciup.train.optimiser import Optimiser
 from sciup.train.recipe import Recipe
 
 log = logging.getLogger("sciup")
@@ -28,20 +29,29 @@ DECAY = 0.999
 
 
 def build(recipe: Recipe) -> PosteriorSampler:
-    """A fresh network of a recipe, with weights that depend on its seed only."""
+    """A network of a recipe, before training.
+
+    Its weights depend on the seed, and on those of the model that the recipe starts from wherever
+    names and shapes agree: the trunk of a model of another scale fits.
+    """
     torch.manual_seed(recipe.seed)
-    n = recipe.network
-    return PosteriorSampler(
+    net = PosteriorSampler(
         recipe.name,
         recipe.scale,
         recipe.domain,
         recipe.target_fwhm,
         recipe.trust,
-        n.channels,
-        n.blocks,
-        n.head_channels,
-        n.head_blocks,
+        **recipe.network.model_dump(),
     )
+    if recipe.start is not None:
+        from safetensors.torch import load_file
+
+        own = net.state_dict()
+        given = load_file(Path(recipe.start) / "weights.safetensors")
+        fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+        net.load_state_dict(own | fitting)
+        log.info("%d of %d layers start from %s", len(fitting), len(own), recipe.start)
+    return net
 
 
 def random_noise(rng: np.random.Generator, count: int, channels: int, side: int) -> Tensor:
@@ -108,7 +118,7 @@ def objective(
     signal, sigma = (x[..., RIM:-RIM, RIM:-RIM] for x in (batch.signal, batch.sigma))
     size = (sigma**2 + (0.05 * (signal - batch.background)) ** 2) ** 0.5 * s
     size = size.repeat_interleave(s, -1).repeat_interleave(s, -2)
-    loss, terms = total(u_noisy, truth, mean, v, batch.truth, size, recipe.loss)
+    loss, terms = total(u_noisy, truth, mean, v, batch.truth, size, s, recipe.loss)
     return loss, terms, u.detach()
 
 
@@ -171,7 +181,7 @@ def train(
     net = build(recipe).to(device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {k: v.detach().clone().float() for k, v in net.state_dict().items()}
-    optimiser = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+    optimiser = Optimiser(net)
     checkpoint, step = run / "checkpoint.pt", 0
     if checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -184,17 +194,15 @@ def train(
     )
     began = saved_at = time.monotonic()
     while step < recipe.steps:
-        for group in optimiser.param_groups:
-            group["lr"] = _rate(recipe, step)
         batch = degrader.batch(step)
         loss, terms, u = objective(
             net, batch, recipe, np.random.default_rng([recipe.seed, 9, step]), device
         )
-        optimiser.zero_grad(set_to_none=True)
+        net.zero_grad(set_to_none=True)
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0))
         if np.isfinite(norm):
-            optimiser.step()
+            optimiser.step(_rate(recipe, step))
         step += 1
         decay = min(DECAY, (1 + step) / (10 + step))
         for k, v in net.state_dict().items():

@@ -21,9 +21,10 @@ class Network(_Strict):
     """Size of the posterior sampler."""
 
     channels: int = 64
-    blocks: int = 5
-    head_channels: int = 48
+    blocks: int = 8
+    head_channels: int = 32
     head_blocks: int = 2
+    activation: Literal["relu", "silu"] = "relu"
 
 
 class Source(_Strict):
@@ -53,6 +54,9 @@ class Degradation(_Strict):
     electrons_per_sigma: tuple[float, float] = (3, 300)
     correlated_share: float = 0.3
     haze_share: float = 0.0
+    multiplied_share: float = Field(0.0, description="fluorescence: EMCCD noise")
+    quantised_share: float = Field(0.0, description="fluorescence: steps up to the noise")
+    guessed_psf_share: float = Field(0.0, description="told a round Gaussian instead")
     masked_share: float = 0.2
 
 
@@ -63,6 +67,7 @@ class LossWeights(_Strict):
     linear: float = 0.2
     energy: float = 0.2
     mean: float = 1.0
+    comb: float = 0.0
 
 
 class Recipe(_Strict):
@@ -70,7 +75,7 @@ class Recipe(_Strict):
 
     name: str
     domain: Literal["night-sky", "fluorescence"]
-    scale: Literal[2, 4]
+    scale: Literal[1, 2, 4]
     target_fwhm: float = Field(description="declared output PSF, output px; 0: training grid")
     seed: int = 1
     steps: int = 6000
@@ -82,6 +87,8 @@ class Recipe(_Strict):
     degradation: Degradation
     loss: LossWeights = LossWeights()
     trust: Trust = Trust()
+    start: Path | None = Field(None, description="model folder whose fitting weights to start from")
+    binned_share: float = Field(0.0, description="share of crops from 2 x 2 binned truths")
     sources: tuple[Source, ...] = ()
     scenes: Scenes | None = None
 

@@ -123,9 +123,10 @@ def test_resume_is_exact(data, tmp_path):
     for group in ("net", "average"):
         for name, value in a[group].items():
             assert torch.equal(value, b[group][name]), (group, name)
-    for key, state in a["optimiser"]["state"].items():
-        for name, value in state.items():
-            assert torch.equal(value, b["optimiser"]["state"][key][name])
+    for one, other in zip(a["optimiser"], b["optimiser"], strict=True):
+        for key, state in one["state"].items():
+            for name, value in state.items():
+                assert torch.equal(value, other["state"][key][name])
     weights = [load_file(tmp_path / run / "weights.safetensors") for run in "ab"]
     assert all(torch.equal(weights[0][n], weights[1][n]) for n in weights[0])
     # and it did learn something, however little
