@@ -90,7 +90,7 @@ def _kernel(rng: Rng, d: Degradation, scale: int) -> shapes.Kernel:
 
 def _guess(rng: Rng, kernel: shapes.Kernel, scale: int) -> shapes.Kernel:
     """What a user who knows a width only would say: a round Gaussian, wrong by some per cent."""
-    fwhm = max(shapes.moments(kernel)[0] * np.exp(rng.normal(0, 0.07)), 0.5)
+    fwhm = max(shapes.moments(kernel)[0] * np.exp(rng.normal(0, 0.1)), 0.5)
     return shapes.gaussian(kernel_side(scale), float(fwhm))
 
 
