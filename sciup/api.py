@@ -14,16 +14,20 @@ from sciup.engine.job import Job, Task, Worker, make_job
 from sciup.engine.run import Progress, run
 from sciup.engine.settings import MAPS, Settings, Tolerance, choose_device, choose_precision
 from sciup.errors import ModelError, OptionError
-from sciup.generators.registry import ModelFacts
+from sciup.generators.registry import ModelFacts, read_recipe
 from sciup.geometry import Box
-from sciup.image import Image, parse_roi
+from sciup.image import Domain, Image, parse_roi
 from sciup.io import open_image
 from sciup.physics.instrument import Given, Instrument
 from sciup.resources import find_model, model_folders
 
 
+USUAL_SCALE: dict[Domain, int] = {"night-sky": 2, "fluorescence": 4}
+"""Scale of the model that is taken when neither model nor scale is asked for, where there is one."""
+
+
 def choose_model(image: Image, model: str | Path | None, scale: int | None) -> ModelFacts:
-    """The model asked for, or the first one of the image's domain with this scale.
+    """The model asked for, or the first one by name of the image's domain with this scale.
 
     Raises
     ------
@@ -39,14 +43,20 @@ def choose_model(image: Image, model: str | Path | None, scale: int | None) -> M
                 f"use --scale {facts.scale} or another --model (`sciup models` lists them)",
             )
         return facts
-    known = [ModelFacts.read(folder) for folder in model_folders()]
-    fits = [m for m in known if m.domain == image.domain and scale in (None, m.scale)]
+    recipes = {folder: read_recipe(folder) for folder in model_folders()}
+    fits = [
+        (recipe["scale"] != USUAL_SCALE[image.domain], recipe["name"], folder)
+        for folder, recipe in recipes.items()
+        if recipe["domain"] == image.domain and scale in (None, recipe["scale"])
+    ]
     if not fits:
-        have = ", ".join(f"{m.name} ({m.domain}, {m.scale}x)" for m in known) or "none"
+        have = ", ".join(f"{r['name']} ({r['domain']}, {r['scale']}x)" for r in recipes.values())
         raise ModelError(
-            f"no model for {image.domain} at scale {scale}", have, "choose with --model and --scale"
+            f"no model for {image.domain}" + (f" at scale {scale}" if scale else ""),
+            have or "none",
+            "choose with --model and --scale",
         )
-    return fits[0]
+    return ModelFacts.read(min(fits)[-1])
 
 
 @dataclass(frozen=True)
@@ -185,8 +195,8 @@ def upscale(
         What to upscale. Arrays count as fluorescence; use `open_image` to say more.
     model : str or path, optional
         Name of a model or a model folder; default by domain and scale.
-    scale : {2, 4}, optional
-        Output pixels per input pixel along each axis.
+    scale : {1, 2, 4}, optional
+        Output pixels per input pixel along each axis; 1 removes noise and blur only.
     samples : int
         Voting samples; one more is drawn and delivered.
     seed : int

@@ -1,6 +1,7 @@
 """Where the models are: in the checkout's ``models/``, or in the installed data package.
 
-A model is a folder with a ``recipe.yaml``; the folder's name is the model's name.
+A model is a folder with a ``recipe.yaml``; the folder's name is the model's name. It is offered once
+it has weights.
 """
 
 from __future__ import annotations
@@ -14,12 +15,20 @@ from sciup.errors import ModelError
 RECIPE = "recipe.yaml"
 """The file that makes a folder a model."""
 
+WEIGHTS = "weights.safetensors"
+"""The file that makes a model ready for use."""
+
 DATA_PACKAGE = "sciup_zoo"
 """Name under which ``models/`` and ``datasets/`` are installed."""
 
 
-def model_folders() -> list[Path]:
+def model_folders(*, untrained: bool = False) -> list[Path]:
     """Folders of all models that come with sciup, sorted by name.
+
+    Parameters
+    ----------
+    untrained : bool
+        Also models that have no weights yet.
 
     Returns
     -------
@@ -30,7 +39,7 @@ def model_folders() -> list[Path]:
         folder.name: folder
         for root in reversed(_roots())
         for folder in root.glob("*/")
-        if is_model(folder)
+        if is_model(folder) and (untrained or is_trained(folder))
     }
     return [found[name] for name in sorted(found)]
 
@@ -47,7 +56,7 @@ def find_model(name_or_path: str | Path) -> Path:
     Returns
     -------
     Path
-        A folder that holds a ``recipe.yaml``.
+        A folder that holds a ``recipe.yaml``; whether there are weights is for the reader to see.
 
     Raises
     ------
@@ -56,8 +65,9 @@ def find_model(name_or_path: str | Path) -> Path:
     """
     text = str(name_or_path)
     known = {folder.name: folder for folder in model_folders()}
-    if text in known:
-        return known[text]
+    unfinished = {folder.name: folder for folder in model_folders(untrained=True)}
+    if text in unfinished:
+        return (unfinished | known)[text]
     if is_model(path := Path(name_or_path).expanduser()):
         return path
     if path.is_dir():
@@ -74,6 +84,11 @@ def find_model(name_or_path: str | Path) -> Path:
 def is_model(folder: Path) -> bool:
     """Whether a folder holds a model."""
     return (folder / RECIPE).is_file()
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a model folder has weights."""
+    return (folder / WEIGHTS).is_file()
 
 
 def _listed(names: dict[str, Path]) -> str:

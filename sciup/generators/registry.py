@@ -18,6 +18,10 @@ import yaml
 from sciup.errors import ModelError
 from sciup.generators.posterior import PosteriorSampler
 from sciup.physics.projection import Trust
+from sciup.resources import RECIPE, WEIGHTS
+
+SCALES = (1, 2, 4)
+"""Output pixels per input pixel that the engine knows: they divide every shard."""
 
 
 def _posterior(recipe: dict[str, Any]) -> PosteriorSampler:
@@ -61,30 +65,33 @@ class ModelFacts:
 
 def read_recipe(folder: Path) -> dict[str, Any]:
     """The recipe of a model folder as plain data."""
-    path = folder / "recipe.yaml"
+    path = folder / RECIPE
     try:
         recipe = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(
-            f"{path} cannot be read: {error}", "a model folder with recipe.yaml"
+            f"{path} cannot be read: {error}", f"a model folder with {RECIPE}"
         ) from None
     if not isinstance(recipe, dict):
         raise ModelError(f"the recipe {path} is not a mapping of keys to values")
     missing = {"name", "domain", "scale", "target_fwhm"} - set(recipe)
     if missing:
         raise ModelError(f"the recipe {path} lacks {', '.join(sorted(missing))}")
-    for key, kinds in (("scale", int), ("target_fwhm", int | float)):
-        if not isinstance(recipe[key], kinds) or recipe[key] < 0:
-            raise ModelError(f"the recipe {path} has {key} {recipe[key]!r}", "a number")
+    if not isinstance(recipe["scale"], int) or recipe["scale"] not in SCALES:
+        allowed = ", ".join(map(str, SCALES))
+        raise ModelError(f"the recipe {path} has scale {recipe['scale']!r}", allowed)
+    fwhm = recipe["target_fwhm"]
+    if not isinstance(fwhm, int | float) or fwhm < 0:
+        raise ModelError(f"the recipe {path} has target_fwhm {fwhm!r}", "a number, 0 or above")
     return recipe
 
 
 def _checked(folder: Path) -> str:
     """Checksum of the weights, compared with ``weights.sha256``."""
-    path, stated = folder / "weights.safetensors", folder / "weights.sha256"
+    path, stated = folder / WEIGHTS, folder / "weights.sha256"
     if not path.is_file():
         raise ModelError(
-            f"model folder {folder} has no weights.safetensors",
+            f"model folder {folder} has no {WEIGHTS}",
             fix="train it with `sciup train`, or reinstall sciup",
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -116,10 +123,10 @@ def load_generator(folder: Path) -> PosteriorSampler:
         net = ARCHITECTURES[kind](recipe)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"the network of the recipe {folder / 'recipe.yaml'} cannot be built: {error}",
+            f"the network of the recipe {folder / RECIPE} cannot be built: {error}",
             "network: channels, blocks, head_channels, head_blocks",
         ) from None
-    path = folder / "weights.safetensors"
+    path = folder / WEIGHTS
     try:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {}).get("recipe", "{}"))

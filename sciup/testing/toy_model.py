@@ -35,7 +35,7 @@ def write_toy_model(
     ----------
     folder : str or Path
         Folder to write; made if it is not there.
-    scale : {2, 4}
+    scale : {1, 2, 4}
         Output pixels per input pixel.
     domain : {"night-sky", "fluorescence"}
         Domain that the recipe states.

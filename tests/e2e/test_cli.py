@@ -41,18 +41,24 @@ def call(capfd, *arguments):
     return (stop.value.code or 0), out, " ".join(err.split())
 
 
-def test_upscale_writes_a_fits_result(capfd, field, sky_model, tmp_path):
+@pytest.mark.parametrize("scale", [1, 2])
+def test_upscale_writes_a_fits_result(capfd, field, tmp_path, scale):
     out = tmp_path / "out.fits"
-    code, _, err = call(
-        capfd, "upscale", field, out, "--model", sky_model, "--samples", 2, "--psf-fwhm", 2
-    )
+    model = write_toy_model(tmp_path / "toy", scale=scale, domain="night-sky")
+    options = ["--model", model, "--scale", scale, "--samples", 2, "--psf-fwhm", 2]
+    code, _, err = call(capfd, "upscale", field, out, *options)
     assert code == 0, err
+    assert f"toy (chosen by you), {scale}x" in err
     with fits.open(out) as hdus:
         hdus.verify("exception")
         names = [h.name for h in hdus]
         assert {"SAMPLE", "MEAN", "STD", "RISK_RAW", "SUPPORT"} <= set(names)
-        assert hdus["MEAN"].data.shape == (140, 180)
-        assert hdus["MEAN"].header["BUNIT"] == "electron"
+        assert hdus["MEAN"].data.shape == (70 * scale, 90 * scale)
+        header = hdus["MEAN"].header
+        assert header["BUNIT"] == "electron"
+        assert header["CDELT2"] == pytest.approx(1e-4 / scale)
+        assert header["CRPIX1"] == scale * (1 - 0.5) + 0.5
+    assert read_provenance(out)["scale"] == scale
     assert read_provenance(out)["samples"] == 2
     assert not out.with_name("out.fits.partial").exists()
 
@@ -142,6 +148,7 @@ def test_bad_files_are_refused_in_words(capfd, sky_model, tmp_path):
         (["--roi", "0:10,80:999"], "not inside"),
         (["--roi", "somewhere"], "cannot be read"),
         (["--scale", "4"], "--scale 2"),
+        (["--scale", "1"], "--scale 2"),
         (["--model", "no-such-model"], "no-such-model"),
         (["--hdu", "7"], "7"),
         (["--samples", "0"], "--samples 0"),

@@ -24,18 +24,22 @@ from sciup.testing.toy_model import write_toy_model
 
 SHAPE = (300, 260)
 KEEP = 6
-MODELS = {"night-sky": 2, "fluorescence": 4}
-CASES = [(domain, precision) for domain in MODELS for precision in ("fp32", "bf16")]
-each = pytest.mark.parametrize(("domain", "precision"), CASES)
-domains = pytest.mark.parametrize("domain", MODELS)
+MODELS = {"night-sky-x2": 2, "fluorescence-x4": 4, "night-sky-x1": 1, "fluorescence-x1": 1}
+CASES = [(name, precision) for name in MODELS for precision in ("fp32", "bf16")]
+each = pytest.mark.parametrize(("name", "precision"), CASES)
+names = pytest.mark.parametrize("name", MODELS)
+
+
+def domain_of(name):
+    return name.rpartition("-")[0]
 
 
 @functools.cache
 def models():
     folder = Path(tempfile.mkdtemp())
     return {
-        d: write_toy_model(folder / d, scale=s, domain=d, channels=8, head_channels=8)
-        for d, s in MODELS.items()
+        n: write_toy_model(folder / n, scale=s, domain=domain_of(n), channels=8, head_channels=8)
+        for n, s in MODELS.items()
     }
 
 
@@ -49,10 +53,10 @@ def image(domain):
     return open_array(values, domain=domain, flux_per_pixel=domain == "night-sky")
 
 
-def result(domain, precision="fp32", **more):
+def result(name, precision="fp32", **more):
     options = {"samples": KEEP - 1, "keep_samples": KEEP, "seed": 3, "psf_fwhm": 2.3} | more
     return sciup.upscale(
-        image(domain), model=models()[domain], precision=precision, device="cpu", **options
+        image(domain_of(name)), model=models()[name], precision=precision, device="cpu", **options
     )
 
 
@@ -63,29 +67,29 @@ def compute(result):
 
 
 @functools.cache
-def whole(domain, precision):
-    return compute(result(domain, precision))
+def whole(name, precision):
+    return compute(result(name, precision))
 
 
-def assert_same(part, domain, precision, box):
-    full = whole(domain, precision)
-    inside = box.scaled(MODELS[domain]).slices
+def assert_same(part, name, precision, box):
+    full = whole(name, precision)
+    inside = box.scaled(MODELS[name]).slices
     assert set(part) == set(full)
-    for name, values in part.items():
-        assert np.array_equal(values, full[name][inside], equal_nan=True), name
+    for key, values in part.items():
+        assert np.array_equal(values, full[key][inside], equal_nan=True), key
 
 
 @each
-def test_the_whole_has_all_maps_and_draws_that_differ(domain, precision):
-    full = whole(domain, precision)
-    s = MODELS[domain]
-    masked = np.isnan(image(domain).array).repeat(s, 0).repeat(s, 1)
+def test_the_whole_has_all_maps_and_draws_that_differ(name, precision):
+    full = whole(name, precision)
+    s = MODELS[name]
+    masked = np.isnan(image(domain_of(name)).array).repeat(s, 0).repeat(s, 1)
     assert set(full) == {"sample", "mean", "std", "risk_raw", "support"} | {
         f"samples_{k}" for k in range(KEEP)
     }
-    for name, values in full.items():
+    for key, values in full.items():
         assert values.dtype == np.float32
-        assert np.array_equal(np.isnan(values), masked), name
+        assert np.array_equal(np.isnan(values), masked), key
     assert (full["std"][~masked] > 0).all()
     assert np.array_equal(full["sample"], full["samples_0"], equal_nan=True)
 
@@ -104,103 +108,106 @@ def regions(draw):
 @each
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(region=regions())
-def test_a_region_equals_the_crop_of_the_whole(domain, precision, region):
-    assert_same(compute(result(domain, precision, roi=region)), domain, precision, region)
+def test_a_region_equals_the_crop_of_the_whole(name, precision, region):
+    assert_same(compute(result(name, precision, roi=region)), name, precision, region)
 
 
-@domains
+@names
 @pytest.mark.parametrize("tile", [64, 100, 256, 1000])
-def test_tile_size_changes_nothing(domain, tile):
+def test_tile_size_changes_nothing(name, tile):
     region = Box((110, 100), (140, 250))
-    part = compute(result(domain, tile=tile, roi=region))
-    assert_same(part, domain, "fp32", region)
+    part = compute(result(name, tile=tile, roi=region))
+    assert_same(part, name, "fp32", region)
 
 
 @each
-def test_sample_5_alone_is_sample_5_of_the_full_run(domain, precision):
+def test_sample_5_alone_is_sample_5_of_the_full_run(name, precision):
     # other numbers of samples and other maps do not matter
-    alone = result(domain, precision, samples=1, keep_samples=0, maps=("mean",)).sample(5)
-    full = whole(domain, precision)["samples_5"]
+    alone = result(name, precision, samples=1, keep_samples=0, maps=("mean",)).sample(5)
+    full = whole(name, precision)["samples_5"]
     assert np.array_equal(alone.compute(scheduler="synchronous"), full, equal_nan=True)
 
 
-@domains
-def test_a_saved_file_equals_the_lazy_result(domain, tmp_path):
+@names
+def test_a_saved_file_equals_the_lazy_result(name, tmp_path):
     options = {"roi": Box((100, 60), (180, 150))}
-    lazy = result(domain, **options)
-    path = lazy.save(tmp_path / ("out.fits" if domain == "night-sky" else "out.ome.zarr"))
+    lazy = result(name, **options)
+    path = lazy.save(tmp_path / f"out{suffix(name)}")
     maps = {
         "sample": lazy.sample(0), "mean": lazy.mean, "std": lazy.std, "risk_raw": lazy.risk,
         "support": lazy.support,
     }  # fmt: skip
-    for name, array in maps.items():
+    for key, array in maps.items():
         values = array.compute(scheduler="synchronous")
-        assert np.array_equal(read(path, name), values, equal_nan=True), name
+        assert np.array_equal(read(path, key), values, equal_nan=True), key
     for k in (0, 5):
         values = lazy.sample(k).compute(scheduler="synchronous")
         assert np.array_equal(read(path, "samples")[k], values, equal_nan=True)
 
 
-def read(path, name):
+def suffix(name):
+    return ".fits" if domain_of(name) == "night-sky" else ".ome.zarr"
+
+
+def read(path, key):
     if path.suffix == ".fits":
         with fits.open(path) as hdus:
-            return hdus[name.upper()].data.astype(np.float32)
+            return hdus[key.upper()].data.astype(np.float32)
     import zarr
 
-    return zarr.open_array(str(path / name / "0"), mode="r")[:]
+    return zarr.open_array(str(path / key / "0"), mode="r")[:]
 
 
-@domains
-def test_a_resumed_run_equals_a_straight_one(domain, tmp_path):
+@names
+def test_a_resumed_run_equals_a_straight_one(name, tmp_path):
     """Stopped after the first of two planes, then resumed with another tile size."""
-    plane = image(domain).array[:60, :60]
-    cube = open_array(np.stack([plane, plane[::-1]]), domain=domain)
+    plane = image(domain_of(name)).array[:60, :60]
+    cube = open_array(np.stack([plane, plane[::-1]]), domain=domain_of(name))
 
     def run(path, tile=512, **more):
         lazy = sciup.upscale(
-            cube, model=models()[domain], samples=2, psf_fwhm=2.3, tile=tile, device="cpu"
+            cube, model=models()[name], samples=2, psf_fwhm=2.3, tile=tile, device="cpu"
         )
         return lazy.save(path, **more)
 
-    suffix = ".fits" if domain == "night-sky" else ".ome.zarr"
-    straight = run(tmp_path / f"a{suffix}")
+    straight = run(tmp_path / f"a{suffix(name)}")
 
     def stop(done, total):
         if done == total:
             raise KeyboardInterrupt
 
     with pytest.raises(InterruptedRunError):
-        run(tmp_path / f"b{suffix}", progress=stop)
-    resumed = run(tmp_path / f"b{suffix}", tile=64, resume=True)
-    for name in ("sample", "mean", "std", "risk_raw", "support"):
-        assert np.array_equal(read(straight, name), read(resumed, name), equal_nan=True), name
+        run(tmp_path / f"b{suffix(name)}", progress=stop)
+    resumed = run(tmp_path / f"b{suffix(name)}", tile=64, resume=True)
+    for key in ("sample", "mean", "std", "risk_raw", "support"):
+        assert np.array_equal(read(straight, key), read(resumed, key), equal_nan=True), key
 
 
 def test_threads_of_dask_change_nothing():
-    lazy = result("night-sky", roi=Box((100, 100), (200, 200)))
+    lazy = result("night-sky-x2", roi=Box((100, 100), (200, 200)))
     one = lazy.mean.compute(scheduler="synchronous")
     many = lazy.mean.compute(scheduler="threads", num_workers=4)
     assert np.array_equal(one, many, equal_nan=True)
 
 
-@domains
-def test_threads_of_torch_change_rounding_only(domain):
+@names
+def test_threads_of_torch_change_rounding_only(name):
     """torch cuts elementwise work by its threads and rounds sinh and silu otherwise at cuts."""
     region = Box((100, 100), (140, 120))
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        part = compute(result(domain, roi=region))
+        part = compute(result(name, roi=region))
     finally:
         torch.set_num_threads(before)
-    inside = region.scaled(MODELS[domain]).slices
-    for name in ("sample", "mean", "std"):
-        full = whole(domain, "fp32")[name][inside]
-        np.testing.assert_allclose(part[name], full, rtol=1e-5, atol=1e-4)
+    inside = region.scaled(MODELS[name]).slices
+    for key in ("sample", "mean", "std"):
+        full = whole(name, "fp32")[key][inside]
+        np.testing.assert_allclose(part[key], full, rtol=1e-5, atol=1e-4)
 
 
 def test_the_seed_changes_every_draw():
     region = Box((0, 0), (20, 20))
-    a, b = (result("night-sky", roi=region, seed=s).sample(1).compute() for s in (3, 4))
+    a, b = (result("night-sky-x2", roi=region, seed=s).sample(1).compute() for s in (3, 4))
     good = np.isfinite(a)
     assert (a[good] != b[good]).mean() > 0.99

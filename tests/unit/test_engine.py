@@ -22,23 +22,26 @@ from sciup.testing.toy_model import write_toy_model
 
 SCALES = {"night-sky": 2, "fluorescence": 4}
 domains = pytest.mark.parametrize("domain", SCALES)
+both = pytest.mark.parametrize(
+    ("domain", "scale"), [*SCALES.items(), ("night-sky", 1), ("fluorescence", 1)]
+)
 
 
 @functools.cache
-def model(domain):
+def model(domain, scale=None):
     return write_toy_model(
         Path(tempfile.mkdtemp()) / domain,
         domain=domain,
-        scale=SCALES[domain],
+        scale=scale or SCALES[domain],
         channels=4,
         head_channels=4,
     )
 
 
-def upscale(values, domain, flux_per_pixel=False, **more):
+def upscale(values, domain, flux_per_pixel=False, scale=None, **more):
     image = open_array(values, domain=domain, flux_per_pixel=flux_per_pixel)
     options = {"samples": 2, "psf_fwhm": 2.3, "device": "cpu", "precision": "fp32"} | more
-    return sciup.upscale(image, model=model(domain), **options)
+    return sciup.upscale(image, model=model(domain, scale), **options)
 
 
 def maps_of(result, plane=0, image=None):
@@ -98,17 +101,16 @@ def test_a_pixel_acts_within_the_halo_only(value):
         assert np.isnan(values).sum() == (4 if np.isnan(value) else 0), name
 
 
-@domains
-def test_masked_pixels_are_nan_in_every_map_and_nothing_else_is(domain):
-    s = SCALES[domain]
+@both
+def test_masked_pixels_are_nan_in_every_map_and_nothing_else_is(domain, scale):
     values = star_field((90, 80)) if domain == "night-sky" else cells((90, 80))
     values[np.random.default_rng(0).uniform(size=values.shape) < 0.05] = np.nan
     values[:, 30] = np.inf
     values[60:, 60:] = -np.inf
     masked = ~np.isfinite(values)
-    for name, got in maps_of(upscale(values, domain)).items():
+    for name, got in maps_of(upscale(values, domain, scale=scale)).items():
         assert got.dtype == np.float32
-        assert np.array_equal(np.isnan(got), masked.repeat(s, 0).repeat(s, 1)), name
+        assert np.array_equal(np.isnan(got), masked.repeat(scale, 0).repeat(scale, 1)), name
         assert np.isfinite(got[~np.isnan(got)]).all(), name
 
 
@@ -141,17 +143,16 @@ def test_saturated_pixels_are_masked(tmp_path):
         assert np.isnan(got).sum() == 4, name
 
 
-@domains
+@both
 @pytest.mark.parametrize("flux", [False, True])
 @pytest.mark.parametrize("noise_free", [False, True])
-def test_brightness_is_kept(domain, flux, noise_free):
+def test_brightness_is_kept(domain, scale, flux, noise_free):
     """Block sums for fluxes, block means for intensities, over the sky and over a star."""
-    s = SCALES[domain]
     values = star_field((100, 100), stars=0)
     values += (80000 * star((100, 100), 50.3, 48.8, 2.5)).astype(np.float32)
-    result = upscale(values, domain, flux, noise_free=noise_free, samples=3)
-    mean = maps_of(result)["mean"].astype(np.float64) * (s**2 if flux else 1)
-    blocks = mean.reshape(100, s, 100, s).mean((1, 3))
+    result = upscale(values, domain, flux, scale, noise_free=noise_free, samples=3)
+    mean = maps_of(result)["mean"].astype(np.float64) * (scale**2 if flux else 1)
+    blocks = mean.reshape(100, scale, 100, scale).mean((1, 3))
     aperture = np.hypot(*(np.mgrid[:100, :100] - 50)) < 14
     sky = np.hypot(*(np.mgrid[:100, :100] - 50)) > 25
     assert blocks[sky].mean() == pytest.approx(values[sky].mean(), abs=1.0)
@@ -188,13 +189,12 @@ def test_noise_free_data_are_followed(fwhm):
     assert errors[0] < 0.4 * errors[1]
 
 
-@domains
+@both
 @pytest.mark.parametrize("shape", [(5, 7), (2, 50), (50, 2), (3, 200), (129, 33), (31, 32)])
-def test_small_images(domain, shape):
-    s = SCALES[domain]
+def test_small_images(domain, scale, shape):
     values = np.random.default_rng(1).poisson(100, shape).astype(np.float32)
-    for name, got in maps_of(upscale(values, domain, samples=1)).items():
-        assert got.shape == (shape[0] * s, shape[1] * s)
+    for name, got in maps_of(upscale(values, domain, scale=scale, samples=1)).items():
+        assert got.shape == (shape[0] * scale, shape[1] * scale)
         assert np.isfinite(got).all(), name
 
 
@@ -321,11 +321,11 @@ def test_electrons_without_any_noise_are_possible():
     assert maps["mean"][88:112, 90:150].mean() > 10
 
 
-@domains
-def test_an_instrument_as_sharp_as_the_output(domain):
+@both
+def test_an_instrument_as_sharp_as_the_output(domain, scale):
     """Nothing is left to deconvolve, and that is no error."""
     values = star_field((40, 40))
-    got = maps_of(upscale(values, domain, psf_fwhm=0.5))["mean"]
+    got = maps_of(upscale(values, domain, scale=scale, psf_fwhm=0.5))["mean"]
     assert np.isfinite(got).all()
 
 

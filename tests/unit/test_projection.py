@@ -24,9 +24,9 @@ SHAPES = {
     "airy": airy,
     "moffat": lambda side, fwhm: moffat(side, fwhm, 3.0),
 }
-CASES = list(itertools.product((2, 4), SHAPES, (0.7, 1.5, 2.5, 3.5)))
+CASES = list(itertools.product((1, 2, 4), SHAPES, (0.7, 1.5, 2.5, 3.5)))
 each = pytest.mark.parametrize(("scale", "shape", "fwhm"), CASES)
-scales = pytest.mark.parametrize("scale", [2, 4])
+scales = pytest.mark.parametrize("scale", [1, 2, 4])
 
 
 def kernel_of(scale, shape="gaussian", fwhm=1.8):

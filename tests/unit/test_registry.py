@@ -7,9 +7,11 @@ import pytest
 import torch
 import yaml
 
-from sciup.api import upscale
+from sciup import api
+from sciup.api import choose_model, upscale
 from sciup.errors import ModelError
 from sciup.generators.registry import ModelFacts, load_generator, read_recipe
+from sciup.io import open_image
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model
 
@@ -127,8 +129,10 @@ def test_no_recipe(tmp_path):
         ModelFacts.read(tmp_path)
 
 
-@pytest.mark.parametrize("changes", [{"scale": "two"}, {"target_fwhm": "sharp"}])
-def test_values_that_are_no_numbers(folder, changes):
+@pytest.mark.parametrize(
+    "changes", [{"scale": "two"}, {"scale": 3}, {"scale": 2.0}, {"target_fwhm": "sharp"}]
+)
+def test_values_that_are_not_allowed(folder, changes):
     change(folder, **changes)
     with pytest.raises(ModelError, match=next(iter(changes))):
         ModelFacts.read(folder)
@@ -148,3 +152,40 @@ def test_another_scale_than_the_models(folder):
 def test_a_folder_that_is_no_model(tmp_path):
     with pytest.raises(ModelError, match=r"recipe\.yaml"):
         upscale(np.eye(20), model=tmp_path)
+
+
+@pytest.fixture
+def family(tmp_path, monkeypatch):
+    """Models for two domains and three scales in place of those that come with sciup."""
+    names = ("cells-x1", "cells-x2", "cells-x4", "cells-x4-fast", "stars-x1", "stars-x4")
+    domains = {"cells": "fluorescence", "stars": "night-sky"}
+    folders = [
+        write_toy_model(
+            tmp_path / n, scale=int(n.split("-x")[1][0]), domain=domains[n[:5]], channels=4
+        )
+        for n in names
+    ]
+    monkeypatch.setattr(api, "model_folders", lambda: folders)
+    return folders
+
+
+@pytest.mark.parametrize(("scale", "name"), [(1, "cells-x1"), (2, "cells-x2"), (4, "cells-x4")])
+def test_the_first_model_of_domain_and_scale_is_chosen(family, scale, name):
+    assert choose_model(open_image(cells((20, 20))), None, scale).name == name
+
+
+def test_without_a_scale_the_usual_one_is_chosen(family):
+    image = open_image(cells((20, 20)))
+    assert choose_model(image, None, None).name == "cells-x4"
+    # nor may another damaged model be in the way
+    (family[0] / "weights.safetensors").write_bytes(b"")
+    assert choose_model(image, None, None).name == "cells-x4"
+    image.domain = "night-sky"
+    assert choose_model(image, None, None).name == "stars-x1"
+
+
+def test_no_model_for_the_scale(family):
+    image = open_image(cells((20, 20)))
+    image.domain = "night-sky"
+    with pytest.raises(ModelError, match=r"night-sky at scale 2\..*stars-x4 \(night-sky, 4x\)"):
+        choose_model(image, None, 2)

@@ -9,10 +9,12 @@ from sciup.errors import ModelError
 from sciup.resources import find_model, model_folders
 
 
-def add_model(root, name):
+def add_model(root, name, trained=True):
     folder = root / name
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text("scale: 4\n")
+    if trained:
+        (folder / "weights.safetensors").touch()
     return folder
 
 
@@ -55,6 +57,20 @@ def test_folders_without_a_recipe_are_no_models(places):
     (checkout / "empty").mkdir(parents=True)
     (checkout / "README.md").touch()
     assert model_folders() == []
+
+
+def test_a_model_in_training_is_found_by_name_but_not_offered(places):
+    checkout, installed = places
+    add_model(checkout, "sky-x1", trained=False), add_model(checkout, "sky-x2")
+    assert model_folders() == [checkout / "sky-x2"]
+    assert model_folders(untrained=True) == [checkout / "sky-x1", checkout / "sky-x2"]
+    assert find_model("sky-x1") == checkout / "sky-x1"
+    with pytest.raises(ModelError) as caught:
+        find_model("sky-x3")
+    assert "sky-x1" not in str(caught.value)
+    # nor does it hide one that is ready
+    add_model(installed, "sky-x1")
+    assert find_model("sky-x1") == installed / "sky-x1"
 
 
 def test_a_path_is_a_model_too(places, tmp_path):
