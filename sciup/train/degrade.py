@@ -26,6 +26,7 @@ from sciup.physics.projection import (
 from sciup.stretch import AnscombeStretch, AsinhStretch, Stretch
 from sciup.train.data import Rng, Truths
 from sciup.train.recipe import Degradation, Recipe
+from sciup.train.sky_optics import draw_optics
 
 RIM = 5
 """Input pixels around the loss region; residuals within it wrap around and are not counted."""
@@ -59,10 +60,16 @@ class Kernels:
         rng = np.random.default_rng([recipe.seed, 77])
         true, told, facts = [], [], []
         for _ in range(BANK):
+            if recipe.domain == "night-sky":
+                pair = draw_optics(rng, d, s, recipe.target_fwhm)
+                true.append(pair[0])
+                told.append(pair[1])
+                continue
             true.append(_kernel(rng, d, s))
             guessed = rng.uniform() < d.guessed_psf_share
             told.append(_guess(rng, true[-1], s) if guessed else true[-1])
-            fwhm, e1, e2 = shapes.moments(told[-1])
+        for kernel in told:
+            fwhm, e1, e2 = shapes.moments(kernel)
             facts.append((fwhm / s, e1, e2))
         projection = Projection.build(told, s, recipe.core + 2 * RIM, recipe.trust)
         return cls(true, np.array(facts, np.float32), projection)

@@ -1,23 +1,28 @@
-"""Typed recipes: everything that decides what a trained generator is."""
+"""Typed recipes: everything that decides what a trained generator is.
+
+Plain dataclasses that need nothing but the standard library: training itself runs where pydantic
+and YAML are missing. `sciup.train.recipe_file` reads and checks the YAML files of people.
+"""
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from sciup.errors import ModelError
 from sciup.physics.projection import Trust
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Range = tuple[float, float]
 
 
-class Network(_Strict):
+def _require(condition: bool, message: str) -> None:
+    """Checked wherever a recipe comes from; the reader of files turns it into an error for people."""
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class Network:
     """Size of the posterior sampler."""
 
     channels: int = 64
@@ -26,41 +31,105 @@ class Network(_Strict):
     head_blocks: int = 2
     activation: Literal["relu", "silu"] = "relu"
 
-
-class Source(_Strict):
-    """One data set of the training folder and the share of crops that it gives."""
-
-    dataset: str
-    share: float = Field(gt=0)
+    def __post_init__(self) -> None:
+        sizes = (self.channels, self.blocks, self.head_channels, self.head_blocks)
+        _require(min(sizes) >= 1, "every size of the network must be at least 1")
 
 
-class Scenes(_Strict):
+@dataclass(frozen=True)
+class Source:
+    """Images to train on, and the share of crops that they give.
+
+    Attributes
+    ----------
+    share : float
+        Relative to the shares of the other sources.
+    dataset : str
+        A data set of a folder with ``MANIFEST.tsv``.
+    path : str
+        Or own files: a folder, a file or a glob below the folder of ``--data``: TIFF, OME-TIFF,
+        OME-Zarr, FITS.
+    channel : int or str, optional
+        Use this channel only: its index or its name; default: every plane.
+    unit : {"file", "folder"}
+        What is independent, and so is held out as a whole.
+    """
+
+    share: float
+    dataset: str = ""
+    path: str = ""
+    channel: int | str | None = None
+    unit: Literal["file", "folder"] = "file"
+
+    def __post_init__(self) -> None:
+        _require(self.share > 0, "share must be above 0")
+        _require(bool(self.dataset) != bool(self.path), "give either dataset or path")
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.dataset or self.path
+
+
+@dataclass(frozen=True)
+class Scenes:
     """Simulated night-sky scenes, rendered once into the run folder."""
 
     count: int = 300
     side: int = 384
 
 
-class Degradation(_Strict):
-    """Ranges from which the instrument of every crop is drawn."""
+@dataclass(frozen=True)
+class Degradation:
+    """Ranges from which the instrument of every crop is drawn.
 
-    psf_fwhm: tuple[float, float] = Field(description="relative kernel, FWHM in input px")
-    shapes: dict[Literal["gaussian", "moffat", "airy"], float]
+    Attributes
+    ----------
+    psf_fwhm : (float, float)
+        FWHM in input px: of the relative kernel; night sky: of the whole PSF.
+    shapes : mapping
+        Share of each shape of the kernel: gaussian, moffat, airy.
+    ellipticity : float
+        Largest one, by second moments.
+    peak_electrons, background, read_noise : (float, float)
+        Fluorescence: electrons of the brightest structure; dark level relative to it; electrons.
+    depth, electrons_per_sigma : (float, float)
+        Night sky: factor on source fluxes; electrons per sigma of the sky.
+    correlated_share, haze_share, masked_share : float
+        Share of crops with correlated noise, with light of another crop out of focus, with masks.
+    multiplied_share, quantised_share : float
+        Fluorescence: share of crops with the noise of an EMCCD; with steps up to the noise.
+    guessed_psf_share : float
+        Share of kernels of which the sampler is told what a user would guess.
+    """
+
+    psf_fwhm: Range
+    shapes: Mapping[Literal["gaussian", "moffat", "airy"], float]
     ellipticity: float = 0.1
-    peak_electrons: tuple[float, float] = (10, 2000)
-    background: tuple[float, float] = (0.01, 0.1)
-    read_noise: tuple[float, float] = (0.5, 3)
-    depth: tuple[float, float] = Field((0.5, 4), description="night sky: factor on source fluxes")
-    electrons_per_sigma: tuple[float, float] = (3, 300)
+    peak_electrons: Range = (10, 2000)
+    background: Range = (0.01, 0.1)
+    read_noise: Range = (0.5, 3)
+    depth: Range = (0.5, 4)
+    electrons_per_sigma: Range = (3, 300)
     correlated_share: float = 0.3
     haze_share: float = 0.0
-    multiplied_share: float = Field(0.0, description="fluorescence: EMCCD noise")
-    quantised_share: float = Field(0.0, description="fluorescence: steps up to the noise")
-    guessed_psf_share: float = Field(0.0, description="told a round Gaussian instead")
+    multiplied_share: float = 0.0
+    quantised_share: float = 0.0
+    guessed_psf_share: float = 0.0
     masked_share: float = 0.2
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, tuple):
+                _require(0 < value[0] <= value[1], f"{name} must be [low, high], 0 < low <= high")
+            elif name.endswith("share") or name == "ellipticity":
+                _require(0 <= value <= 1, f"{name} must lie between 0 and 1")
+        shares = self.shapes.values()
+        _require(sum(shares) > 0 and min(shares) >= 0, "shapes need a share above 0")
 
-class LossWeights(_Strict):
+
+@dataclass(frozen=True)
+class LossWeights:
     """Weights of the terms of the loss; see `sciup.train.losses`."""
 
     block_means: float = 0.5
@@ -70,58 +139,100 @@ class LossWeights(_Strict):
     comb: float = 0.0
 
 
-class Recipe(_Strict):
-    """A whole training run."""
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training run.
+
+    Attributes
+    ----------
+    target_fwhm : float
+        FWHM of the declared output PSF in output px; 0: the training grid's own resolution.
+    draws : int
+        Draws per crop that are scored together.
+    core : int
+        Side of the loss region in input px.
+    start : str, optional
+        Model folder whose fitting weights to start from.
+    binned_share : float
+        Share of crops from 2 x 2 binned truths.
+    held_out : float
+        Share of the units of every own `path` that is left out of training, to evaluate on.
+    """
 
     name: str
     domain: Literal["night-sky", "fluorescence"]
     scale: Literal[1, 2, 4]
-    target_fwhm: float = Field(description="declared output PSF, output px; 0: training grid")
+    target_fwhm: float
+    degradation: Degradation
     seed: int = 1
     steps: int = 6000
     batch: int = 8
     draws: int = 3
-    core: int = Field(48, description="side of the loss region in input px")
+    core: int = 48
     learning_rate: float = 4e-4
     network: Network = Network()
-    degradation: Degradation
     loss: LossWeights = LossWeights()
-    trust: Trust = Trust()
-    start: Path | None = Field(None, description="model folder whose fitting weights to start from")
-    binned_share: float = Field(0.0, description="share of crops from 2 x 2 binned truths")
+    trust: Trust = field(default_factory=Trust)
+    start: str | None = None
+    binned_share: float = 0.0
+    held_out: float = 0.2
     sources: tuple[Source, ...] = ()
     scenes: Scenes | None = None
 
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1 and self.batch >= 1, "steps and batch must be at least 1")
+        _require(self.draws >= 2, "draws must be at least 2: a spread needs two")
+        _require(self.core * self.scale >= 16, "core * scale must be at least 16 output px")
+        _require(self.seed >= 0, "seed must not be negative")
+        _require(self.learning_rate > 0, "learning_rate must be above 0")
+        _require(self.target_fwhm >= 0, "target_fwhm must not be negative")
+        _require(0 <= self.binned_share < 1, "binned_share must be below 1")
+        _require(0 <= self.held_out < 1, "held_out must be below 1")
 
-def load_recipe(path: Path) -> Recipe:
-    """Read and check a recipe.
+    def as_plain(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
 
-    Raises
-    ------
-    ModelError
-        For a missing file, an unknown key (naming the nearest valid one) or a wrong value.
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> Recipe:
+        """Inverse of `as_plain`, through JSON or not.
+
+        Examples
+        --------
+        >>> r = Recipe("a", "fluorescence", 2, 2.0, Degradation((1, 2), {"airy": 1.0}))
+        >>> Recipe.of_plain(r.as_plain()) == r
+        True
+        """
+        parts: dict[str, type[Any]] = {
+            "network": Network,
+            "degradation": Degradation,
+            "loss": LossWeights,
+            "trust": Trust,
+        }
+        values = dict(plain) | {key: kind(**_tuples(plain[key])) for key, kind in parts.items()}
+        values["sources"] = tuple(Source(**s) for s in plain["sources"])
+        values["scenes"] = Scenes(**plain["scenes"]) if plain["scenes"] else None
+        return cls(**values)
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Keys in which two plain recipes differ, at any level.
+
+    Examples
+    --------
+    >>> differing({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4, "d": 3}})
+    ['b.c']
     """
-    try:
-        data = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"the recipe {path} cannot be read: {error}") from None
-    if not isinstance(data, dict):
-        raise ModelError(f"the recipe {path} is not a mapping of keys to values")
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"])
-        fix = ""
-        if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(first["loc"][-1]), _keys(Recipe), n=1)
-            fix = f"did you mean {near[0]!r}?" if near else "remove it"
-        raise ModelError(f"recipe {path}: {where}: {first['msg']}", fix=fix) from None
-
-
-def _keys(model: type[BaseModel]) -> list[str]:
-    """All key names of a recipe and its parts."""
-    names = list(model.model_fields)
-    for part in (Network, Source, Scenes, Degradation, LossWeights):
-        names += list(part.model_fields)
-    return names
+    keys = []
+    for key in [*one, *(k for k in other if k not in one)]:
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            keys += differing(a, b, f"{prefix}{key}.")
+        elif a != b:
+            keys.append(prefix + key)
+    return keys

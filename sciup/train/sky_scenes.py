@@ -10,13 +10,16 @@ per pixel is exp(-2 pi^2 sigma^2) = 7e-7.
 pixels, at a typical depth; a trainer that draws another sky sigma makes the same scene deeper or
 shallower. For a point source under a Gaussian PSF of FWHM w input pixels in white noise, the
 optimal S/N is F / sqrt(4 pi (w / 2.355)^2), which is F / 3.0 at w = 2. The faintest sources have
-F = 2 (S/N 0.7), about 15 % of all lie at S/N 3 to 7 (F = 9 to 21), and the brightest have F = 1e5,
-where photon noise and not the sky limits them.
+F = 0.5, so that also a scene made 4 times deeper goes on below the noise, and the brightest have
+F = 1e5, where photon noise and not the sky limits them. Of those above F = 2, about 15 % lie at S/N
+3 to 7 (F = 9 to 21).
 
 **How many.** Cumulative counts are power laws, N(>F) ~ F^-2.5 b with b = dlogN/dm, one b per
 scene: 0.30 to 0.42 for galaxies (Tyson 1988 found 0.34 in I), 0.20 to 0.30 for stars. The number
-above flux 2 in 512 x 512 output pixels is log-uniform, 40 to 500 galaxies and 15 to 250 stars, and
-up to 3000 stars in crowded fields and star clusters. Half-light radii before the PSF follow
+above flux 2 in 512 x 512 output pixels is log-uniform, 40 to 500 galaxies and 20 to 500 stars, and
+up to 3000 stars in crowded fields and star clusters. These are more stars than at high galactic
+latitude: faint point sources would else be too rare to learn, and a sampler judges the density of
+a field by what it sees there. Half-light radii before the PSF follow
 r = r100 (F / 100)^0.3 with a scatter of 0.25 dex and one r100 of 1.4 to 5 px per scene: an
 assumption that makes faint galaxies small, not a fit. On top of the counts come about 1.2 nearby
 galaxies per 512 x 512 px, 3 to 30 px large, without which structure would be too rare to learn.
@@ -45,7 +48,9 @@ Array = NDArray[np.float64]
 Source = dict[str, Any]
 Library = tuple[list[Stamp], list[Stamp]]
 
-FLUX_RANGE = (2.0, 1e5)
+FLUX_RANGE = (0.5, 1e5)
+COUNTED = 2.0
+"""Flux above which densities are stated."""
 APRON = 64
 """Sources are placed this far outside too: their wings belong to the scene, they do not."""
 STAR_RADIUS = 8
@@ -84,7 +89,7 @@ def draw_recipe(rng: np.random.Generator, side: int) -> Recipe:
     """Draw what a scene of `side` pixels is made of."""
     kind = str(rng.choice(KINDS, p=SHARES))
     area = ((side + 2 * APRON) / 512) ** 2
-    stars, galaxies = _log_uniform(rng, 15, 250), _log_uniform(rng, 40, 500)
+    stars, galaxies = _log_uniform(rng, 20, 500), _log_uniform(rng, 40, 500)
     if kind == "crowded":
         stars, galaxies = _log_uniform(rng, 300, 3000), 0.4 * galaxies
     elif kind == "star-cluster":
@@ -93,12 +98,14 @@ def draw_recipe(rng: np.random.Generator, side: int) -> Recipe:
         stars, galaxies = 2.0 * stars, 0.2 * galaxies
     elif kind == "galaxy-cluster":
         galaxies = max(galaxies, 200.0)
+    star_slope = 2.5 * float(rng.uniform(0.20, 0.30))
+    galaxy_slope = 2.5 * float(rng.uniform(0.30, 0.42))
     return Recipe(
         kind=kind,
-        stars=int(rng.poisson(stars * area)),
-        galaxies=int(rng.poisson(galaxies * area)),
-        star_slope=2.5 * float(rng.uniform(0.20, 0.30)),
-        galaxy_slope=2.5 * float(rng.uniform(0.30, 0.42)),
+        stars=int(rng.poisson(stars * area * _deeper(star_slope))),
+        galaxies=int(rng.poisson(galaxies * area * _deeper(galaxy_slope))),
+        star_slope=star_slope,
+        galaxy_slope=galaxy_slope,
         r100=_log_uniform(rng, 1.4, 5.0),
         nearby=int(rng.poisson(1.2 * (side / 512) ** 2)),
         lenses=int(rng.uniform() < (0.5 if kind == "galaxy-cluster" else 0.1)),
@@ -108,6 +115,12 @@ def draw_recipe(rng: np.random.Generator, side: int) -> Recipe:
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _deeper(slope: float) -> float:
+    """Sources in all of `FLUX_RANGE` for each one above `COUNTED`."""
+    low, middle, high = (f**-slope for f in (FLUX_RANGE[0], COUNTED, FLUX_RANGE[1]))
+    return float((low - high) / (middle - high))
 
 
 def draw_fluxes(rng: np.random.Generator, count: int, slope: float) -> Array:
@@ -180,7 +193,8 @@ def _add_stars(canvas: _Canvas, recipe: Recipe, side: int) -> None:
     rng = canvas.rng
     places = _place(rng, recipe.stars, side)
     if recipe.kind == "star-cluster":
-        members = int(_log_uniform(rng, 300, 2500) * min(1.0, (side / 512) ** 2))
+        bright = _log_uniform(rng, 300, 2500) * min(1.0, (side / 512) ** 2)
+        members = int(bright * _deeper(recipe.star_slope))
         scale = side * float(rng.uniform(0.06, 0.3))
         places = np.concatenate([places, _plummer(rng, members, side, scale)])
     fluxes = draw_fluxes(rng, len(places), recipe.star_slope)
