@@ -16,10 +16,14 @@ from sciup.image import Domain, Fact, Image, Plane
 from sciup.physics import estimate
 from sciup.physics.mesh import Mesh, block_sky
 from sciup.physics.psf import Kernel, image_fwhm, relative_gaussian, relative_measured
+from sciup.physics.sharpness import blur_fwhm
 
 ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 2.2}
 ASSUMED_ELECTRONS_PER_SIGMA = 50.0
 ASSUMED_READ_NOISE = 1.0
+NARROWEST, WIDEST = 0.5, 4.0
+"""Limits of an estimated PSF of a micrograph, input px: what the generators were trained on."""
+
 MOST_ELECTRONS = 5000.0
 """Cleaner images than this peak signal are treated as if they had it: training went to 2000."""
 
@@ -199,11 +203,26 @@ def _psf(image: Image, given: Given, sample: estimate.Probe, domain: Domain) -> 
         found = estimate.star_fwhm(sample)
         if found is not None:
             fwhm = Fact(found[0], "estimated", f"adaptive moments of {found[1]} point-like sources")
+    if fwhm is None and domain == "fluorescence":
+        fwhm = _blur(sample)
     if fwhm is None:
         fwhm = Fact(
             ASSUMED_FWHM[domain], "assumed", "input px; give --psf-fwhm or --psf if you know"
         )
     return fwhm, _NONE
+
+
+def _blur(sample: estimate.Probe) -> Fact | None:
+    """PSF of a micrograph from its power spectrum; None where noise hides it."""
+    line = estimate.photon_transfer(sample)
+    if line is None:
+        return None
+    noise = max(line[0] * float(sample.valid.mean()) + line[1], 0.0)
+    found = blur_fwhm(sample.blocks, noise, ASSUMED_FWHM["fluorescence"])
+    if found is None:
+        return None
+    note = "fall of the power spectrum, about +- 0.4 px; give --psf-fwhm if you know"
+    return Fact(float(np.clip(found, NARROWEST, WIDEST)), "estimated", note)
 
 
 def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument:

@@ -38,7 +38,7 @@ def found(values, domain, given=None, facts=None):
         ("night-sky", "read_noise", 2.0, 4.5, None),
         ("night-sky", "background", 95.0, None, "estimated"),
         ("night-sky", "noise_sigma", 7.0, None, "estimated"),
-        ("fluorescence", "psf_fwhm", 2.75, 3.25, "assumed"),
+        ("fluorescence", "psf_fwhm", 2.75, 3.25, "estimated"),
         ("fluorescence", "electrons_per_unit", 3.0, 1.5, "estimated"),
         ("fluorescence", "background", 95.0, 90.0, "estimated"),
     ],
