@@ -20,8 +20,8 @@ Kernel = NDArray[np.float64]
 
 SIGMA_TO_FWHM = float(2 * np.sqrt(2 * np.log(2)))
 
-ASSUMED_BETA = 4.0
-"""Moffat exponent where only a width is known: between the ground (2.5 to 4.8) and a Gaussian."""
+ASSUMED_BETA = 3.5
+"""Moffat exponent where only a width is known: the middle of what telescopes on the ground have."""
 
 
 def _radius(side: int, fwhm: float, e1: float, e2: float) -> NDArray[np.float64]:

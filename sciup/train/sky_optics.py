@@ -13,9 +13,9 @@ from sciup.physics.projection import kernel_side
 from sciup.train.data import Rng
 from sciup.train.recipe import Degradation
 
-BETAS = (2.5, 5.0)
-"""Moffat exponents of real seeing (Trujillo et al. 2001, MNRAS 328, 977: 4.765 for pure Kolmogorov
-turbulence, less through real optics)."""
+BETAS = (2.0, 5.0)
+"""Moffat exponents: 2.1 fits PSF images of NIRCam F444W, 4.765 pure Kolmogorov turbulence (Trujillo
+et al. 2001, MNRAS 328, 977); real seeing lies between."""
 
 
 def draw_optics(
