@@ -17,7 +17,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from sciup.geometry import Box
 
@@ -62,6 +61,8 @@ def philox(counter: Counter, key: tuple[int, int]) -> Counter:
 @cache
 def _quantiles() -> NDArray[np.float32]:
     """Normal quantiles at the middles of 2^16 equal probabilities."""
+    from scipy.special import ndtri  # training, which draws otherwise, does without scipy
+
     return np.asarray(ndtri((np.arange(65536) + 0.5) / 65536), np.float32)
 
 

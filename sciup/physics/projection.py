@@ -19,6 +19,7 @@ frequency 0: flux is kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,7 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from sciup.physics.psf import Kernel
+if TYPE_CHECKING:
+    from sciup.physics.psf import Kernel  # which needs scipy; training alone does not
 
 REACH_A = 8
 """Reach of A in input pixels: kernel and pixel integration stay within it."""
@@ -88,10 +90,11 @@ def _place(kernel: NDArray[np.float64], offset: int, side: int) -> NDArray[np.fl
 
 def forward_kernel(kernel: Kernel, scale: int) -> NDArray[np.float64]:
     """Relative kernel and pixel integration in one; first index is -(side // 2)."""
-    from scipy.signal import convolve
-
     # y[i] = mean over the block of (K * x): x[s i + j] has weight sum over the block of K[b - j]
-    return np.asarray(convolve(kernel[::-1, ::-1], np.ones((scale, scale)) / scale**2))
+    ends = [(i, scale - 1 - i) for i in range(scale)]
+    rows = np.sum([np.pad(kernel[::-1, ::-1], (end, (0, 0))) for end in ends], axis=0)
+    both = np.sum([np.pad(rows, ((0, 0), end)) for end in ends], axis=0)
+    return np.asarray(both / scale**2)
 
 
 def update_kernel(kernel: Kernel, scale: int, trust: float) -> NDArray[np.float64]:
