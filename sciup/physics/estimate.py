@@ -17,13 +17,9 @@ from scipy.ndimage import maximum_filter, uniform_filter
 from sciup.geometry import Box, iterate
 from sciup.image import Image, Plane
 from sciup.physics.mesh import BLOCK, block_sky
-from sciup.physics.psf import SIGMA_TO_FWHM, moments
 
 SAMPLED = 16
 """Number of blocks that estimates look at."""
-
-RING = np.hypot(*np.mgrid[-10:11, -10:11]) > 8
-"""Pixels of a 21 x 21 stamp that tell the light around its source."""
 
 Values = NDArray[np.float32]
 
@@ -141,54 +137,6 @@ def levels(sample: Probe) -> tuple[float, float]:
     flat = np.concatenate(smooth)
     dark, bright = np.percentile(flat, [1, 99.9])
     return float(dark), float(bright)
-
-
-def star_fwhm(sample: Probe) -> tuple[float, int] | None:
-    """FWHM [input px, before pixel integration] of isolated point-like sources, and their number.
-
-    Adaptive second moments of peaks with S/N > 20; stars are the narrow end of the distribution.
-    """
-    widths = []
-    for block in sample.blocks:
-        finite = np.isfinite(block)
-        if finite.sum() < 1000 or min(block.shape) < 40:
-            continue
-        level, sigma = block_sky(block)
-        if not sigma > 0:
-            continue
-        z = np.where(finite, block - level, 0) / sigma
-        top = (z == maximum_filter(z, 15)) & (z > 20) & (uniform_filter((~finite) * 1.0, 15) < 1e-9)
-        for y, x in zip(*np.nonzero(top), strict=True):
-            if not (10 <= y < z.shape[0] - 10 and 10 <= x < z.shape[1] - 10):
-                continue
-            stamp = z[y - 10 : y + 11, x - 10 : x + 11].astype(np.float64)
-            # light of a galaxy around a star is no part of it, and its noise no star
-            around = stamp[RING]
-            stamp -= np.median(around)
-            spread = 1.4826 * float(np.median(np.abs(around - np.median(around))))
-            if stamp[10, 10] < 20 * max(spread, 1.0):
-                continue
-            if (np.delete(stamp.ravel(), 220) > 0.99 * stamp[10, 10]).any():
-                continue  # flat top: saturated
-            fwhm, e1, e2 = _stamp_width(stamp)
-            if 0.9 < fwhm < 8 and np.hypot(e1, e2) < 0.25:
-                widths.append(fwhm)
-    if len(widths) < 5:
-        return None
-    narrow = np.sort(widths)[: max(5, len(widths) // 2)]
-    core = float(np.median(narrow))
-    pixel = SIGMA_TO_FWHM**2 / 12  # variance of a pixel, as a FWHM squared
-    return float(np.sqrt(max(core**2 - pixel, 0.5))), len(widths)
-
-
-def _stamp_width(stamp: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Adaptive moments about the centroid of the core."""
-    from scipy.ndimage import shift
-
-    y, x = np.mgrid[-2:3, -2:3]
-    core = np.clip(stamp[8:13, 8:13], 0, None)
-    offset = (-(core * y).sum() / core.sum(), -(core * x).sum() / core.sum())
-    return moments(shift(stamp, offset, order=3))
 
 
 def noise_correlation(sample: Probe) -> float:

@@ -15,10 +15,22 @@ from sciup.errors import InputError, OptionError
 from sciup.image import Domain, Fact, Image, Plane
 from sciup.physics import estimate
 from sciup.physics.mesh import Mesh, block_sky
-from sciup.physics.psf import Kernel, image_fwhm, relative_gaussian, relative_measured
+from sciup.physics.psf import (
+    ASSUMED_BETA,
+    Kernel,
+    image_fwhm,
+    moffat,
+    relative_analytic,
+    relative_gaussian,
+    relative_measured,
+)
 from sciup.physics.sharpness import blur_fwhm
+from sciup.physics.stars import star_psf
 
 ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 2.2}
+SPACE_BETA = 2.1
+"""Moffat exponent of telescopes in space: fits the PSF images of NIRCam F444W (2.12 to 2.14)."""
+SPACE = ("HST", "JWST", "EUCLID", "SPITZER", "GALEX", "CHEOPS", "GAIA", "KEPLER", "TESS")
 ASSUMED_ELECTRONS_PER_SIGMA = 50.0
 ASSUMED_READ_NOISE = 1.0
 NARROWEST, WIDEST = 0.5, 4.0
@@ -26,6 +38,9 @@ NARROWEST, WIDEST = 0.5, 4.0
 
 MOST_ELECTRONS = 5000.0
 """Cleaner images than this peak signal are treated as if they had it: training went to 2000."""
+
+
+_NONE = Fact(None, "assumed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,8 @@ class Instrument:
         Correlation of neighbouring pixels' noise.
     dark, bright : Fact
         Ends of the stretch, input units (fluorescence).
+    psf_beta : Fact
+        Moffat exponent of a PSF of which only the FWHM is known (night sky); None: Gaussian.
     """
 
     psf_fwhm: Fact
@@ -102,6 +119,7 @@ class Instrument:
     correlation: Fact
     dark: Fact
     bright: Fact
+    psf_beta: Fact = _NONE
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """(name, value, origin, note) of every value in use, for a table."""
@@ -146,10 +164,12 @@ class Instrument:
         """Kernel from the declared output PSF to this instrument, on the fine grid."""
         if self.psf.value is not None:
             return relative_measured(side, self.psf.value, scale, target_fwhm)
-        return relative_gaussian(side, float(self.psf_fwhm.value) * scale, target_fwhm)
-
-
-_NONE = Fact(None, "assumed")
+        fwhm = float(self.psf_fwhm.value) * scale
+        if self.psf_beta.value is None:
+            return relative_gaussian(side, fwhm, target_fwhm)
+        # nothing sharper than the target can be told apart from it
+        total = moffat(4 * side + 1, max(fwhm, target_fwhm), float(self.psf_beta.value))
+        return relative_analytic(total, side, target_fwhm)
 
 
 def _first(given: float | None, image: Image, key: str, option: str) -> Fact | None:
@@ -184,32 +204,51 @@ def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> tuple[I
     return make(image, given, sample), sample.digest
 
 
-def _psf(image: Image, given: Given, sample: estimate.Probe, domain: Domain) -> tuple[Fact, Fact]:
+def _picture(image: Image, given: Given) -> tuple[Fact, Fact] | None:
+    """FWHM and image of a PSF that is given, or that the file brings; None without one."""
     picture = (
         Fact(np.asarray(given.psf, float), "given", "--psf") if given.psf is not None else None
     )
     if picture is None and given.psf_fwhm is None:
         picture = image.facts.get("psf")
+    if picture is None:
+        return None
+    value = np.asarray(picture.value, np.float64)
+    if value.ndim != 2 or min(value.shape) < 3 or not value.sum() > 0:
+        raise OptionError(f"the PSF image has shape {value.shape}", "2D with a positive sum")
+    width = Fact(image_fwhm(value), picture.origin, "measured on the PSF image")
+    return width, Fact(value, picture.origin, picture.note)
+
+
+def _width(image: Image, given: Given, estimated: Fact | None, domain: Domain) -> Fact:
+    """FWHM of a PSF without an image: given > header > estimated > assumed."""
+    return (
+        _first(given.psf_fwhm, image, "psf_fwhm", "--psf-fwhm")
+        or estimated
+        or Fact(ASSUMED_FWHM[domain], "assumed", "input px; give --psf-fwhm or --psf if you know")
+    )
+
+
+def _sky_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, Fact, Fact]:
+    """FWHM, image and Moffat exponent of the PSF of a night-sky image."""
+    picture = _picture(image, given)
     if picture is not None:
-        value = np.asarray(picture.value, np.float64)
-        if value.ndim != 2 or min(value.shape) < 3 or not value.sum() > 0:
-            raise OptionError(f"the PSF image has shape {value.shape}", "2D with a positive sum")
-        width = image_fwhm(value)
-        return Fact(width, picture.origin, "measured on the PSF image"), Fact(
-            value, picture.origin, picture.note
+        return *picture, _NONE
+    found = star_psf(sample.blocks)
+    if found is not None:
+        note = f"Moffat fit to {found.stars} stars"
+        estimated = Fact(found.fwhm, "estimated", note)
+        return (
+            _width(image, given, estimated, "night-sky"),
+            _NONE,
+            Fact(found.beta, "estimated", note),
         )
-    fwhm = _first(given.psf_fwhm, image, "psf_fwhm", "--psf-fwhm")
-    if fwhm is None and domain == "night-sky":
-        found = estimate.star_fwhm(sample)
-        if found is not None:
-            fwhm = Fact(found[0], "estimated", f"adaptive moments of {found[1]} point-like sources")
-    if fwhm is None and domain == "fluorescence":
-        fwhm = _blur(sample)
-    if fwhm is None:
-        fwhm = Fact(
-            ASSUMED_FWHM[domain], "assumed", "input px; give --psf-fwhm or --psf if you know"
-        )
-    return fwhm, _NONE
+    telescope = str((image.header or {}).get("TELESCOP", "")).upper()
+    space = telescope.startswith(SPACE)
+    beta = SPACE_BETA if space else ASSUMED_BETA
+    where = "wings of NIRCam F444W" if space else "usual seeing"
+    note = f"too few stars: {where}; give --psf if you know"
+    return _width(image, given, None, "night-sky"), _NONE, Fact(beta, "assumed", note)
 
 
 def _blur(sample: estimate.Probe) -> Fact | None:
@@ -226,7 +265,7 @@ def _blur(sample: estimate.Probe) -> Fact | None:
 
 
 def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument:
-    fwhm, psf = _psf(image, given, sample, "night-sky")
+    fwhm, psf, beta = _sky_psf(image, given, sample)
     # a typical block, not all pixels at once: gradients would count as noise
     blocks = [block_sky(b) for b in sample.blocks if np.isfinite(b).sum() >= 16]
     level, sigma = (float(v) for v in np.median([b for b in blocks if b[1] > 0] or [(0, 1)], 0))
@@ -256,11 +295,15 @@ def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument
         correlation=correlation,
         dark=_NONE,
         bright=_NONE,
+        psf_beta=beta,
     )
 
 
 def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrument:
-    fwhm, psf = _psf(image, given, sample, "fluorescence")
+    fwhm, psf = _picture(image, given) or (
+        _width(image, given, _blur(sample), "fluorescence"),
+        _NONE,
+    )
     dark, bright = estimate.levels(sample)
     if not bright > dark:
         raise InputError(f"{image.source}: the image has no contrast above single pixels")

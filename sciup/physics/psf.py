@@ -202,7 +202,7 @@ def image_fwhm(psf: Kernel) -> float:
     return moments(relative_measured(side, psf, 4, 0.0))[0] / 4
 
 
-def _core_centre(kernel: NDArray[np.float64], sigma: float) -> tuple[float, float]:
+def core_centre(kernel: NDArray[np.float64], sigma: float) -> tuple[float, float]:
     """Centroid under a Gaussian window that follows it: what measures positions of stars.
 
     Windowed positions: Bertin & Arnouts (1996), A&AS 117, 393, and the SExtractor manual. Wings
@@ -223,7 +223,7 @@ def _centred(kernel: NDArray[np.float64], side: int, window: float) -> Kernel:
     """Cut or pad to (side, side) with the centre of the core on the middle pixel."""
     from scipy.ndimage import shift
 
-    cy, cx = _core_centre(kernel, window)
+    cy, cx = core_centre(kernel, window)
     padded = np.pad(kernel, side)
     middle = (np.array(padded.shape) - 1) / 2
     moved = shift(padded, middle - (np.array([cy, cx]) + side), order=3, mode="constant")

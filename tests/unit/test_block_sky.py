@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sciup.physics.estimate import Probe, star_fwhm
+from sciup.physics.stars import star_psf
 from sciup.physics.mesh import block_sky, robust_sky
 from sciup.physics.psf import gaussian, moments, relative_measured
 
@@ -69,10 +69,10 @@ def test_star_widths_in_the_light_of_a_galaxy():
     for cy, cx in 30 + 45 * np.argwhere(np.ones((5, 5))) + rng.uniform(-1, 1, (25, 2)):
         sky += 600 * np.exp(-4 * np.log(2) * ((y - cy) ** 2 + (x - cx) ** 2) / 2.5**2)
     noisy = rng.normal(sky, np.sqrt(4 + sky / 5)).astype(np.float32)
-    found = star_fwhm(Probe([noisy], ""))
+    found = star_psf([noisy])
     assert found is not None
     # the estimate is before pixel integration, here there was none
-    assert found[0] == pytest.approx(np.sqrt(2.5**2 - 5.545 / 12), rel=0.08)
+    assert found.fwhm == pytest.approx(np.sqrt(2.5**2 - 5.545 / 12), rel=0.08)
 
 
 def test_a_companion_in_the_psf_image_does_not_move_it():

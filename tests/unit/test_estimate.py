@@ -7,6 +7,8 @@ from sciup.generators.noise import correlate, noise_key, normal_field
 from sciup.geometry import Box
 from sciup.io._array import open_array
 from sciup.physics import estimate
+from sciup.physics.psf import moffat
+from sciup.physics.stars import star_psf
 from sciup.testing.toy_images import cells, star, star_field
 
 
@@ -55,9 +57,29 @@ def test_width_of_isolated_stars(fwhm):
             dy, dx = rng.uniform(-0.5, 0.5, 2)
             stamp = star((31, 31), 15 + dy, 15 + dx, fwhm) * np.exp(rng.uniform(8, 11))
             values[y - 15 : y + 16, x - 15 : x + 16] += stamp
-    found, count = estimate.star_fwhm(probe(values))
-    assert found == pytest.approx(fwhm, rel=0.05)
-    assert count > 40
+    found = star_psf(probe(values).blocks)
+    assert found is not None
+    assert found.fwhm == pytest.approx(fwhm, rel=0.03)
+    assert found.beta > 10  # a Gaussian
+    assert found.stars == 24
+
+
+@pytest.mark.parametrize(("fwhm", "beta"), [(1.8, 2.2), (2.5, 3.5), (3.2, 4.7)])
+def test_wings_of_stars(fwhm, beta):
+    rng = np.random.default_rng(3)
+    sky = rng.normal(0, 1, (200, 200))
+    for y in range(30, 180, 45):
+        for x in range(30, 180, 45):
+            fine = moffat(205, 5 * fwhm, beta)
+            phase = rng.integers(0, 5, 2)
+            moved = np.pad(fine, 5)[phase[0] : phase[0] + 205, phase[1] : phase[1] + 205]
+            stamp = moved.reshape(41, 5, 41, 5).sum((1, 3)) * np.exp(rng.uniform(7, 9))
+            box = np.s_[y - 20 : y + 21, x - 20 : x + 21]
+            sky[box] += rng.poisson(stamp * 30) / 30
+    found = star_psf([sky.astype(np.float32)])
+    assert found is not None
+    assert found.fwhm == pytest.approx(fwhm, rel=0.03)
+    assert 1 / found.beta == pytest.approx(1 / beta, abs=0.03)
 
 
 def test_galaxies_do_not_widen_the_stars():
@@ -66,11 +88,11 @@ def test_galaxies_do_not_widen_the_stars():
     for _ in range(20):
         y, x = rng.uniform(20, 480, 2)
         values += (20000 * star((500, 500), y, x, 6.0)).astype(np.float32)
-    assert estimate.star_fwhm(probe(values))[0] == pytest.approx(2.5, rel=0.1)
+    assert star_psf(probe(values).blocks).fwhm == pytest.approx(2.5, rel=0.1)
 
 
 def test_too_few_stars_give_no_width():
-    assert estimate.star_fwhm(probe(star_field((200, 200), stars=2))) is None
+    assert star_psf(probe(star_field((200, 200), stars=2)).blocks) is None
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.15, 0.35, 0.55])

@@ -153,3 +153,32 @@ def test_a_cleaner_image_than_in_training_is_treated_as_noisy():
     electrons = found(smooth, "fluorescence")
     span = electrons.bright.value - electrons.dark.value
     assert electrons.electrons_per_unit.value * span <= 5000 * 1.001
+
+
+def test_wings_are_estimated_or_assumed_and_kept():
+    """A width alone does not tell how much light lies in the wings: the shape is a fact too."""
+    estimated = found(SKY, "night-sky")
+    assert estimated.psf_beta.origin == "estimated"
+    assert estimated.psf_beta.value > 8  # these stars are Gaussian
+    dark = np.random.default_rng(0).normal(0, 1, (96, 96)).astype(np.float32)
+    assumed = found(dark, "night-sky", Given(psf_fwhm=2.0))
+    assert (assumed.psf_beta.value, assumed.psf_beta.origin) == (3.5, "assumed")
+    back = Instrument.from_json(json.loads(json.dumps(assumed.as_json())))
+    assert back.psf_beta == assumed.psf_beta
+    assert found(CELLS, "fluorescence").psf_beta.value is None
+
+
+def test_telescopes_in_space_have_wider_wings():
+    image = open_array(np.random.default_rng(0).normal(0, 1, (96, 96)), domain="night-sky")
+    image.header = {"TELESCOP": "JWST"}
+    assert resolve(image, (), "night-sky", Given())[0].psf_beta.value == 2.1
+
+
+def test_the_relative_kernel_keeps_the_wings():
+    dark = np.random.default_rng(0).normal(0, 1, (96, 96)).astype(np.float32)
+    kernel = found(dark, "night-sky", Given(psf_fwhm=2.5)).relative_kernel(2, 2.0, 29)
+    far = np.hypot(*np.mgrid[-14:15, -14:15]) > 8
+    assert kernel.sum() == pytest.approx(1)
+    assert kernel[far].sum() > 0.02
+    sharp = found(dark, "night-sky", Given(psf_fwhm=0.6)).relative_kernel(2, 2.0, 29)
+    assert sharp[14, 14] > 0.5
