@@ -1,25 +1,23 @@
-"""Truth images to train on: whole images in memory, crops by importance, all from (seed, step)."""
+"""Truth images in memory: crops by importance, all from (seed, step). Needs numpy only."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve
 
-from sciup.errors import InputError
 from sciup.image import mirror
-from sciup.train.recipe import Recipe, Scenes
-
-log = logging.getLogger("sciup")
 
 Float = NDArray[np.float32]
 Split = Literal["train", "calibrate", "test"]
 Rng = np.random.Generator
+
+
+def log_uniform(rng: Rng, ends: tuple[float, float], count: int) -> NDArray[np.float64]:
+    """Numbers whose logarithm is uniform."""
+    return np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]), count))
 
 
 @dataclass(frozen=True)
@@ -28,18 +26,29 @@ class Truths:
 
     Attributes
     ----------
-    images : list of ndarray (h, w), float32
-        Fluorescence: 0 at the 1st, 1 at the 99.9th percentile. Night sky: flux per fine pixel in
-        units in which the noise of an input pixel is about 1.
+    images : list of ndarray (h, w), float32, float16 or uint16
+        Times `quantum`. Fluorescence: 0 at the 1st, 1 at the 99.9th percentile. Night sky: flux per
+        fine pixel in units in which the noise of an input pixel is about 1.
     noise : ndarray (N,)
         One-sigma noise of each truth, in its units.
     share : ndarray (N,)
         Probability that a crop comes from this image.
+    quantum : float
+        Value of 1 in `images`.
+    group : ndarray (N,) of int, optional
+        Source of each image.
     """
 
-    images: list[Float]
+    images: list[NDArray[Any]]
     noise: NDArray[np.float64]
     share: NDArray[np.float64]
+    quantum: float = 1.0
+    group: NDArray[np.int64] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all pixels."""
+        return sum(image.nbytes for image in self.images)
 
     def crop(
         self, rng: Rng, side: int, inner: int, step: int
@@ -63,7 +72,7 @@ class Truths:
             inside.append(
                 (np.arange(start, start + side) >= 0) & (np.arange(start, start + side) < n)
             )
-        square = image[np.ix_(*index)]
+        square = image[np.ix_(*index)].astype(np.float32) * np.float32(self.quantum)
         real = np.outer(*inside).astype(bool)
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))
         square, real = np.rot90(square, turns), np.rot90(real, turns)
@@ -79,94 +88,5 @@ def robust_noise(image: NDArray[Any]) -> float:
     ----------
     Immerkaer (1996), CVIU 64, 300 (mask), with the median in place of the mean.
     """
-    mask = np.outer([1, -2, 1], [1, -2, 1]) / 6.0
-    return float(np.median(np.abs(convolve(np.asarray(image, np.float64), mask))) / 0.6745)
-
-
-def load_truths(recipe: Recipe, folder: Path, run: Path, split: Split = "train") -> Truths:
-    """The truth images of a recipe.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Names the data sets, or the scenes to simulate.
-    folder : Path
-        Fluorescence: a folder with ``MANIFEST.tsv`` and ``SPLIT/DATASET/IMAGE.tif``. Night sky: the
-        folder of the GalSim COSMOS sample.
-    run : Path
-        Rendered scenes are kept here.
-    """
-    least = recipe.core * recipe.scale + recipe.scale
-    if recipe.scenes is not None:
-        return _scenes(recipe, recipe.scenes, folder, run, split)
-    images, noise, share = [], [], []
-    for source in recipe.sources:
-        raw = _images(folder, source.dataset, split)
-        loaded, binned = _usable(raw, least), _usable([_bin(x) for x in raw], least)
-        if not loaded:
-            raise InputError(
-                f"data set {source.dataset!r} has no {split} image of {least} px in {folder}",
-                fix="check --data and the names under sources",
-            )
-        part = recipe.binned_share if binned else 0.0
-        for group, weight in ((loaded, 1 - part), (binned, part)):
-            area = np.array([x.size for x in group], np.float64)
-            images += group
-            noise += [robust_noise(x) for x in group]
-            share += list(source.share * weight * area / max(area.sum(), 1))
-        log.info("%s: %d images, %d of them binned too", source.dataset, len(loaded), len(binned))
-    return Truths(images, np.array(noise), np.array(share) / np.sum(share))
-
-
-def _images(folder: Path, dataset: str, split: str) -> list[NDArray[Any]]:
-    import tifffile
-
-    manifest = Path(folder) / "MANIFEST.tsv"
-    if not manifest.is_file():
-        raise InputError(f"{folder} has no MANIFEST.tsv", fix="point --data at the training folder")
-    rows = [line.split("\t") for line in manifest.read_text().splitlines()[1:]]
-    return [
-        tifffile.imread(Path(folder) / split / dataset / f"{row[2]}.tif")
-        for row in rows
-        if row[0] == split and row[1] == dataset
-    ]
-
-
-def _bin(image: NDArray[Any]) -> NDArray[Any]:
-    """Mean of 2 x 2 pixels: finer structure, and less noise."""
-    h, w = (n // 2 * 2 for n in image.shape)
-    whole = image[:h, :w].astype(np.float32)
-    return np.asarray(whole.reshape(h // 2, 2, w // 2, 2).mean((1, 3)))
-
-
-def _usable(images: list[NDArray[Any]], least: int) -> list[Float]:
-    """Normalised images that have contrast and are large enough."""
-    scaled = [_normalise(x) for x in images if min(x.shape) >= least]
-    return [x for x in scaled if x is not None]
-
-
-def _normalise(image: NDArray[Any]) -> Float | None:
-    """0 at the 1st and 1 at the 99.9th percentile; None for an image without contrast."""
-    low, high = np.percentile(image, [1, 99.9])
-    if not high > low:
-        return None
-    return np.asarray(np.clip((image.astype(np.float32) - low) / (high - low), 0, 3), np.float32)
-
-
-def _scenes(recipe: Recipe, scenes: Scenes, folder: Path, run: Path, split: Split) -> Truths:
-    from sciup.train.sky_scenes import pack_scenes
-
-    path = run / f"scenes_{split}.npy"
-    if not path.is_file():
-        log.info("rendering %d scenes of %d px once", scenes.count, scenes.side)
-        pack_scenes(
-            folder,
-            path,
-            count=scenes.count,
-            side=scenes.side,
-            role=split,
-            seed=recipe.seed,
-        )
-    stack = np.load(path, mmap_mode="r")
-    count = len(stack)
-    return Truths(list(stack), np.zeros(count), np.full(count, 1 / count))
+    rows = np.diff(np.asarray(image, np.float64), 2, axis=0)
+    return float(np.median(np.abs(np.diff(rows, 2, axis=1))) / 6 / 0.6745)

@@ -7,98 +7,32 @@ noise with a share of Poisson, correlated (drizzled) noise, masks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sciup.generators.noise import correlate
-from sciup.physics import psf as shapes
 from sciup.physics.planes import NoiseModel, local_mean, make_planes
-from sciup.physics.projection import (
-    REACH_A,
-    Projection,
-    forward_kernel,
-    kernel_side,
-)
+from sciup.physics.projection import REACH_A, forward_kernel
 from sciup.stretch import AnscombeStretch, AsinhStretch, Stretch
-from sciup.train.data import Rng, Truths
-from sciup.train.recipe import Degradation, Recipe
-from sciup.train.sky_optics import draw_optics
-
-RIM = 5
-"""Input pixels around the loss region; residuals within it wrap around and are not counted."""
-
-BANK = 256
-"""Number of different kernels of a run: spectra are prepared once."""
+from sciup.train.data import Rng, Truths, log_uniform
+from sciup.train.kernels import RIM, Kernels
+from sciup.train.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class Kernels:
-    """The kernels of a run with all their spectra.
+def correlate(white: Tensor, neighbour: Tensor) -> Tensor:
+    """`sciup.generators.noise.correlate` for a batch: (B, C, n + 2, n + 2) to (B, C, n, n).
 
-    Attributes
-    ----------
-    true : list of ndarray
-        What blurs the truth.
-    psf : ndarray (BANK, 3)
-        FWHM [input px] and ellipticities that the sampler is told.
-    projection : Projection
-        The instrument as the sampler is told.
+    `neighbour` (B, 1, 1, 1) is the correlation at lag 1; where it is 0 the noise stays white.
     """
-
-    true: list[NDArray[np.float64]]
-    psf: NDArray[np.float32]
-    projection: Projection
-
-    @classmethod
-    def draw(cls, recipe: Recipe) -> Kernels:
-        """Draw the bank from the recipe's ranges and seed."""
-        d, s = recipe.degradation, recipe.scale
-        rng = np.random.default_rng([recipe.seed, 77])
-        true, told, facts = [], [], []
-        for _ in range(BANK):
-            if recipe.domain == "night-sky":
-                pair = draw_optics(rng, d, s, recipe.target_fwhm)
-                true.append(pair[0])
-                told.append(pair[1])
-                continue
-            true.append(_kernel(rng, d, s))
-            guessed = rng.uniform() < d.guessed_psf_share
-            told.append(_guess(rng, true[-1], s) if guessed else true[-1])
-        for kernel in told:
-            fwhm, e1, e2 = shapes.moments(kernel)
-            facts.append((fwhm / s, e1, e2))
-        projection = Projection.build(told, s, recipe.core + 2 * RIM, recipe.trust)
-        return cls(true, np.array(facts, np.float32), projection)
-
-    def pick(self, index: NDArray[np.intp]) -> Projection:
-        """The projection of a batch."""
-        p, i = self.projection, torch.from_numpy(index)
-        return Projection(p.scale, p.side, p.a[i], p.wiener[i], p.strong[i], p.trust)
-
-
-def _kernel(rng: Rng, d: Degradation, scale: int) -> shapes.Kernel:
-    """A relative kernel of the recipe's shapes, widths and ellipticities."""
-    side, fwhm = kernel_side(scale), float(_log_uniform(rng, d.psf_fwhm, 1)[0]) * scale
-    names, shares = list(d.shapes), np.array(list(d.shapes.values()))
-    size, angle = d.ellipticity * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
-    e = (size * np.cos(angle), size * np.sin(angle))
-    match names[rng.choice(len(names), p=shares / shares.sum())]:
-        case "gaussian":
-            return shapes.gaussian(side, fwhm, *e)
-        case "moffat":
-            return shapes.moffat(side, fwhm, rng.uniform(2.5, 4.5), *e)
-        case _:
-            return shapes.airy(side, fwhm, *e)
-
-
-def _guess(rng: Rng, kernel: shapes.Kernel, scale: int) -> shapes.Kernel:
-    """What a user who knows a width only would say: a round Gaussian, wrong by some per cent."""
-    fwhm = max(shapes.moments(kernel)[0] * np.exp(rng.normal(0, 0.1)), 0.5)
-    return shapes.gaussian(kernel_side(scale), float(fwhm))
+    rho = neighbour.clamp(max=0.7)
+    a = rho / (1 + (1 - 2 * rho**2).sqrt())
+    rows = white[..., 1:-1, :] + a * (white[..., :-2, :] + white[..., 2:, :])
+    out: Tensor = rows[..., 1:-1] + a * (rows[..., :-2] + rows[..., 2:])
+    return out / (1 + 2 * a**2)
 
 
 @dataclass(frozen=True)
@@ -113,27 +47,36 @@ class Batch:
     signal: Tensor  # local mean there
     background: Tensor  # (B, 1, 1, 1) working units
     mask: Tensor  # footprint there, 0 in the rim
-    correlation: NDArray[np.float64]
+    correlation: Tensor  # (B, 1, 1, 1) of the noise of neighbouring pixels
     stretch: Stretch
-    projection: Projection
+    kernel: NDArray[np.intp]  # (B,) indices into the bank
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on another device."""
+        moved: Batch = _moved(self, device)
+        return moved
 
 
-def _observe(truth: Tensor, kernels: list[NDArray[np.float64]], scale: int) -> Tensor:
+def _moved(x: Any, device: torch.device | str) -> Any:
+    """Tensors, and dataclasses of tensors, on another device."""
+    if isinstance(x, Tensor):
+        return x.to(device, non_blocking=True)
+    if is_dataclass(x) and not isinstance(x, type):
+        return replace(x, **{f.name: _moved(getattr(x, f.name), device) for f in fields(x)})
+    return x
+
+
+def _observe(truth: Tensor, kernels: NDArray[np.float32], scale: int) -> Tensor:
     """Blur and block mean; the outer `REACH_A` input pixels are cut off."""
     side = truth.shape[-1]
     grids = np.zeros((len(kernels), side, side), np.float32)
     for grid, kernel in zip(grids, kernels, strict=True):
-        a = forward_kernel(kernel, scale)
+        a = forward_kernel(kernel.astype(np.float64), scale)
         index = np.arange(-(kernel.shape[0] // 2), -(kernel.shape[0] // 2) + a.shape[0]) % side
         grid[index[:, None], index] = a
     spectrum = torch.fft.rfft2(torch.from_numpy(grids))[:, None].conj()
     blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(truth) * spectrum, s=(side, side))
     return blurred[..., ::scale, ::scale][..., REACH_A:-REACH_A, REACH_A:-REACH_A]
-
-
-def _noise(rng: Rng, side: int, correlation: NDArray[np.float64]) -> NDArray[np.float32]:
-    white = rng.standard_normal((len(correlation), 1, side + 2, side + 2), np.float32)
-    return np.stack([correlate(w, float(c)) for w, c in zip(white, correlation, strict=True)])
 
 
 def _masks(rng: Rng, real: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
@@ -175,16 +118,17 @@ class Degrader:
         edge = REACH_A * s
         real = real[:, edge:-edge:s, edge:-edge:s]  # mirrored edges fall between input pixels
         noise_of_truth = np.array([self.truths.noise[c[2]] for c in crops])
-        index = rng.integers(0, BANK, r.batch)
+        index = rng.integers(0, len(self.kernels.true), r.batch)
         observe = _sky if r.domain == "night-sky" else _fluorescence
-        shot = observe(r, rng, truth, noise_of_truth, [self.kernels.true[k] for k in index])
+        shot = observe(r, rng, truth, noise_of_truth, self.kernels.true[index])
         background = shot.background
         correlation = np.where(
             rng.uniform(size=r.batch) < r.degradation.correlated_share,
             rng.uniform(0.05, 0.6, r.batch),
             0.0,
         )
-        v = _measure(rng, shot, correlation)
+        neighbour = _column(correlation)
+        v = _measure(rng, shot, neighbour)
         footprint = _masks(rng, real, r.degradation.masked_share)
         f = torch.from_numpy(footprint[:, None].astype(np.float32))
         v = torch.where(f > 0, v, torch.where(torch.from_numpy(real[:, None]), background, v))
@@ -198,7 +142,7 @@ class Degrader:
             sigma,
             shot.stretch,
             torch.from_numpy(self.kernels.psf[index]),
-            torch.from_numpy(correlation.astype(np.float32)),
+            neighbour.flatten(),
         )
         m = self.margin
         measured, sigma, signal, inside = (
@@ -216,14 +160,10 @@ class Degrader:
             signal=signal,
             background=background,
             mask=mask,
-            correlation=correlation,
+            correlation=neighbour,
             stretch=shot.stretch,
-            projection=self.kernels.pick(index),
+            kernel=index,
         )
-
-
-def _log_uniform(rng: Rng, ends: tuple[float, float], count: int) -> NDArray[np.float64]:
-    return np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]), count))
 
 
 def _column(values: NDArray[np.float64] | list[float]) -> Tensor:
@@ -249,16 +189,16 @@ def _fluorescence(
     rng: Rng,
     truth: Tensor,
     noise: NDArray[np.float64],
-    kernels: list[NDArray[np.float64]],
+    kernels: NDArray[np.float32],
 ) -> Exposure:
     d, n = r.degradation, r.batch
     read = rng.uniform(*d.read_noise, n)
     # the noise of the truth, binned, may be at most 0.3 of the noise simulated (whole images by
     # depth, never pixels by brightness): electrons limit (noise p / s)^2 <= 0.09 * 0.2 p
     most = np.where(noise > 0, 0.018 * r.scale**2 / np.maximum(noise, 1e-9) ** 2, np.inf)
-    peak = _log_uniform(rng, d.peak_electrons, n)
+    peak = log_uniform(rng, d.peak_electrons, n)
     peak = np.maximum(np.minimum(peak, most), d.peak_electrons[0])
-    dark = peak * _log_uniform(rng, d.background, n)
+    dark = peak * log_uniform(rng, d.background, n)
     step = np.where(rng.uniform(size=n) < d.quantised_share, rng.uniform(0.1, 1, n), 0.0)
     step = step * np.sqrt(dark + read**2)
     floor = np.sqrt(read**2 + step**2 / 12)
@@ -266,7 +206,7 @@ def _fluorescence(
         truth = truth + _haze(rng, truth, d.haze_share)
     v_true = truth * _column(peak) + _column(dark)
     # what the engine estimates as the bright end of an image varies with its blur and content
-    bright = dark + peak * _log_uniform(rng, (0.5, 1.3), n)
+    bright = dark + peak * log_uniform(rng, (0.5, 1.3), n)
     return Exposure(
         truth=v_true,
         clean=_observe(v_true, kernels, r.scale),
@@ -293,27 +233,27 @@ def _sky(
     rng: Rng,
     truth: Tensor,
     noise: NDArray[np.float64],
-    kernels: list[NDArray[np.float64]],
+    kernels: NDArray[np.float32],
 ) -> Exposure:
     d, n = r.degradation, r.batch
-    depth = _log_uniform(rng, d.depth, n)
+    depth = log_uniform(rng, d.depth, n)
     level = rng.normal(0, 0.2, n)  # the estimated background is never quite right
     v_true = truth * (_column(depth) * r.scale**2) + _column(level)
-    electrons = _log_uniform(rng, d.electrons_per_sigma, n)
+    electrons = log_uniform(rng, d.electrons_per_sigma, n)
     floor = np.exp(rng.normal(0, 0.05, n))
     return Exposure(
         truth=v_true,
         clean=_observe(v_true, kernels, r.scale),
         noise=NoiseModel(_column(floor), _column(1 / electrons)),
         stretch=AsinhStretch(),
-        truth_noise=_column(noise * depth),
+        truth_noise=_column(noise * depth * r.scale**2),
         background=_column(np.zeros(n)),
         multiplied=_column(np.zeros(n)) > 0,
         step=_column(np.zeros(n)),
     )
 
 
-def _measure(rng: Rng, shot: Exposure, correlation: NDArray[np.float64]) -> Tensor:
+def _measure(rng: Rng, shot: Exposure, correlation: Tensor) -> Tensor:
     """Poisson and Gaussian noise, quantised; correlated noise is Gaussian of the same variance.
 
     A multiplying register doubles the variance of each electron; with half of the electrons, which
@@ -330,6 +270,8 @@ def _measure(rng: Rng, shot: Exposure, correlation: NDArray[np.float64]) -> Tens
     white = counts * per_signal + np.minimum(c, 0) + read * rng.standard_normal(c.shape)
     rounded = np.rint(white / np.maximum(step, 1e-9)) * step
     white = np.where(step > 0, rounded, white)
-    drizzled = c + shot.noise.sigma(shot.clean).numpy() * _noise(rng, c.shape[-1], correlation)
-    chosen = np.where(correlation.reshape(-1, 1, 1, 1) > 0, drizzled, white)
-    return torch.from_numpy(chosen.astype(np.float32))
+    n = c.shape[-1] + 2
+    noise = torch.from_numpy(rng.standard_normal((len(c), 1, n, n), np.float32))
+    drizzled = shot.clean + shot.noise.sigma(shot.clean) * correlate(noise, correlation)
+    single = torch.from_numpy(white.astype(np.float32))
+    return torch.where(correlation > 0, drizzled, single)

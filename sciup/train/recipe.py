@@ -16,7 +16,7 @@ Range = tuple[float, float]
 
 
 def _require(condition: bool, message: str) -> None:
-    """Checked wherever a recipe comes from; the reader of files turns it into an error for people."""
+    """Checked wherever a recipe comes from; for files it becomes an error for people."""
     if not condition:
         raise ValueError(message)
 
@@ -155,6 +155,8 @@ class Recipe:
         Model folder whose fitting weights to start from.
     binned_share : float
         Share of crops from 2 x 2 binned truths.
+    sources, scenes : optional
+        What to train on. Beside scenes, which get the rest, the shares of sources are absolute.
     held_out : float
         Share of the units of every own `path` that is left out of training, to evaluate on.
     """
@@ -188,6 +190,10 @@ class Recipe:
         _require(self.target_fwhm >= 0, "target_fwhm must not be negative")
         _require(0 <= self.binned_share < 1, "binned_share must be below 1")
         _require(0 <= self.held_out < 1, "held_out must be below 1")
+        given = sum(source.share for source in self.sources)
+        _require(
+            self.scenes is None or given < 1, "beside scenes the shares must be below 1 in sum"
+        )
 
     def as_plain(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -209,9 +215,11 @@ class Recipe:
             "loss": LossWeights,
             "trust": Trust,
         }
-        values = dict(plain) | {key: kind(**_tuples(plain[key])) for key, kind in parts.items()}
-        values["sources"] = tuple(Source(**s) for s in plain["sources"])
-        values["scenes"] = Scenes(**plain["scenes"]) if plain["scenes"] else None
+        values = dict(plain) | {
+            key: kind(**_tuples(plain.get(key, {}))) for key, kind in parts.items()
+        }
+        values["sources"] = tuple(Source(**s) for s in plain.get("sources", ()))
+        values["scenes"] = Scenes(**plain["scenes"]) if plain.get("scenes") else None
         return cls(**values)
 
 
