@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from sciup import cli_train
+from sciup.console import console
 from sciup.errors import OptionError, SciupError
 
 app = typer.Typer(
@@ -22,7 +23,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console(stderr=True, highlight=False)
 
 Opt = typer.Option
 INPUT = typer.Argument(help="FITS or TIFF file, or OME-Zarr folder", metavar="INPUT")
@@ -285,36 +285,8 @@ def demo(
     demonstration.run(out, samples=samples, device=device, console=console)
 
 
-@app.command()
-def train(
-    recipe: Annotated[Path, typer.Argument(help="recipe.yaml")],
-    data: Annotated[Path, Opt("--data", help="folder of the training images")],
-    out: Annotated[Path, Opt("--out", help="folder of the run; an existing one is continued")],
-    minutes: Annotated[float | None, Opt("--minutes", help="stop (resumable) after this")] = None,
-    threads: Annotated[int | None, Opt("--threads", help="CPU threads; default: all")] = None,
-    device: Device = "auto",
-) -> None:
-    """Train a generator from a recipe, or go on where a run stopped.
-
-    [bold]Examples[/bold]
-
-      sciup train models/fluorescence-x4/recipe.yaml --data microscopy --out runs/fluorescence-x4
-
-      sciup train my.yaml --data images --out runs/mine --minutes 60
-    """
-    import torch
-
-    from sciup.engine.settings import choose_device
-    from sciup.train import loop
-    from sciup.train.recipe import load_recipe
-
-    loaded = load_recipe(recipe)
-    if not data.is_dir():
-        raise OptionError(f"--data {data} is not a folder")
-    if threads is not None:
-        torch.set_num_threads(threads)
-    weights = loop.train(loaded, data, out, minutes=minutes, device=choose_device(device))
-    console.print(f"[green]weights[/green]  {escape(str(weights))}")
+for command in (cli_train.train, cli_train.pack):
+    app.command()(command)
 
 
 @app.command()

@@ -28,6 +28,9 @@ MASKED = 0.01
 
 USED, KEPT = "train", "held out"
 
+HELD_OUT = "held_out"
+"""Folder of a run with links to what it did not train on; never a source."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -180,7 +183,7 @@ def own_files(folder: Path, path: str) -> list[Path]:
         p
         for p in found
         if p.name.lower().endswith(SUFFIXES)
-        and not any(part.name.endswith(".zarr") for part in p.parents)
+        and not any(part.name.endswith(".zarr") or part.name == HELD_OUT for part in p.parents)
     )
 
 
