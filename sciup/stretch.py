@@ -111,11 +111,11 @@ class AnscombeStretch:
 
     def inverse(self, u: Array) -> Array:
         """Working units."""
-        xp, c = namespace(u), self._c
-        g = u * self.span + self.low
-        knee = 2 * c**0.5
-        above = xp.where(g > knee, g, knee + 0 * g)
-        return (above / 2) ** 2 - c + (g - above) * c**0.5
+        # with h = g - 2 sqrt(c), (g / 2)^2 - c is sqrt(c) h + h^2 / 4: the tangent and a square
+        root = self._c**0.5
+        h = u * self.span + (self.low - 2 * root)
+        bow = namespace(u).clip(h, 0, None) / 2
+        return bow * bow + root * h
 
     def slope(self, v: Array) -> Array:
         """Derivative of `forward`."""

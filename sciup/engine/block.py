@@ -30,6 +30,9 @@ CORE = 128
 RIM = REACH_A + REACH_U + 1
 """Input pixels that the projection needs around the core, and one more for 3 px means."""
 
+NEIGHBOURHOOD = 1.5
+"""Width (sigma) of the neighbourhoods of `support` in input pixels."""
+
 EXACT_ROUNDS = 4
 """Times that noise-free data are fed back: each round removes most of what is left."""
 
@@ -86,6 +89,7 @@ class PlaneSampler:
             self.device
         )
 
+    @torch.inference_mode()
     def maps(self, tile: Tile, samples: Sequence[int] | None = None) -> dict[str, Values]:
         """All maps of one core in output units; masked pixels are NaN.
 
@@ -102,15 +106,19 @@ class PlaneSampler:
         """
         window = Window.read(self, tile)
         if samples is not None:
-            drawn = {f"sample_{k}": self._core(window.draw(k)) for k in samples}
-            return {n: self._masked(window, self._inverse(v, tile)) for n, v in drawn.items()}
+            return {
+                f"sample_{k}": self._masked(window, self._values(self._core(window.draw(k)), tile))
+                for k in samples
+            }
         return self._statistics(window, tile)
 
-    def _core(self, x: Tensor) -> Values:
+    def _core(self, x: Tensor) -> Tensor:
         """Cut the one input pixel that only the 3 px means need."""
-        return np.asarray(crop(x, self.net.spec.scale)[0, 0].cpu().numpy())
+        return crop(x, self.net.spec.scale)
 
-    def _inverse(self, v: Values, tile: Tile) -> Values:
+    def _values(self, x: Tensor, tile: Tile) -> Values:
+        """A core in working units as output values."""
+        v = np.asarray(x[0, 0].cpu().numpy())
         return self.units.inverse(v, tile.core, self.net.spec.scale)
 
     def _masked(self, window: Window, values: Values) -> Values:
@@ -123,33 +131,47 @@ class PlaneSampler:
         st, s = self.settings, self.net.spec.scale
         whole = window.project(0)
         shown = window.inner(whole)
-        tolerance = window.tolerance(shown)
+        limit = crop(9 * window.tolerance(shown), s - 1)
         first = self._core(shown)
-        total, squares = np.zeros_like(first), np.zeros_like(first)
-        votes = np.zeros(first.shape, np.int32)
-        kept = {"samples_0": self._inverse(first, tile)} if st.keep else {}
+        total, squares, votes = (torch.zeros_like(first) for _ in range(3))
+        kept = {"samples_0": self._values(first, tile)} if st.keep else {}
         for k in range(1, st.samples + 1):
             draw = window.draw(k)
+            if k < st.keep:
+                kept[f"samples_{k}"] = self._values(self._core(draw), tile)
             difference = draw - shown
             d = self._core(difference)
             total += d
-            squares += d * d
-            far = F.avg_pool2d(difference, 3, stride=1).abs() > tolerance
-            votes += crop(far, s - 1)[0, 0].cpu().numpy()
-            if k < st.keep:
-                kept[f"samples_{k}"] = self._inverse(self._core(draw), tile)
+            squares.addcmul_(d, d)
+            votes += crop(sums(difference), s - 1).abs_() > limit
         n = st.samples + 1
-        variance = np.maximum(squares - total * total / n, 0) / (n - 1)
+        variance = ((squares - total * total / n) / (n - 1)).clamp_(min=0)
+        width = np.asarray(variance.sqrt_()[0, 0].cpu().numpy())
         out = {
-            "sample": self._inverse(first, tile),
-            "mean": self._inverse(first + total / np.float32(n), tile),
-            "std": self.units.width(np.sqrt(variance), tile.core, s),
-            "risk_raw": ((votes + 0.5) / n).astype(np.float32),
+            "sample": self._values(first, tile),
+            "mean": self._values(first + total / n, tile),
+            "std": self.units.width(width, tile.core, s),
+            "risk_raw": ((votes + 0.5) / n)[0, 0].cpu().numpy(),
         }
         if "support" in st.maps:
-            out["support"] = self._core(window.inner(window.support(whole)))
+            out["support"] = self._core(window.inner(window.support(whole)))[0, 0].cpu().numpy()
         out = {name: out[name] for name in st.maps} | kept
         return {name: self._masked(window, values) for name, values in out.items()}
+
+
+def sums(x: Tensor) -> Tensor:
+    """Sums over 3 x 3 pixels; loses 1 pixel on each side.
+
+    Examples
+    --------
+    >>> sums(torch.ones(3, 4))
+    tensor([[9., 9.]])
+    """
+    rows = x[..., :-2, :] + x[..., 1:-1, :]
+    rows += x[..., 2:, :]
+    both = rows[..., :-2] + rows[..., 1:-1]
+    both += rows[..., 2:]
+    return both
 
 
 @dataclass
@@ -162,7 +184,7 @@ class Window:
     features: Any
     measured: Tensor
     sigma: Tensor
-    signal: Tensor
+    lock: Tensor  # weight of the data where they are bright
     mask: Tensor
     core_footprint: NDArray[np.bool_]
 
@@ -186,8 +208,7 @@ class Window:
             sampler.psf,
             torch.tensor([sampler.correlation], device=sampler.device),
         )
-        with torch.inference_mode():
-            features = net.encode(planes.to(memory_format=torch.channels_last))
+        features = net.encode(planes.to(memory_format=torch.channels_last))
         margin = net.spec.margin
         measured, sigma, signal, inner = (
             crop(x, margin) for x in (crop(vt, 1), sigma, signal, crop(ft, 1))
@@ -204,7 +225,7 @@ class Window:
             features,
             measured,
             sigma,
-            signal,
+            lock_weight(signal - units.background, sigma, sampler.projection.trust.lock),
             mask,
             footprint[halo:-halo, halo:-halo],
         )
@@ -221,22 +242,28 @@ class Window:
         """Sample k on the whole projection region; exact on `inner` only."""
         s = self.sampler
         key = noise_key(s.settings.seed, s.digest, k)
-        channels = s.net.spec.fine_noise
-        fine = normal_field(key, s.plane_number, self.noise_box, channels)
-        coarse = coarse_field(key, s.plane_number, self.noise_box)
-        noise = torch.from_numpy(np.concatenate([fine, coarse[None]]))[None].to(s.device)
-        with torch.inference_mode():
-            pre = s.net.draw(self.features, noise.to(memory_format=torch.channels_last))
-            v = s.units.stretch.inverse(pre)
-            y = self.measured - self._error(key)
-            signal = self.signal - s.units.background
-            lock = lock_weight(signal, self.sigma, s.projection.trust.lock)
-            locked = s.projection.lock_flux(v.contiguous(), y, self.mask, lock, s.units.background)
-            if not s.settings.noise_free:
-                return s.projection.project(locked, y, self.mask, lock)
-            for _ in range(EXACT_ROUNDS):
-                locked = s.projection.project(locked, y, self.mask, None)
-            return locked
+        v = s.units.stretch.inverse(s.net.draw(self.features, self._noise(key)))
+        y, background = self.measured - self._error(key), s.units.background
+        locked = s.projection.lock_flux(v.contiguous(), y, self.mask, self.lock, background)
+        if not s.settings.noise_free:
+            return s.projection.project(locked, y, self.mask, self.lock)
+        for _ in range(EXACT_ROUNDS):
+            locked = s.projection.project(locked, y, self.mask, None)
+        return locked
+
+    def _noise(self, key: tuple[int, int]) -> Tensor:
+        """The noise from which the head draws, in the precision and layout of its network."""
+        s, count = self.sampler, self.sampler.net.spec.fine_noise
+        noise = torch.empty(
+            (1, count + 1, *self.noise_box.shape),
+            dtype=next(s.net.parameters()).dtype,
+            memory_format=torch.channels_last,
+        )
+        noise[0, :count] = torch.from_numpy(
+            normal_field(key, s.plane_number, self.noise_box, count)
+        )
+        noise[0, count] = torch.from_numpy(coarse_field(key, s.plane_number, self.noise_box))
+        return noise.to(s.device)
 
     def _error(self, key: tuple[int, int]) -> Tensor | float:
         """The noise of the instrument as sample k imagines it."""
@@ -259,7 +286,8 @@ class Window:
         if tolerance.unit == "sigma":
             tau = tolerance.value * sigma
         else:
-            local = F.avg_pool2d(F.pad(shown, (4, 4, 4, 4), mode="replicate"), 9, stride=1)
+            padded = F.pad(shown, (4, 4, 4, 4), mode="replicate")
+            local = F.avg_pool2d(F.avg_pool2d(padded, (9, 1), stride=1), (1, 9), stride=1)
             tau = torch.maximum(
                 tolerance.value / 100 * (local - self.sampler.units.background).abs(), sigma
             )
@@ -268,25 +296,23 @@ class Window:
     def support(self, whole: Tensor) -> Tensor:
         r"""Share of the local detail of the shown image that was measured above the noise.
 
-        With d the detail (image minus its Gaussian mean, sigma 1.5 input pixels), W = U A what the
-        optics pass back, and E, N the local energies of A d and of the noise:
-        ``<d, W d> / <d, d> * E / (E + N)``, in the same Gaussian neighbourhoods.
+        With d the detail (image minus its local mean), W = U A what the optics pass back, and E, N
+        the local energies of A d and of the noise: ``<d, W d> / <d, d> * E / (E + N)``. Local means
+        are Gaussian, sigma `NEIGHBOURHOOD`, and are evaluated at the input pixels.
         """
-        s = self.sampler
-        scale = s.net.spec.scale
-        width = 1.5 * scale
+        s, scale = self.sampler, self.sampler.net.spec.scale
 
-        def local(t: Tensor) -> NDArray[np.float32]:
-            return np.asarray(gaussian_filter(t[0, 0].cpu().numpy(), width, mode="nearest"))
+        def local(t: Tensor) -> Tensor:
+            return s._tensor(gaussian_filter(t[0, 0].cpu().numpy(), NEIGHBOURHOOD, mode="nearest"))
 
-        x = whole[0, 0].cpu().numpy()
-        detail = s._tensor(x - gaussian_filter(x, width, mode="nearest"))
+        def fine(t: Tensor) -> Tensor:
+            return F.interpolate(t, scale_factor=scale, mode="bilinear")
+
+        detail = whole - fine(local(F.avg_pool2d(whole, scale)))
         seen = s.projection.observe(detail)
         one = torch.ones_like(seen)
         passed = s.projection.project(torch.zeros_like(detail), seen, one, one)
-        optics = local(detail * passed) / np.maximum(local(detail * detail), 1e-12)
-        energy, noise = (
-            local(x.repeat_interleave(scale, -1).repeat_interleave(scale, -2))
-            for x in (seen**2, self.sigma**2)
-        )
-        return s._tensor(np.clip(optics, 0, 1) * energy / np.maximum(energy + noise, 1e-12))
+        through, total = (local(F.avg_pool2d(detail * x, scale)) for x in (passed, detail))
+        energy, noise = local(seen**2), local(self.sigma**2)
+        optics = (through / total.clamp(min=1e-12)).clamp(0, 1)
+        return fine(optics * energy / (energy + noise).clamp(min=1e-12))

@@ -15,6 +15,7 @@ from sciup.engine.block import CORE, PlaneSampler, halo_of
 from sciup.engine.settings import MAPS, Settings
 from sciup.engine.units import working_units
 from sciup.errors import OptionError
+from sciup.generators.fused import fuse
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import ModelFacts, load_generator
 from sciup.geometry import Box, iterate, plan_tiles, shards
@@ -130,7 +131,7 @@ def _domain(model: ModelFacts) -> Any:
 def _network(folder: Path, weights: str, device: str, precision: str) -> PosteriorSampler:
     """The network of a model, once per process; other weights are another network."""
     del weights
-    net = load_generator(folder)
+    net = fuse(load_generator(folder))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return net.to(device=torch.device(device), dtype=dtype)
 

@@ -65,7 +65,7 @@ class Electrons:
 
     def forward(self, values: Values, box: Box) -> Values:
         """Electrons."""
-        return ((values.astype(np.float64) - self.pedestal) * self.gain).astype(np.float32)
+        return (values - np.float32(self.pedestal)) * np.float32(self.gain)
 
     def noise(self, box: Box) -> NoiseModel | Values:
         """Read noise and Poisson noise, or the file's error map."""
@@ -77,12 +77,12 @@ class Electrons:
     def inverse(self, v: Values, box: Box, scale: int) -> Values:
         """Input units: the intensity is kept."""
         flux = scale**2 if self.image.flux_per_pixel else 1
-        return ((v.astype(np.float64) / self.gain + self.pedestal) / flux).astype(np.float32)
+        return v * np.float32(1 / (self.gain * flux)) + np.float32(self.pedestal / flux)
 
     def width(self, v: Values, box: Box, scale: int) -> Values:
         """Differences in input units."""
         flux = scale**2 if self.image.flux_per_pixel else 1
-        return (v.astype(np.float64) / (self.gain * flux)).astype(np.float32)
+        return v * np.float32(1 / (self.gain * flux))
 
 
 @dataclass

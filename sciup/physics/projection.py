@@ -19,6 +19,7 @@ frequency 0: flux is kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -189,13 +190,19 @@ class Projection:
         columns: Tensor = torch.fft.irfft2(rows, s=(n, n * s))
         return columns[..., ::s]
 
-    def _spread(self, r: Tensor, update: Tensor) -> Tensor:
+    def _spread(self, spectrum: Tensor, update: Tensor) -> Tensor:
         """Fine spectrum of an input-grid field set between zeros, times that of a filter."""
         n, s = self.side, self.scale
-        columns = torch.arange(n * s // 2 + 1, device=r.device) % n
-        spectrum: Tensor = torch.fft.fft2(r).index_select(-1, columns)
-        product: Tensor = spectrum.unsqueeze(-3) * update.unflatten(-2, (s, n))
-        return product.flatten(-3, -2)
+        columns = torch.arange(n * s // 2 + 1, device=spectrum.device) % n
+        repeated = spectrum.index_select(-1, columns).unsqueeze(-3)
+        return (repeated * update.unflatten(-2, (s, n))).flatten(-3, -2)
+
+    @cached_property
+    def _seen(self) -> Tensor:
+        """Spectrum of A U_w on the input grid, where it is a filter of its own."""
+        with torch.inference_mode(False):  # it is kept, and training may be the next to use it
+            spectrum: Tensor = torch.fft.fft2(self._fold(self.wiener * self.a))
+        return spectrum
 
     def project(self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor | None) -> Tensor:
         """The linear update: U_w everywhere, then U_s with the weight `lock`.
@@ -211,13 +218,13 @@ class Projection:
         lock : Tensor (B, 1, n, n) or None
             Weight w of the strong update; None for 1 everywhere (noise-free data).
         """
-        fine = torch.fft.rfft2(x)
-        residual = mask * (y - self._fold(fine * self.a))
-        first = self._spread(residual, self.wiener)
-        rest = mask * (residual - self._fold(first * self.a))
-        second = self._spread(rest if lock is None else lock * rest, self.strong)
-        change: Tensor = torch.fft.irfft2(first + second, s=x.shape[-2:])
-        return x + change
+        residual = mask * (y - self.observe(x))
+        first = torch.fft.fft2(residual)
+        rest = mask * (residual - torch.fft.ifft2(first * self._seen).real)
+        second = torch.fft.fft2(rest if lock is None else lock * rest)
+        change = self._spread(first, self.wiener) + self._spread(second, self.strong)
+        fine: Tensor = torch.fft.irfft2(change, s=x.shape[-2:])
+        return fine + x
 
     def lock_flux(
         self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor, background: Tensor | float
