@@ -120,6 +120,36 @@ def pack(
         )
 
 
+def simulate(
+    recipe: RecipeFile,
+    data: Data,
+    out: Annotated[Path, Opt("--out", help="folder to write to")],
+    count: Annotated[int, Opt("--count", help="number of pairs")] = 10,
+    side: Annotated[int, Opt("--side", help="side of an input image, px")] = 64,
+) -> None:
+    """Write pairs of measured image and truth, made as training makes them.
+
+    TIFF for micrographs; FITS with noise, PSF and mask for the sky. A JSON file per pair says what
+    was drawn. The same recipe, images and seed give the same pairs.
+
+    [bold]Example[/bold]
+
+      sciup simulate mine.yaml --data images --out pairs --count 20
+    """
+    from sciup.train.recipe_file import load_recipe
+    from sciup.train.simulate import simulate as write_pairs
+
+    loaded = load_recipe(recipe)
+    _check_data(data)
+    write_pairs(loaded, data, out, count, side)
+    console.print(f"[green]{count} pairs[/green]  {escape(str(out))}")
+
+
+def _check_data(data: Path) -> None:
+    if not data.is_dir():
+        raise OptionError(f"--data {data} is not a folder", "the folder of the training images")
+
+
 def _read(recipe: Path, data: Path, cache: Path, split: float | None) -> Pack:
     """A recipe and its images."""
     from dataclasses import replace
@@ -128,8 +158,7 @@ def _read(recipe: Path, data: Path, cache: Path, split: float | None) -> Pack:
     from sciup.train.recipe_file import load_recipe
 
     loaded = load_recipe(recipe)
-    if not data.is_dir():
-        raise OptionError(f"--data {data} is not a folder", "the folder of the training images")
+    _check_data(data)
     if split is not None:
         if not 0 <= split < 1:
             raise OptionError(f"--split {split:g}", "0 to below 1, for example 0.2")

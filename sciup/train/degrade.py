@@ -49,6 +49,7 @@ class Batch:
     mask: Tensor  # footprint there, 0 in the rim
     correlation: Tensor  # (B, 1, 1, 1) of the noise of neighbouring pixels
     stretch: Stretch
+    noise: NoiseModel
     kernel: NDArray[np.intp]  # (B,) indices into the bank
 
     def to(self, device: torch.device | str) -> Batch:
@@ -162,6 +163,7 @@ class Degrader:
             mask=mask,
             correlation=neighbour,
             stretch=shot.stretch,
+            noise=shot.noise,
             kernel=index,
         )
 

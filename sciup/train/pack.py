@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from sciup.errors import InputError, ModelError, OutputError
+from sciup.errors import InputError, ModelError
 from sciup.train.data import Truths
+from sciup.train.files import write
 from sciup.train.kernels import Kernels
 from sciup.train.recipe import Recipe
 
@@ -97,16 +97,7 @@ class Pack:
             "text": self.text,
             "files": json.dumps(self.files),
         }
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, part, metadata=meta)
-            os.replace(part, path)
-        except (OSError, SafetensorError) as error:
-            part.unlink(missing_ok=True)
-            raise OutputError(
-                f"{path} cannot be written: {error}", fix="free some space, or choose another place"
-            ) from None
+        write(path, lambda part: save_file(tensors, part, metadata=meta))
         return path.stat().st_size
 
     @classmethod

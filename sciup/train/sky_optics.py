@@ -50,7 +50,7 @@ def _relative(
 ) -> shapes.Kernel:
     side = kernel_side(scale)
     wide = 4 * side + 1
-    fwhm = max(fwhm, target_fwhm)  # nothing sharper than the target can be told apart from it
+    fwhm = max(fwhm, shapes.SHARPEST * target_fwhm)
     match name:
         case "gaussian":
             total = shapes.gaussian(wide, fwhm, *e)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sciup.errors import ModelError, OutputError, ResumeError
+from sciup.errors import ModelError, ResumeError
 from sciup.generators.posterior import PosteriorSampler
+from sciup.train.files import write
 from sciup.train.optimiser import Optimiser
 from sciup.train.pack import Pack
 from sciup.train.recipe import Recipe, differing
@@ -174,23 +173,3 @@ def rate(recipe: Recipe, step: int) -> float:
     warm = min(1.0, (step + 1) / 100)
     falling = 0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)
     return recipe.learning_rate * warm * falling + 1e-7
-
-
-def write(path: Path, save: Callable[[Path], Any]) -> None:
-    """Replace a file at once, or leave the old one and say why.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        save(part)
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError on a full disk
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written: {str(error).splitlines()[0]}",
-            fix="free some space and run the same command again to go on",
-        ) from None

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import torch
 
+from sciup.errors import OutputError
 from sciup.physics.projection import Projection
 from sciup.train.degrade import Batch, Degrader
-from sciup.train.kernels import pick
+from sciup.train.files import write
+from sciup.train.kernels import RIM, pick
 from sciup.train.objective import bicubic, draws_of, generator
-from sciup.train.state import State, build, write
+from sciup.train.state import State, build
 
 log = logging.getLogger("sciup")
 
@@ -77,11 +79,14 @@ class Watch:
     def line(self, row: Row) -> None:
         """Add a line to the curves and warn of a spread that is not honest."""
         path = self.run / CURVES
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+        try:
+            with path.open("a", newline="") as file:
+                writer = csv.DictWriter(file, list(row))
+                if file.tell() == 0:
+                    writer.writeheader()
+                writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}") from None
         shown = ("step", "loss", "gain", *SKILLS)
         log.info(" ".join(f"{k} {row[k]:.4g}" for k in shown))
         self._remember(row)
@@ -137,7 +142,7 @@ class Watch:
         draws, _ = draws_of(net, batch, pick(self.bank, batch.kernel), DRAWS, rng)
         u = batch.stretch.forward(draws).float()
         s = state.recipe.scale
-        y = batch.stretch.forward(batch.measured)[..., 5:-5, 5:-5]
+        y = batch.stretch.forward(batch.measured)[..., RIM:-RIM, RIM:-RIM]
         panels = {
             "input": y.repeat_interleave(s, -1).repeat_interleave(s, -2)[:, 0],
             "bicubic": bicubic(batch, s)[:, 0],
