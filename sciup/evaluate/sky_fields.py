@@ -89,7 +89,7 @@ def total_psf(shape: str, side: int, fwhm: float) -> Array:
 def relative_kernel(shape: str, fwhm: float, target: float, scale: int) -> Array:
     """Kernel from the target to a PSF of `fwhm` [input px]."""
     side = kernel_side(scale)
-    wide = total_psf(shape, 4 * side + 1, max(fwhm * scale, target))
+    wide = total_psf(shape, 4 * side + 1, max(fwhm * scale, shapes.SHARPEST * target))
     return shapes.relative_analytic(wide, side, target)
 
 

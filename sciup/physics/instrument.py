@@ -17,6 +17,7 @@ from sciup.physics import estimate
 from sciup.physics.mesh import Mesh, block_sky
 from sciup.physics.psf import (
     ASSUMED_BETA,
+    SHARPEST,
     Kernel,
     image_fwhm,
     moffat,
@@ -167,8 +168,8 @@ class Instrument:
         fwhm = float(self.psf_fwhm.value) * scale
         if self.psf_beta.value is None:
             return relative_gaussian(side, fwhm, target_fwhm)
-        # nothing sharper than the target can be told apart from it
-        total = moffat(4 * side + 1, max(fwhm, target_fwhm), float(self.psf_beta.value))
+        width = max(fwhm, SHARPEST * target_fwhm)
+        total = moffat(4 * side + 1, width, float(self.psf_beta.value))
         return relative_analytic(total, side, target_fwhm)
 
 
