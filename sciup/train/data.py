@@ -81,6 +81,51 @@ class Truths:
         return np.ascontiguousarray(square), np.ascontiguousarray(real), i
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Measured pairs, registered and with the same place.
+
+    Attributes
+    ----------
+    low : list of ndarray (h, w), float32
+        Electrons above the pedestal.
+    high : list of ndarray (s h, s w), uint16
+        Truths as in `Truths`; times quantum, slope and plus offset they are electrons.
+    facts : ndarray (N, 6)
+        Slope, offset, dark end, bright end, read noise [electrons], noise of the truth.
+    fwhm : ndarray (N,)
+        Relative kernel, input px.
+    share : ndarray (N,)
+        Probability of each; the rest up to 1 is simulated.
+    """
+
+    low: list[Float]
+    high: list[NDArray[np.uint16]]
+    facts: NDArray[np.float64]
+    fwhm: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+    def crop(
+        self, rng: Rng, k: int, window: int, core: int
+    ) -> tuple[Float, NDArray[np.bool_], NDArray[np.uint16]]:
+        """A window of low image k, where it is real, and the truth of its middle `core` px."""
+        low, high = self.low[k], self.high[k]
+        s, rim = high.shape[0] // low.shape[0], (window - core) // 2
+        start = [int(rng.integers(0, n - core + 1)) for n in low.shape]
+        index = [
+            mirror(a - rim, a - rim + window, n) for a, n in zip(start, low.shape, strict=True)
+        ]
+        inside = [
+            (np.arange(a - rim, a - rim + window) >= 0) & (np.arange(a - rim, a - rim + window) < n)
+            for a, n in zip(start, low.shape, strict=True)
+        ]
+        y, x = (slice(a * s, (a + core) * s) for a in start)
+        pictures = [low[np.ix_(*index)], np.outer(*inside).astype(bool), high[y, x]]
+        turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+        pictures = [np.rot90(p, turns)[:, :: -1 if flip else 1] for p in pictures]
+        return pictures[0], pictures[1], pictures[2]
+
+
 def robust_noise(image: NDArray[Any]) -> float:
     """Standard deviation of white noise in an image, from the median of its second differences.
 

@@ -8,7 +8,7 @@ noise with a share of Poisson, correlated (drizzled) noise, masks.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from sciup.physics.planes import NoiseModel, local_mean, make_planes
 from sciup.physics.projection import REACH_A, forward_kernel
 from sciup.stretch import AnscombeStretch, AsinhStretch, Stretch
-from sciup.train.data import Rng, Truths, log_uniform
+from sciup.train.data import Pairs, Rng, Truths, log_uniform
 from sciup.train.kernels import RIM, Kernels
 from sciup.train.recipe import Recipe
 
@@ -96,6 +96,16 @@ def _masks(rng: Rng, real: NDArray[np.bool_], share: float) -> NDArray[np.bool_]
     return footprint
 
 
+class _Seen(NamedTuple):
+    """What instruments measured, before the sampler is told of it."""
+
+    v: Tensor  # (B, 1, window, window) working units
+    real: NDArray[np.bool_]  # (B, window, window) False where the image ends
+    shot: Exposure
+    neighbour: Tensor  # (B, 1, 1, 1) correlation of the noise
+    kernel: NDArray[np.intp]  # (B,) indices into the bank
+
+
 @dataclass(frozen=True)
 class Degrader:
     """Makes batch i of a run, a pure function of (seed, i)."""
@@ -104,13 +114,19 @@ class Degrader:
     truths: Truths
     kernels: Kernels
     margin: int
+    pairs: Pairs | None = None
 
     def batch(self, i: int) -> Batch:
         """Batch i."""
         r = self.recipe
-        s, rng = r.scale, np.random.default_rng([r.seed, i])
-        region = r.core + 2 * RIM
-        window = region + 2 * self.margin + 2  # one more pixel for the local mean
+        rng = np.random.default_rng([r.seed, i])
+        window = r.core + 2 * RIM + 2 * self.margin + 2  # one more pixel for the local mean
+        if self.pairs is not None and rng.uniform() < self.pairs.share.sum():
+            return self._told(rng, self._paired(rng, self.pairs, window))
+        return self._told(rng, self._simulated(rng, window))
+
+    def _simulated(self, rng: Rng, window: int) -> _Seen:
+        r, s = self.recipe, self.recipe.scale
         crops = [
             self.truths.crop(rng, (window + 2 * REACH_A) * s, r.core * s, s) for _ in range(r.batch)
         ]
@@ -119,17 +135,44 @@ class Degrader:
         edge = REACH_A * s
         real = real[:, edge:-edge:s, edge:-edge:s]  # mirrored edges fall between input pixels
         noise_of_truth = np.array([self.truths.noise[c[2]] for c in crops])
-        index = rng.integers(0, len(self.kernels.true), r.batch)
+        own = 0 if self.pairs is None else len(self.pairs.low)  # the last kernels are theirs
+        index = rng.integers(0, len(self.kernels.true) - own, r.batch)
         observe = _sky if r.domain == "night-sky" else _fluorescence
         shot = observe(r, rng, truth, noise_of_truth, self.kernels.true[index])
-        background = shot.background
         correlation = np.where(
             rng.uniform(size=r.batch) < r.degradation.correlated_share,
             rng.uniform(0.05, 0.6, r.batch),
             0.0,
         )
         neighbour = _column(correlation)
-        v = _measure(rng, shot, neighbour)
+        return _Seen(_measure(rng, shot, neighbour), real, shot, neighbour, index)
+
+    def _paired(self, rng: Rng, pairs: Pairs, window: int) -> _Seen:
+        """Crops of measured pairs: nothing is simulated but masks."""
+        r = self.recipe
+        chosen = rng.choice(len(pairs.low), r.batch, p=pairs.share / pairs.share.sum())
+        crops = [pairs.crop(rng, int(k), window, r.core) for k in chosen]
+        v = torch.from_numpy(np.stack([c[0] for c in crops])[:, None])
+        slope, offset, dark, bright, read, noise = (_column(f) for f in pairs.facts[chosen].T)
+        high = np.stack([c[2] for c in crops])[:, None].astype(np.float32)
+        shot = Exposure(
+            truth=torch.from_numpy(high) * self.truths.quantum * slope + offset,
+            clean=v,
+            noise=NoiseModel(read, 1.0),
+            stretch=AnscombeStretch.between(dark, bright, read),
+            truth_noise=noise * slope,
+            background=dark,
+            multiplied=dark < dark,
+            step=0 * dark,
+        )
+        index = len(self.kernels.true) - len(pairs.low) + chosen
+        return _Seen(v, np.stack([c[1] for c in crops]), shot, 0 * dark, index)
+
+    def _told(self, rng: Rng, seen: _Seen) -> Batch:
+        """Masks, and all that the sampler is told."""
+        r, s = self.recipe, self.recipe.scale
+        v, real, shot, neighbour, index = seen
+        background = shot.background
         footprint = _masks(rng, real, r.degradation.masked_share)
         f = torch.from_numpy(footprint[:, None].astype(np.float32))
         v = torch.where(f > 0, v, torch.where(torch.from_numpy(real[:, None]), background, v))
@@ -154,7 +197,7 @@ class Degrader:
         outer = (shot.truth.shape[-1] - r.core * s) // 2
         return Batch(
             planes=planes,
-            truth=shot.truth[..., outer:-outer, outer:-outer],
+            truth=shot.truth[..., outer : outer + r.core * s, outer : outer + r.core * s],
             truth_noise=shot.truth_noise,
             measured=measured,
             sigma=sigma,

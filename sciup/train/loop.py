@@ -144,7 +144,7 @@ def train(
     _claim(run)
     state = State(pack, settings.device)
     state.resume(run)
-    degrader = Degrader(pack.recipe, pack.truths, pack.kernels, state.net.spec.margin)
+    degrader = Degrader(pack.recipe, pack.truths, pack.kernels, state.net.spec.margin, pack.pairs)
     bank = pack.kernels.projection(pack.recipe).to(torch.device(settings.device))
     watch = Watch(run, degrader, bank, settings.sheet)
     watch.resume(state.step)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sciup.errors import InputError, ModelError
-from sciup.train.data import Truths
+from sciup.train.data import Pairs, Truths
 from sciup.train.files import write
 from sciup.train.kernels import Kernels
 from sciup.train.recipe import Recipe
@@ -49,6 +49,8 @@ class Pack:
         The recipe as its author wrote it.
     files : list of dict
         What became of every file, as `sciup.train.sources.Listed`.
+    pairs : Pairs, optional
+        Measured pairs; their kernels are the last ones.
     """
 
     recipe: Recipe
@@ -57,12 +59,14 @@ class Pack:
     start: dict[str, NDArray[Any]] = field(default_factory=dict)
     text: str = ""
     files: list[dict[str, str]] = field(default_factory=list)
+    pairs: Pairs | None = None
 
     @property
     def digest(self) -> str:
         """Names the data, so that a resumed run goes on with the same."""
         state = hashlib.blake2b(digest_size=16)
-        for image in [*self.truths.images, self.truths.noise, self.truths.share]:
+        arrays = [*self.truths.images, self.truths.noise, self.truths.share]
+        for image in [*arrays, *_flat(self.pairs).values()]:
             state.update(np.ascontiguousarray(image).tobytes())
         return state.hexdigest()
 
@@ -89,6 +93,7 @@ class Pack:
             "kernels.psf": k.psf,
         }
         tensors |= {f"truth.{i:06d}": np.ascontiguousarray(x) for i, x in enumerate(t.images)}
+        tensors |= _flat(self.pairs)
         tensors |= {f"start.{name}": value for name, value in self.start.items()}
         meta = {
             "version": VERSION,
@@ -126,7 +131,30 @@ class Pack:
         kernels = Kernels(*(tensors[f"kernels.{name}"] for name in ("true", "told", "psf")))
         start = {k.removeprefix("start."): v for k, v in tensors.items() if k.startswith("start.")}
         recipe = Recipe.of_plain(json.loads(meta["recipe"]))
-        return cls(recipe, truths, kernels, start, meta["text"], json.loads(meta["files"]))
+        files = json.loads(meta["files"])
+        return cls(recipe, truths, kernels, start, meta["text"], files, _pairs_of(tensors))
+
+
+def _flat(pairs: Pairs | None) -> dict[str, NDArray[Any]]:
+    """Tensors of the pairs by name."""
+    if pairs is None:
+        return {}
+    named = {f"pairs.{k}": getattr(pairs, k) for k in ("facts", "fwhm", "share")}
+    lists = {
+        f"pairs.{k}.{i:06d}": x for k in ("low", "high") for i, x in enumerate(getattr(pairs, k))
+    }
+    return {name: np.ascontiguousarray(x) for name, x in (named | lists).items()}
+
+
+def _pairs_of(tensors: dict[str, NDArray[Any]]) -> Pairs | None:
+    """Inverse of `_flat`."""
+    if "pairs.facts" not in tensors:
+        return None
+    low, high = (
+        [tensors[name] for name in sorted(tensors) if name.startswith(f"pairs.{k}.")]
+        for k in ("low", "high")
+    )
+    return Pairs(low, high, *(tensors[f"pairs.{k}"] for k in ("facts", "fwhm", "share")))
 
 
 def make_pack(recipe: Recipe, data: Path, cache: Path, text: str = "") -> Pack:
@@ -147,14 +175,13 @@ def make_pack(recipe: Recipe, data: Path, cache: Path, text: str = "") -> Pack:
 
     loaded = load_truths(recipe, data, cache)
     files = [{k: getattr(f, k) for k in f.__slots__} for f in loaded.files]
-    return Pack(
-        recipe,
-        loaded.truths,
-        Kernels.draw(recipe),
-        _start(recipe),
-        text or recipe_text(recipe),
-        files,
-    )
+    kernels = Kernels.draw(recipe)
+    if loaded.pairs is not None:
+        from sciup.train.pairs import with_pairs
+
+        kernels = with_pairs(kernels, loaded.pairs, recipe.scale)
+    text = text or recipe_text(recipe)
+    return Pack(recipe, loaded.truths, kernels, _start(recipe), text, files, loaded.pairs)
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -194,7 +221,13 @@ def thinned(pack: Pack, limit: float) -> Pack:
     """
     t, rng = pack.truths, np.random.default_rng([pack.recipe.seed, 78])
     k = pack.kernels
-    fixed = sum(a.nbytes for a in (k.true, k.told, k.psf, *pack.start.values())) + MIB // 4
+    fixed = (
+        sum(
+            a.nbytes
+            for a in (k.true, k.told, k.psf, *pack.start.values(), *_flat(pack.pairs).values())
+        )
+        + MIB // 4
+    )
     room = limit * MIB - fixed
     if t.nbytes <= room:
         return pack

@@ -72,6 +72,29 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Low and high images that a user measured; fluorescence only.
+
+    Attributes
+    ----------
+    low, high : str
+        Folders or globs below the folder of ``--data``; partners have the same place when sorted.
+    share : float
+        Relative to the shares of the sources.
+    channel : int or str, optional
+        Use this channel: its index or its name.
+    """
+
+    low: str
+    high: str
+    share: float = 1.0
+    channel: int | str | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.share > 0, "share must be above 0")
+
+
+@dataclass(frozen=True)
 class Scenes:
     """Simulated night-sky scenes, rendered once into the run folder."""
 
@@ -155,7 +178,7 @@ class Recipe:
         Model folder whose fitting weights to start from.
     binned_share : float
         Share of crops from 2 x 2 binned truths.
-    sources, scenes : optional
+    sources, scenes, pairs : optional
         What to train on. Beside scenes, which get the rest, the shares of sources are absolute.
     held_out : float
         Share of the units of every own `path` that is left out of training, to evaluate on.
@@ -180,6 +203,7 @@ class Recipe:
     held_out: float = 0.2
     sources: tuple[Source, ...] = ()
     scenes: Scenes | None = None
+    pairs: tuple[Pair, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1 and self.batch >= 1, "steps and batch must be at least 1")
@@ -190,6 +214,8 @@ class Recipe:
         _require(self.target_fwhm >= 0, "target_fwhm must not be negative")
         _require(0 <= self.binned_share < 1, "binned_share must be below 1")
         _require(0 <= self.held_out < 1, "held_out must be below 1")
+        micrographs = self.domain == "fluorescence"
+        _require(micrographs or not self.pairs, "pairs are possible with fluorescence only")
         given = sum(source.share for source in self.sources)
         _require(
             self.scenes is None or given < 1, "beside scenes the shares must be below 1 in sum"
@@ -219,6 +245,7 @@ class Recipe:
             key: kind(**_tuples(plain.get(key, {}))) for key, kind in parts.items()
         }
         values["sources"] = tuple(Source(**s) for s in plain.get("sources", ()))
+        values["pairs"] = tuple(Pair(**p) for p in plain.get("pairs", ()))
         values["scenes"] = Scenes(**plain["scenes"]) if plain.get("scenes") else None
         return cls(**values)
 

@@ -55,7 +55,8 @@ def simulate(recipe: Recipe, data: Path, out: Path, count: int, side: int) -> li
         raise OptionError(f"--count {count}", "1 or more")
     if side < max(16, 16 // recipe.scale):
         raise OptionError(f"--side {side}", "16 input px or more")
-    recipe = dataclasses.replace(recipe, core=side, batch=1)
+    # measured pairs need no simulation
+    recipe = dataclasses.replace(recipe, core=side, batch=1, pairs=())
     pack = make_pack(recipe, data, out)
     degrader = Degrader(recipe, pack.truths, pack.kernels, _margin(recipe))
     paths: list[Path] = []

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import InputError, SciupError
-from sciup.train.data import Split, Truths
+from sciup.train.data import Pairs, Split, Truths
 from sciup.train.recipe import Recipe, Scenes, Source
 from sciup.train.truths import QUANTUM, SkipError, Truth, binned, frame, micrograph
 
@@ -40,6 +40,7 @@ class Listed:
     file: str
     unit: str
     fate: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Loaded:
 
     truths: Truths
     files: list[Listed]
+    pairs: Pairs | None = None
 
 
 def load_truths(recipe: Recipe, folder: Path, cache: Path, split: Split = "train") -> Loaded:
@@ -84,11 +86,18 @@ def load_truths(recipe: Recipe, folder: Path, cache: Path, split: Split = "train
         rest = 1 - sum(source.share for source in recipe.sources)
         scenes = _scenes(recipe, recipe.scenes, folder, cache, split)
         groups.append((scenes, rest, len(recipe.sources)))
-    if not groups:
+    if recipe.pairs:
+        from sciup.train.pairs import load_pairs
+
+        pairs, listed = load_pairs(recipe, folder)
+        files += listed
+    else:
+        pairs = None
+    if not groups and pairs is None:
         raise InputError(
-            f"the recipe of {recipe.name!r} names nothing to train on", "sources or scenes"
+            f"the recipe of {recipe.name!r} names nothing to train on", "sources, scenes or pairs"
         )
-    return Loaded(_together(recipe, groups), files)
+    return Loaded(_together(recipe, groups), files, pairs)
 
 
 def _together(recipe: Recipe, groups: list[tuple[list[Truth], float, int]]) -> Truths:
@@ -103,9 +112,9 @@ def _together(recipe: Recipe, groups: list[tuple[list[Truth], float, int]]) -> T
     return Truths(
         images,
         np.array(noise),
-        np.array(share) / np.sum(share),
+        np.array(share) / max(sum(share), 1e-9),
         QUANTUM if recipe.domain == "fluorescence" else 1.0,
-        np.array(owner),
+        np.array(owner, int),
     )
 
 
@@ -160,13 +169,13 @@ def _files(
         return
     files = own_files(folder, source.path)
     units = [str(f if source.unit == "file" else f.parent) for f in files]
-    names = [_below(Path(unit), folder) for unit in units]
+    names = [below(Path(unit), folder) for unit in units]
     kept = held_out(names, recipe.held_out)
     for file, name in zip(files, names, strict=True):
         yield file, name, (name in kept) != (split == "train")
 
 
-def _below(path: Path, folder: Path) -> str:
+def below(path: Path, folder: Path) -> str:
     """Name of a unit, the same wherever the folder lies."""
     own, top = path.resolve(), folder.resolve()
     return (own.relative_to(top) if own.is_relative_to(top) else own).as_posix()
