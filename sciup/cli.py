@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from sciup import cli_train
+from sciup import cli_evaluate, cli_train
 from sciup.console import console
 from sciup.errors import OptionError, SciupError
 
@@ -285,7 +285,7 @@ def demo(
     demonstration.run(out, samples=samples, device=device, console=console)
 
 
-for command in (cli_train.train, cli_train.pack):
+for command in (cli_train.train, cli_train.pack, cli_evaluate.evaluate):
     app.command()(command)
 
 

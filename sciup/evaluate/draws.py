@@ -101,3 +101,27 @@ def blur(fine: Array, kernel: Kernel) -> Array:
     half = kernel.shape[0] // 2
     filled = np.where(np.isfinite(fine), fine, np.nanmedian(fine))
     return np.asarray(fftconvolve(np.pad(filled, half, mode="symmetric"), kernel, "valid"))
+
+
+def draw_mean_head(result: Result) -> Array:
+    """What the mean head says of an image of one plane, (s h, s w), output units.
+
+    Not a draw: neither the draw head nor the projection has touched it.
+    """
+    from sciup.engine.block import CORE, Window, halo_of
+    from sciup.generators.posterior import crop
+    from sciup.geometry import plan_tiles
+
+    job, worker = result.job, Worker(result.job)
+    scale = job.model.scale
+    sampler = worker.sampler(0, next(job.image.planes))
+    out = np.full(job.layout.plane_shape, np.nan)
+    for tile in plan_tiles(job.region, CORE, halo_of(worker.net), scale):
+        window = Window.read(sampler, tile)
+        fine = sampler.units.stretch.inverse(window.features.mean)
+        core = crop(window.inner(fine), scale)[0, 0].cpu().numpy()
+        values = sampler.units.inverse(core, tile.core, scale)
+        part = tile.core.intersect(job.region)
+        target = part.relative_to(job.region).scaled(scale).slices
+        out[target] = values[part.relative_to(tile.core).scaled(scale).slices]
+    return out

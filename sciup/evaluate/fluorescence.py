@@ -1,191 +1,178 @@
-"""Tables for fluorescence samplers: the reference protocol, with baselines."""
+"""Evaluation of fluorescence models: every method on every case, and what comes of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.api import upscale
-from sciup.evaluate import baselines
-from sciup.evaluate.draws import draw_samples, measurement, predict
-from sciup.evaluate.metrics import chi2, mean_of
-from sciup.evaluate.protocol import READ_NOISE, Case, Condition, cases, listed, scores
-from sciup.evaluate.tables import Table
+from sciup.errors import InputError
+from sciup.evaluate import real_noise
+from sciup.evaluate.data import Item, items
+from sciup.evaluate.methods import Method, Options, methods
+from sciup.evaluate.protocol import RIM, Case, Condition, degraded, reference
+from sciup.evaluate.scores import Estimate, score
 from sciup.generators.registry import ModelFacts
-from sciup.physics.projection import kernel_side
-from sciup.physics.psf import relative_gaussian
 
 Array = NDArray[np.float64]
-Method = Callable[[Case], dict[str, float]]
+Progress = Callable[[int, int], None]
 
-DRAWS = 8
-CONDITIONS = ("2:200", "4:200", "4:1000")
-TUNED = {(2, 200): (2, 10.0), (4, 200): (5, 10.0), (4, 1000): (10, 2.0)}
-"""Iterations of Richardson-Lucy and balance of Wiener by (sigma, peak): the best gains of 2, 3, 5,
-10, 20 iterations and of 0.1, 0.5, 2, 10, 50, 250 on images of the training split."""
+CROP = 128
+"""Fine px per side of the pictures on a sheet."""
 
 
-def _sampler(model: ModelFacts, known: bool, precision: str, seed: int) -> Method:
-    """The sampler with the instrument known, or with only its PSF known."""
+@dataclass
+class Findings:
+    """Everything that was measured.
 
-    def run(case: Case) -> dict[str, float]:
-        condition = case.condition
-        # the protocol's blur is relative to its truth; the engine wants the total
-        total = float(np.hypot(condition.fwhm, model.target_fwhm / model.scale))
-        facts: dict[str, Any] = (
-            {"gain": 1.0, "read_noise": READ_NOISE, "background": 0.0} if known else {}
-        )
-        result = upscale(
-            case.observed,
-            model=model.folder,
-            samples=DRAWS - 1,
-            psf_fwhm=total,
-            precision=precision,
-            seed=seed,
-            **facts,
-        )
-        draws = draw_samples(result, DRAWS)
-        seen = measurement(result)
-        rim = np.s_[4:-4, 4:-4]
-        residual = (seen.values - predict(result, draws.mean(0)))[rim]
-        return scores(draws, case) | {"chi2": chi2(residual, seen.sigma[rim])}
+    Attributes
+    ----------
+    rows : list of dict
+        One per condition, image and method: names and scores.
+    curves : dict
+        By (condition, set) and name of the curve: those of the model's first row, image by image.
+    sheets : dict
+        By (condition, set): pictures of the first image by title, in scores' units.
+    skipped : list of dict
+        Files that could not be used, and why.
+    """
 
-    return run
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    curves: dict[tuple[str, str], dict[str, list[Array]]] = field(default_factory=dict)
+    sheets: dict[tuple[str, str], dict[str, Array]] = field(default_factory=dict)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
 
-
-def _plain(method: Callable[[Array, int], Array]) -> Method:
-    """An interpolation, in stretched units like the reference."""
-
-    def run(case: Case) -> dict[str, float]:
-        condition = case.condition
-        fine = method(condition.forward(case.observed.astype(float)), condition.scale)
-        return scores(fine[None], case, stretched=True)
-
-    return run
+    def skip(self, item: Item, reason: str) -> None:
+        """Note an image that cannot be used, once."""
+        # reports are passed on: no folders of this machine
+        words = reason.replace(f"{item.path.parent}/", "")
+        row = {"set": item.dataset, "image": item.name, "reason": words}
+        if row not in self.skipped:
+            self.skipped.append(row)
 
 
-def _deconvolved(which: int) -> Method:
-    """A deconvolution of electrons with the known kernel."""
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate.
 
-    def run(case: Case) -> dict[str, float]:
-        condition = case.condition
-        s = condition.scale
-        kernel = relative_gaussian(kernel_side(s), condition.fwhm * s, 0.0)
-        iterations, balance = TUNED.get((int(condition.sigma), int(condition.peak)), (5, 5.0))
-        y = case.observed.astype(float)
-        if which == 0:
-            fine = baselines.richardson_lucy(y, s, kernel, iterations)
-        else:
-            fine = baselines.wiener(y, s, kernel, balance)
-        return scores(fine[None], case)
+    Attributes
+    ----------
+    model : ModelFacts
+    data : Path
+        See `sciup.evaluate.data`.
+    conditions : sequence of Condition
+    split, every
+        ``test`` to report, anything else to develop; every n-th image.
+    options : Options
+    twin : ModelFacts, optional
+        Same trunk trained with squared errors.
+    real : bool
+        Real noise too, where the data have it.
+    """
 
-    return run
-
-
-def methods(model: ModelFacts, precision: str = "auto", seed: int = 0) -> dict[str, Method]:
-    """Everything that is compared, by name."""
-    return {
-        f"{model.name}, instrument known": _sampler(model, True, precision, seed),
-        f"{model.name}, instrument estimated": _sampler(model, False, precision, seed),
-        "nearest": _plain(baselines.nearest),
-        "bicubic": _plain(baselines.bicubic),
-        "lanczos": _plain(baselines.lanczos),
-        "bicubic + Richardson-Lucy": _deconvolved(0),
-        "bicubic + Wiener": _deconvolved(1),
-    }
+    model: ModelFacts
+    data: Path
+    conditions: Sequence[Condition]
+    split: str = "test"
+    every: int = 1
+    options: Options = field(default_factory=Options)
+    twin: ModelFacts | None = None
+    real: bool = True
 
 
-def evaluate(
-    model: ModelFacts,
-    data: Path,
-    *,
-    conditions: Sequence[Condition],
-    split: str = "test",
-    every: int = 1,
-    precision: str = "auto",
-    seed: int = 0,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> list[Table]:
-    """Run the protocol.
+def evaluate(plan: Plan, progress: Progress = lambda _done, _all: None) -> Findings:
+    """Run every method on every case.
 
     Parameters
     ----------
-    model : ModelFacts
-        A fluorescence model.
-    data : Path
-        Folder with ``MANIFEST.tsv`` and ``SPLIT/DATASET/NAME.tif``.
-    conditions : sequence of Condition
-        Blur and peak signal.
-    split : str
-        ``test`` to report; anything else to develop.
-    every : int
-        Take every n-th image.
-    precision, seed
-        See `sciup.upscale`.
+    plan : Plan
     progress : callable
         Gets the number of cases done and of all.
 
-    Returns
-    -------
-    list of Table
-        ``fluorescence``: means over data sets and over all images; ``fluorescence_images``: every
-        score of every image.
+    Raises
+    ------
+    InputError
+        If no image can be used.
     """
-    total = len(conditions) * len(listed(data, split, every))
-    rows: list[dict[str, Any]] = []
-    done = 0
-    for condition in conditions:
-        for case in cases(data, condition, split=split, every=every):
-            for name, method in methods(model, precision, seed).items():
-                start = time.perf_counter()
-                found = method(case)
-                about: dict[str, Any] = {
-                    "condition": str(condition),
-                    "method": name,
-                    "set": case.dataset,
-                    "image": case.name,
-                }
-                rows.append(about | found | {"seconds": time.perf_counter() - start})
-            done += 1
-            progress(done, total)
+    found = Findings()
+    scale = plan.model.scale
+    images = items(plan.data, plan.split, plan.every)
+    pairs = real_noise.pairs(plan.data, scale, plan.split, plan.every) if plan.real else []
+    total = len(plan.conditions) * len(images) + len(pairs)
+
+    def every_case() -> Iterator[Case]:
+        for condition in plan.conditions:
+            yield from degraded(images, condition, found.skip)
+        yield from real_noise.cases(pairs, scale, found.skip)
+
+    for done, case in enumerate(every_case()):
+        run_case(case, methods(case, plan.model, plan.options, plan.twin), found, plan)
+        progress(done + 1, total)
     progress(total, total)
-    return [_summary(rows, model, split), Table("fluorescence_images", "Every image.", rows)]
+    if not found.rows:
+        first = found.skipped[0]
+        raise InputError(
+            f"none of the {len(images)} images in {plan.data} can be used; the first, "
+            f"{first['image']}: {first['reason'].rstrip('.')}",
+            f"readable images with contrast, {max(32 * scale, 64)} px and more per side",
+        )
+    return found
 
 
-def _summary(rows: Sequence[dict[str, Any]], model: ModelFacts, split: str) -> Table:
-    """Means over the images of each data set and over all images."""
-    keys = list(dict.fromkeys(k for r in rows for k in r if isinstance(r[k], float)))
-    out = []
-    for condition in _unique(r["condition"] for r in rows):
-        for name in ["all", *sorted(_unique(r["set"] for r in rows))]:
-            for method in _unique(r["method"] for r in rows):
-                part = [
-                    r
-                    for r in rows
-                    if (r["condition"], r["method"]) == (condition, method)
-                    and name in ("all", r["set"])
-                ]
-                if part:
-                    about = {"condition": condition, "set": name, "method": method}
-                    out.append(about | {"images": len(part)} | mean_of(part, keys))
-    return Table(
-        "fluorescence",
-        f"Reference protocol, {model.name} (weights {model.weights[:12]}), {split} images, "
-        f"{DRAWS} draws.",
-        out,
-        [
-            "gain_mean, gain_draw: dB over bicubic in Anscombe units, of the mean and of one draw. "
-            "crps: fair, for a single image the mean absolute error. skillB, coverB: spread/skill "
-            "and range coverage of means over B x B px, 1 is right. ece: of the raw vote. frc: px "
-            "at which draw 0 and truth cease to correlate (1/7). chi2: of input minus A mean.",
-        ],
-    )
+def run_case(case: Case, compared: Sequence[Method], found: Findings, plan: Plan) -> None:
+    """Score all methods on one case; the first is the one whose curves and pictures are kept."""
+    place = (case.label, case.dataset)
+    sheet: dict[str, Array] = {}
+    for number, method in enumerate(compared):
+        start = time.perf_counter()
+        estimate, more = method.run(case)
+        seconds = time.perf_counter() - start
+        scored = score(estimate, case, plan.options.seed)
+        about: dict[str, Any] = {
+            "condition": case.label,
+            "method": method.name,
+            "kind": method.kind,
+            "set": case.dataset,
+            "unit": case.unit,
+            "image": case.name,
+        }
+        found.rows.append(about | scored.numbers | more | {"seconds": seconds})
+        if number == 0:
+            kept = found.curves.setdefault(place, {})
+            for name, curve in scored.curves.items():
+                kept.setdefault(name, []).append(curve)
+            sheet |= {"sample": estimate.stretched[0], "mean": estimate.stretched.mean(0)}
+            sheet["std"] = estimate.stretched.std(0, ddof=1)
+        elif method.kind == "baseline":
+            sheet[method.name] = estimate.stretched.mean(0)
+    if place not in found.sheets:
+        found.sheets[place] = _cropped(case, sheet)
 
 
-def _unique(values: Iterable[object]) -> list[str]:
+def _cropped(case: Case, sheet: dict[str, Array]) -> dict[str, Array]:
+    """The square with most structure of all pictures of a case."""
+    from scipy.ndimage import uniform_filter
+
+    truth = case.light.forward(case.truth)
+    side = min(CROP, *truth.shape)
+    local = uniform_filter(truth**2, side) - uniform_filter(truth, side) ** 2
+    half = side // 2
+    middle = local[half : local.shape[0] - half + 1, half : local.shape[1] - half + 1]
+    # on whole input pixels, so that the picture of the input shows them whole
+    y, x = (n // case.scale * case.scale for n in divmod(int(middle.argmax()), middle.shape[1]))
+    base = Estimate.of_stretched(case, reference(case)[None]).stretched[0]
+    pictures = {"bicubic": base, "truth": truth} | sheet
+    return {name: p[y : y + side, x : x + side] for name, p in pictures.items()}
+
+
+def unique(values: Iterable[object]) -> list[str]:
+    """Distinct values in the order in which they appear."""
     return list(dict.fromkeys(str(v) for v in values))
+
+
+__all__ = ["RIM", "Findings", "Plan", "evaluate", "run_case", "unique"]

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from typer.testing import CliRunner
 
-from sciup.errors import InputError, ModelError
-from sciup.evaluate import baselines, metrics, photometry, protocol, sky, sky_real
-from sciup.evaluate.__main__ import app
-from sciup.evaluate.draws import blur, draw_samples, measurement, predict
+from sciup.cli import app
+from sciup.evaluate import baselines, metrics, photometry, sky_fields, sky_real
+from sciup.evaluate.draws import blur, draw_samples, measurement
 from sciup.evaluate.tables import Table
 from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array
@@ -156,7 +154,9 @@ def test_interpolation_does_not_move_the_image(method, scale: int):
     assert fine[inner].mean() == pytest.approx(expected[inner].mean(), abs=1e-9)
 
 
-@pytest.mark.parametrize("method", [baselines.richardson_lucy, baselines.wiener])
+@pytest.mark.parametrize(
+    "method", [baselines.richardson_lucy, baselines.wiener, baselines.total_variation]
+)
 def test_deconvolution_sharpens_and_stays_in_place(method):
     scale, n = 4, 32
     rows, cols = np.mgrid[: n * scale, : n * scale].astype(float)
@@ -213,94 +213,6 @@ def test_isolation_and_peaks():
     assert sorted(map(tuple, found.tolist())) == [(20.0, 30.0), (45.0, 12.0)]
 
 
-# -- protocol ----------------------------------------------------------------------------------
-
-
-# (mean of observed, scores), by the project's reference implementation of the protocol
-PROTOCOL = [
-    (
-        107.63558197021484,
-        {
-            "gain_mean": 5.068525403420503,
-            "gain_draw": -0.8553667838853739,
-            "crps": 0.010367396951123776,
-            "skill1": 2.227350253018119,
-            "cover1": 1.4601417824074074,
-            "skill4": 2.1767654145995867,
-            "cover4": 1.4554398148148149,
-            "skill16": 1.688991531168217,
-            "cover16": 1.4814814814814814,
-            "ece": 0.01638454861111111,
-        },
-    ),
-    (
-        109.03388977050781,
-        {
-            "gain_mean": 5.433559856762097,
-            "gain_draw": -0.5047467972450316,
-            "crps": 0.010349759560974009,
-            "skill1": 2.224601330212484,
-            "cover1": 1.4561971028645835,
-            "skill4": 2.160536777376331,
-            "cover4": 1.4615885416666667,
-            "skill16": 1.5541498214762408,
-            "cover16": 1.3020833333333335,
-            "ece": 0.018452962239583336,
-        },
-    ),
-]
-
-
-def write_data(folder: Path) -> Path:
-    """Two images and one that is too small, as a data folder."""
-    rows = ["split\tdataset\timage\tunit"]
-    target = folder / "test" / "blobs"
-    target.mkdir(parents=True)
-    for name, side in (("a", 132), ("b", 160), ("small", 100)):
-        rng = np.random.default_rng(side)
-        y, x = np.mgrid[:side, :side] / 8.0
-        image = 1000 * (1 + np.sin(x) * np.cos(0.7 * y)) + rng.uniform(0, 20, (side, side))
-        tifffile.imwrite(target / f"{name}.tif", image.astype(np.uint16))
-        rows.append(f"test\tblobs\t{name}\t{name}")
-    rows.append("train\tblobs\ta\ta")
-    rows.append("test\tw2s_single_frame\ta\ta")
-    (folder / "MANIFEST.tsv").write_text("\n".join(rows) + "\n")
-    return folder
-
-
-def some_draws(case: protocol.Case) -> np.ndarray:
-    """Draws that need no network: the truth with smooth errors."""
-    rng = np.random.default_rng(7)
-    error = rng.normal(size=(4, *case.truth.shape)) * np.sqrt(case.truth)
-    return case.truth + error
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_protocol_gives_the_stored_numbers(tmp_path: Path, which: int):
-    condition = protocol.Condition(2.0, 200.0)
-    found = list(protocol.cases(write_data(tmp_path), condition))
-    assert [c.name for c in found] == ["a", "b"]
-    assert found[0].truth.shape == (128, 128)
-    case = found[which]
-    observed, scores = PROTOCOL[which]
-    assert float(case.observed.mean()) == pytest.approx(observed, rel=1e-6)
-    got = protocol.scores(some_draws(case), case)
-    assert {k: got[k] for k in scores} == pytest.approx(scores, rel=1e-6)
-
-
-def test_protocol_wants_a_manifest(tmp_path: Path):
-    with pytest.raises(InputError, match=r"MANIFEST\.tsv"):
-        list(protocol.cases(tmp_path, protocol.Condition(2.0, 200.0)))
-
-
-def test_scores_of_a_plain_image(tmp_path: Path):
-    case = next(protocol.cases(write_data(tmp_path), protocol.Condition(2.0, 200.0)))
-    got = protocol.scores(protocol.reference(case)[None], case, stretched=True)
-    assert got["gain_mean"] == got["gain_draw"] == 0
-    assert np.isnan(got["skill1"])
-    assert got["flux"] == pytest.approx(1, abs=0.05)
-
-
 # -- the run's own instrument ------------------------------------------------------------------
 
 
@@ -308,22 +220,6 @@ def test_scores_of_a_plain_image(tmp_path: Path):
 def toy(tmp_path_factory) -> ModelFacts:
     folder = tmp_path_factory.mktemp("model")
     return ModelFacts.read(write_toy_model(folder / "toy", channels=4, head_channels=4))
-
-
-def test_prediction_is_where_the_input_is(toy: ModelFacts):
-    """The instrument of a run sends a fine star to the pixels where the field's own did."""
-    scene = star(256, 120.3, 131.7, 3000.0, 2.0)
-    field = sky.make_field(scene, [], 3, toy)
-    result = sky.run_field(field, toy, known=True)
-    found = predict(result, field.truth)
-    exact = metrics.block_mean(blur(field.truth, field.kernel), 2) * 4
-    assert found.sum() == pytest.approx(exact.sum(), rel=1e-6)
-    at = photometry.to_input(np.array([120.3, 131.7]), 2)
-    for image in (found, exact):
-        assert photometry.windowed_centroid(image, at[0], at[1], 3.0) == pytest.approx(
-            tuple(at), abs=0.01
-        )
-    assert np.abs(found - exact).max() < 0.03 * exact.max()
 
 
 def test_measurement_in_input_units(toy: ModelFacts):
@@ -347,36 +243,6 @@ def test_measurement_in_input_units(toy: ModelFacts):
 
 
 # -- sky ---------------------------------------------------------------------------------------
-
-
-def test_exact_draws_have_no_bias(toy: ModelFacts):
-    """Draws that are the truth: bias 0, right S/N, centroids in place."""
-    rng = np.random.default_rng(9)
-    scene, sources = np.zeros((256, 256)), []
-    for y, x in 40.0 + 44 * np.argwhere(np.ones((5, 5))) + rng.uniform(-1, 1, (25, 2)):
-        scene += star(256, y, x, 400.0, 2.0)
-        sources.append({"kind": "star", "y": y, "x": x, "flux": 400.0})
-    field = sky.make_field(scene, sources, 1, toy)
-    draws = np.stack([field.truth, field.truth])
-    rows = sky.measure_sources(field, draws, toy)
-    assert len(rows) == 25
-    table = sky.photometry_table(rows, "t", "t")
-    row = next(r for r in table.rows if r["n"])
-    assert row["bias_%"] == pytest.approx(0, abs=1e-9)
-    assert row["bicubic_bias_%"] == pytest.approx(0, abs=2)
-    expected = 400 / np.sqrt(4 * np.pi * (field.fwhm**2 / 5.545 + 1 / 12) + 400 / sky.ELECTRONS)
-    assert np.mean([r["snr"] for r in rows]) == pytest.approx(expected, rel=0.1)
-    for centre in sky.centroid_rows(rows, {}):
-        assert abs(centre["median_px"]) < 0.01
-
-
-def test_total_flux():
-    values = np.full((40, 40), 2.0)
-    found = sky.total_flux(values, np.full((80, 80), 0.505), np.ones((40, 40)))
-    assert found["flux_difference"] == pytest.approx(0.01)
-    # light that leaves through the edge does not count
-    values[0, 20] += 1000
-    assert abs(sky.total_flux(values, np.full((80, 80), 0.5), np.ones((40, 40)))["flux_sigmas"]) < 1
 
 
 def test_correlated_noise_in_apertures():
@@ -411,21 +277,6 @@ def test_tables_are_written(tmp_path: Path):
     assert json.loads((tmp_path / "t.json").read_text())["rows"][0]["b"] is None
 
 
-def test_the_command_line_writes_all_tables(tmp_path: Path):
-    model = write_toy_model(
-        tmp_path / "toy", scale=4, domain="fluorescence", channels=4, head_channels=4
-    )
-    data = write_data(tmp_path / "data")
-    options = ["--model", str(model), "--data", str(data), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(
-        app, ["fluorescence", *options, "--condition", "2:200", "--every", "2"]
-    )
-    assert result.exit_code == 0, result.output
-    table = json.loads((tmp_path / "out" / "fluorescence.json").read_text())
-    assert {r["method"] for r in table["rows"]} >= {"bicubic", "toy, instrument known"}
-    assert all(np.isfinite(r["gain_mean"]) for r in table["rows"])
-
-
 def test_the_command_line_on_the_sky(tmp_path: Path, toy: ModelFacts):
     rng = np.random.default_rng(10)
     places = rng.uniform(30, 200, (6, 2))
@@ -438,16 +289,10 @@ def test_the_command_line_on_the_sky(tmp_path: Path, toy: ModelFacts):
 
     folder = tmp_path / "real" / "hst_lenses"
     folder.mkdir(parents=True)
-    seen = sky.observe(scene, gaussian(29, 3.0), 2, rng).astype(np.float32)
+    seen = sky_fields.observe(scene, gaussian(29, 3.0), 2, rng).astype(np.float32)
     fits.PrimaryHDU(seen).writeto(folder / "field.fits")
-    options = ["--model", str(toy.folder), "--scenes", str(pack), "--data", str(tmp_path / "real")]
-    result = CliRunner().invoke(app, ["sky", *options, "--out", str(tmp_path / "out")])
+    options = [str(toy.folder), str(tmp_path / "real"), "--scenes", str(pack)]
+    result = CliRunner().invoke(app, ["evaluate", *options, "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     names = {p.stem for p in (tmp_path / "out").iterdir()}
     assert names >= {"sky_photometry_known", "sky_centroids", "sky_scores", "sky_real_photometry"}
-
-
-def test_the_command_line_refuses_the_wrong_domain(tmp_path: Path, toy: ModelFacts):
-    options = ["--model", str(toy.folder), "--data", str(tmp_path), "--out", str(tmp_path)]
-    result = CliRunner().invoke(app, ["fluorescence", *options])
-    assert isinstance(result.exception, ModelError)

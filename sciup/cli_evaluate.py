@@ -1,0 +1,248 @@
+"""``sciup evaluate``: the tables and figures that README and model cards quote."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from sciup.console import console
+from sciup.errors import ModelError, OptionError, OutputError
+
+Opt = typer.Option
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="model name or folder", metavar="MODEL")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="folder of images, with MANIFEST.tsv or without", metavar="DATA"),
+    ] = None,
+    out: Annotated[Path, Opt("--out", help="folder for tables and figures")] = Path("evaluation"),
+    condition: Annotated[
+        list[str] | None,
+        Opt("--condition", help="SIGMA:PEAK, fine px and electrons; repeatable; default by scale"),
+    ] = None,
+    split: Annotated[str, Opt("--split", help="split of MANIFEST.tsv")] = "test",
+    every: Annotated[int, Opt("--every", help="take every n-th image", min=1)] = 1,
+    draws: Annotated[int, Opt("--draws", help="draws per image", min=3)] = 17,
+    seed: Annotated[int, Opt("--seed", help="seed of the draws", min=0)] = 0,
+    twin: Annotated[
+        str | None, Opt("--twin", help="model folder: the same trunk trained with squared errors")
+    ] = None,
+    real: Annotated[
+        bool, Opt("--real/--no-real", help="real noise too, where DATA has repeated frames")
+    ] = True,
+    scenes: Annotated[
+        Path | None, Opt("--scenes", help="night sky: pack of test scenes (.npy with .json)")
+    ] = None,
+    galsim: Annotated[
+        Path | None, Opt("--galsim", help="night sky: GalSim COSMOS folder to render scenes from")
+    ] = None,
+    count: Annotated[int, Opt("--count", help="night sky: simulated fields; 0 for none")] = 60,
+    device: Annotated[str, Opt("--device", help="auto, cpu or cuda")] = "auto",
+    precision: Annotated[str, Opt("--precision", help="auto, fp32 or bf16")] = "auto",
+) -> None:
+    """Measure what MODEL is worth, and whether its spread is honest, on the images in DATA.
+
+    Fluorescence: every image is made coarse and noisy, restored by the model and by classical
+    methods, and compared with itself. Without MANIFEST.tsv each file, also in subfolders, counts as
+    an independent field. Night sky: simulated fields of known truth, and the real images in DATA.
+
+    [bold]Examples[/bold]
+
+      sciup evaluate fluorescence-x4 my_images --out report
+
+      sciup evaluate fluorescence-x4 microscopy --out report --condition 2:200 --every 2
+
+      sciup evaluate night-sky-x2 astronomy/test --scenes sky_test.npy --out report
+    """
+    from sciup.generators.registry import ModelFacts
+    from sciup.resources import find_model
+
+    facts = ModelFacts.read(find_model(model))
+    _writable(out)
+    about: dict[str, Any] = {"every": every, "precision": precision, "seed": seed}
+    if facts.domain == "night-sky":
+        _refuse({"--condition": condition, "--twin": twin}, facts)
+        _sky(facts, data, out, scenes=scenes, galsim=galsim, count=count, about=about)
+        return
+    _refuse({"--scenes": scenes, "--galsim": galsim}, facts)
+    if data is None:
+        raise OptionError("DATA is missing", "a folder of images")
+    other = ModelFacts.read(find_model(twin)) if twin else None
+    if other is not None and (other.domain, other.scale) != (facts.domain, facts.scale):
+        raise ModelError(
+            f"--twin {other.name} is for {other.domain} at {other.scale}x",
+            f"a model for {facts.domain} at {facts.scale}x",
+        )
+    _fluorescence(
+        facts, data, out, condition, twin=other, split=split, draws=draws, real=real,
+        device=device, about=about,
+    )  # fmt: skip
+
+
+def _fluorescence(
+    facts: Any,
+    data: Path,
+    out: Path,
+    condition: Sequence[str] | None,
+    *,
+    twin: Any,
+    split: str,
+    draws: int,
+    real: bool,
+    device: str,
+    about: dict[str, Any],
+) -> None:
+    """Run, tabulate and draw."""
+    from sciup.evaluate import fluorescence, plots, report, summary
+    from sciup.evaluate.methods import Options
+    from sciup.evaluate.protocol import DEFAULTS, Condition
+
+    texts = condition or DEFAULTS.get(facts.scale, ())
+    if not texts:
+        raise OptionError(
+            f"{facts.name} is a {facts.scale}x model: there is no usual condition",
+            "SIGMA:PEAK",
+            "give --condition",
+        )
+    plan = fluorescence.Plan(
+        facts,
+        data,
+        [Condition.parse(text, facts.scale) for text in texts],
+        split,
+        about["every"],
+        Options(draws, about["seed"], about["precision"], device),
+        twin,
+        real,
+    )
+    with _bar("cases") as progress:
+        found = fluorescence.evaluate(plan, progress)
+    tables = summary.tables(found, plan)
+    page = report.write(
+        out, f"Evaluation of {facts.name}", _words(found), tables, plots.figures(found)
+    )
+    _show(tables[0])
+    if found.skipped:
+        console.print(f"[yellow]skipped[/yellow]  {len(found.skipped)} images:")
+        for row in found.skipped[:10]:
+            console.print(f"  {escape(row['image'])}: {escape(row['reason'])}")
+    console.print(f"[green]done[/green]  {escape(str(page))}")
+
+
+def _sky(
+    facts: Any,
+    data: Path | None,
+    out: Path,
+    *,
+    scenes: Path | None,
+    galsim: Path | None,
+    count: int,
+    about: dict[str, Any],
+) -> None:
+    """Simulated fields, and real images where a folder is given."""
+    from sciup.evaluate import report, sky, sky_real
+    from sciup.evaluate.tables import Table
+
+    tables: list[Table] = []
+    if count and (scenes or galsim):
+        with _bar("fields") as progress:
+            tables += sky.evaluate(
+                facts, galsim, scenes=scenes, count=count, progress=progress, **about
+            )
+    if data is not None:
+        with _bar("images") as progress:
+            tables += sky_real.evaluate(facts, data, progress=progress, **about)
+    if not tables:
+        raise OptionError(
+            "there is nothing to evaluate on", "DATA, --scenes or --galsim", "give one of them"
+        )
+    page = report.write(out, f"Evaluation of {facts.name}", [_command()], tables)
+    console.print(f"[green]done[/green]  {escape(str(page))}")
+
+
+def _command() -> str:
+    """The command line as a paragraph, without the folders of this machine."""
+    import sys
+
+    words = [Path(w).name if "/" in w and ":" not in w else w for w in sys.argv[1:]]
+    return f"`sciup {shlex.join(words)}`"
+
+
+def _words(found: Any) -> list[str]:
+    """Paragraphs below the heading."""
+    images = len({(r["set"], r["image"]) for r in found.rows})
+    units = len({(r["set"], r["unit"]) for r in found.rows})
+    skipped = f"; {len(found.skipped)} could not be used" if found.skipped else ""
+    return [_command(), f"{images} images of {units} independent units{skipped}."]
+
+
+def _refuse(options: dict[str, object], facts: Any) -> None:
+    """Options of the other domain are a mistake that would go unseen."""
+    for name, value in options.items():
+        if value:
+            raise OptionError(
+                f"{name} was given, but {facts.name} is a model for {facts.domain}",
+                fix=f"leave {name} out, or choose another MODEL",
+            )
+
+
+def _writable(out: Path) -> None:
+    """Fail before the work, not after it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".sciup"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"--out {out} cannot be written: {error.strerror}", "a folder", "choose another"
+        ) from None
+
+
+def _show(table: Any) -> None:
+    """The model's first row against the best baseline, on standard output."""
+    from rich.table import Table
+
+    from sciup.evaluate.tables import cell
+
+    keys = ("condition", "set", "rival", "images", "units", "difference", "low", "high")
+    first = table.rows[0]["model"]
+    shown = Table(title=f"{first}: gain over the best rival, dB", title_justify="left", box=None)
+    for key in keys:
+        shown.add_column(key)
+    for row in table.rows:
+        if row["model"] == first:
+            shown.add_row(*(escape(cell(row[key])) for key in keys))
+    Console(highlight=False).print(shown)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, and the time that it took."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    start = time.perf_counter()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(what, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+    console.print(f"{what}: {time.perf_counter() - start:.0f} s")

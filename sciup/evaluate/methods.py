@@ -1,0 +1,134 @@
+"""What is compared: the model, its twin trained with squared errors, and the classical methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.api import Result, upscale
+from sciup.evaluate import baselines
+from sciup.evaluate.draws import draw_mean_head, draw_samples, measurement, predict
+from sciup.evaluate.metrics import chi2
+from sciup.evaluate.protocol import READ_NOISE, Case
+from sciup.evaluate.scores import Estimate
+from sciup.evaluate.tuning import after_denoising, reconstruct, tuned
+from sciup.generators.registry import ModelFacts
+
+Array = NDArray[np.float64]
+Kind = Literal["model", "twin", "baseline"]
+
+DRAWS = 17
+RIM_CHI2 = 4
+"""Input px along the edges that the residual leaves out."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the samplers run; see `sciup.upscale`."""
+
+    draws: int = DRAWS
+    seed: int = 0
+    precision: str = "auto"
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to an estimate, with further numbers that only it knows."""
+
+    name: str
+    kind: Kind
+    run: Callable[[Case], tuple[Estimate, dict[str, float]]]
+
+
+def result(
+    case: Case, model: ModelFacts, options: Options, belief: Literal["known", "psf", "nothing"]
+) -> Result:
+    """The lazy result on a case, with the instrument known, only its PSF, or nothing."""
+    # the blur of a case is relative to its truth; the engine wants the total
+    total = float(np.hypot(case.fwhm, model.target_fwhm / model.scale))
+    facts: dict[str, Any] = {} if belief == "nothing" else {"psf_fwhm": total}
+    if belief == "known":
+        facts |= {"gain": 1.0, "read_noise": READ_NOISE, "background": 0.0}
+    return upscale(
+        case.observed,
+        model=model.folder,
+        samples=max(options.draws - 1, 1),
+        precision=options.precision,
+        device=options.device,
+        seed=options.seed,
+        **facts,
+    )
+
+
+def sampler(
+    model: ModelFacts, options: Options, belief: Literal["known", "psf", "nothing"]
+) -> Method:
+    """The model's draws."""
+    words = {"known": "instrument known", "psf": "PSF known", "nothing": "nothing known"}
+
+    def run(case: Case) -> tuple[Estimate, dict[str, float]]:
+        lazy = result(case, model, options, belief)
+        draws = draw_samples(lazy, options.draws)
+        seen = measurement(lazy)
+        rim = np.s_[RIM_CHI2:-RIM_CHI2, RIM_CHI2:-RIM_CHI2]
+        residual = (seen.values - predict(lazy, draws.mean(0)))[rim]
+        return Estimate.of(case, draws), {"chi2": chi2(residual, seen.sigma[rim])}
+
+    return Method(f"{model.name}, {words[belief]}", "model", run)
+
+
+def twins(twin: ModelFacts, options: Options) -> list[Method]:
+    """The mean head and the mean of draws of another model."""
+
+    def head(case: Case) -> tuple[Estimate, dict[str, float]]:
+        lazy = result(case, twin, options, "known" if case.known else "psf")
+        return Estimate.of(case, draw_mean_head(lazy)[None]), {}
+
+    def mean(case: Case) -> tuple[Estimate, dict[str, float]]:
+        lazy = result(case, twin, options, "known" if case.known else "psf")
+        draws = Estimate.of(case, draw_samples(lazy, options.draws))
+        return Estimate(draws.linear.mean(0)[None], draws.stretched.mean(0)[None]), {}
+
+    name = f"twin {twin.name}"
+    return [
+        Method(f"{name}, mean head", "twin", head),
+        Method(f"{name}, mean of draws", "twin", mean),
+    ]
+
+
+def _nearest(case: Case) -> tuple[Estimate, dict[str, float]]:
+    fine = baselines.nearest(case.light.forward(case.observed.astype(float)), case.scale)
+    return Estimate.of_stretched(case, fine[None]), {}
+
+
+def _classical(
+    name: str, settings: Mapping[str, float], case: Case
+) -> tuple[Estimate, dict[str, float]]:
+    fine = reconstruct(case, name.removeprefix(after_denoising("")), settings)
+    return Estimate.of_stretched(case, fine[None]), {}
+
+
+def classical(case: Case) -> list[Method]:
+    """Interpolations and deconvolutions with the settings for light and blur of a case."""
+    sigma = case.fwhm * case.scale / 2.3548
+    found = tuned(case.scale, sigma, case.light.peak)
+    return [
+        Method("nearest", "baseline", _nearest),
+        *(Method(n, "baseline", partial(_classical, n, s)) for n, s in found.items()),
+    ]
+
+
+def methods(
+    case: Case, model: ModelFacts, options: Options, twin: ModelFacts | None = None
+) -> list[Method]:
+    """Everything that is compared on a case, the model first."""
+    beliefs: tuple[Literal["known", "psf", "nothing"], ...]
+    beliefs = ("known", "psf") if case.known else ("nothing", "psf")
+    ours = [sampler(model, options, belief) for belief in beliefs]
+    return [*ours, *(twins(twin, options) if twin else []), *classical(case)]
