@@ -80,7 +80,15 @@ def _batches(degrader: Degrader, steps: range, workers: int) -> Iterator[Batch]:
         multiprocessing_context="forkserver" if workers else None,
         worker_init_fn=_leave_interrupts_to_the_parent,
     )
-    return iter(loader)
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise OutputError(
+            f"a process that makes batches died: {str(error).splitlines()[0]}",
+            fix="give it more memory (also /dev/shm), or fewer --workers, or a smaller --batch",
+        ) from None
 
 
 def _leave_interrupts_to_the_parent(_: int) -> None:

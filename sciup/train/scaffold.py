@@ -112,7 +112,7 @@ def recipe(name: str, domain: str, scale: int, *, quick: bool) -> str:
     """The text of a recipe; arguments as for `write_recipe`."""
     body = _FLUORESCENCE if domain == "fluorescence" else _SKY
     sizes = (
-        {"steps": 400, "batch": 4, "core": 32} if quick else {"steps": 6000, "batch": 6, "core": 48}
+        {"steps": 800, "batch": 4, "core": 32} if quick else {"steps": 6000, "batch": 6, "core": 48}
     )
     head = _HEAD.format(name=name, domain=domain, scale=scale, **sizes)
     return head + (_NETWORK if quick else "") + body.format(widest=WIDEST[scale])
