@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from sciup.io._fits_files import (
     local_file,
     scan,
 )
+from sciup.io._fits_fill import is_filled, measured
 from sciup.io._fits_pixels import Pixels, pixels_of, stored_dtype
 from sciup.io._units import is_flux_per_pixel, normalise_unit
 from sciup.io._wcs import alternates, lookup_cards
@@ -73,7 +75,20 @@ class FitsImage(Image):
             usable = other.footprint(plane, box, self.dq_bad)
             if usable is not None:
                 footprint &= usable
+        if self._filled:
+            footprint &= measured(lambda b: self.pixels.values(plane, b), box, self.plane_shape)
         return values, footprint
+
+    @cached_property
+    def _filled(self) -> bool:
+        """Whether zeros fill the border, of the first plane; companions would tell what is data."""
+        first = (0,) * (len(self.shape) - 2)
+        if self.companions or not is_filled(
+            lambda box: self.pixels.values(first, box), self.plane_shape
+        ):
+            return False
+        logger.info("%s: areas of zeros at its border count as no data", self.source)
+        return True
 
     def load_sigma(self, plane: Plane, box: Box) -> Float | None:
         """One-sigma noise (h, w) in the image's units; NaN where the file has no valid value."""
