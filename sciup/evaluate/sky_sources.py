@@ -32,8 +32,8 @@ Row = dict[str, Any]
 RADIUS = 1.5
 """Of the aperture, in FWHM of the target."""
 RING = (8.0, 12.0)
-LONELY, SHARE = 12.0, 0.2
-"""No neighbour of a fifth of the flux within this many fine px; truth holds its light too."""
+LONELY, SHARE = 8.0, 0.3
+"""No neighbour of this share of the flux within this many fine px; truth holds its light too."""
 CLASSES = ((3, 5), (5, 10), (10, 20), (20, 50), (50, np.inf))
 CENTRED = 10.0
 """Least S/N of a source whose position is measured."""
