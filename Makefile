@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 PYTEST_ARGS ?= $(if $(FAST),-m "not slow")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format bench docs clean
+.PHONY: help demo test check lint format bench docs figures tune clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -37,6 +37,25 @@ bench: $(VENV)/.dev  ## run the benchmarks
 
 docs: $(VENV)/.dev  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict --quiet
+
+MICROSCOPY ?= ../shared/data/microscopy
+ASTRONOMY ?= ../shared/data/astronomy
+SKY_SCENES ?= runs/sky_test.npy
+FIGURES ?= build/figures
+EVALUATE_ARGS ?=
+
+figures: $(VENV)/.dev  ## reproduce the tables and figures of docs and model cards
+	for model in $(notdir $(wildcard models/fluorescence-x*)); do \
+		$(BIN)/sciup evaluate $$model $(MICROSCOPY) --out $(FIGURES)/$$model $(EVALUATE_ARGS) \
+		|| exit; done
+	for model in $(notdir $(wildcard models/night-sky-x*)); do \
+		$(BIN)/sciup evaluate $$model $(ASTRONOMY)/test --out $(FIGURES)/$$model \
+		$(if $(wildcard $(SKY_SCENES)),--scenes $(SKY_SCENES),--galsim $(ASTRONOMY)/simulate/cosmos_galsim) \
+		$(EVALUATE_ARGS) || exit; done
+	$(BIN)/sciup demo $(FIGURES)/demo
+
+tune: $(VENV)/.runtime  ## tune the classical methods on training images
+	$(BIN)/python -m sciup.evaluate.tuning $(MICROSCOPY)
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis \

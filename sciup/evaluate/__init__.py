@@ -1,5 +1,4 @@
-"""Figures of merit, baselines, and the tables that model cards quote.
+"""Figures of merit, baselines, tables and figures: what ``sciup evaluate`` shows.
 
-``python -m sciup.evaluate --help`` shows the commands. The words of the tables are explained in
-`sciup.evaluate.metrics`.
+The words of the tables are explained in `sciup.evaluate.scores`.
 """
