@@ -95,9 +95,10 @@ def score(estimate: Estimate, case: Case, seed: int = 0) -> Scored:
     out.numbers |= _quality(d, t, b[0])
     background = case.light.values(np.array(case.light.background))
     out.numbers["flux"] = metrics.flux_ratio(linear.mean(0), truth, float(background))
-    _spectra(out, case, linear, truth, base.linear[0][inner])
+    noise = case.noise
+    _spectra(out, noise, linear, truth, base.linear[0][inner])
     if len(d) > 1:
-        p = ensembles.perturbed(linear, case.noise, [seed, 0xE5])
+        p = ensembles.perturbed(linear, noise, [seed, 0xE5])
         _honesty(out, d, case.light.forward(p), t)
         _patterns(out, case, d, t)
     return out
@@ -122,14 +123,14 @@ def _quality(d: Array, t: Array, b: Array) -> dict[str, float]:
     return out | {"nrmse": metrics.nrmse_affine(mean, t)}
 
 
-def _spectra(out: Scored, case: Case, linear: Array, truth: Array, base: Array) -> None:
-    """Spectra and Fourier ring correlations, in the units of the image."""
+def _spectra(out: Scored, noise: float, linear: Array, truth: Array, base: Array) -> None:
+    """Spectra and Fourier ring correlations, in the units of the image; `noise` of the truth."""
     mean = linear.mean(0)
     out.numbers["frc"] = metrics.frc_resolution(*metrics.frc(linear[0], truth))
-    out.numbers["lsd_mean"] = spectra.log_spectral_distance(mean, truth, case.noise)
+    out.numbers["lsd_mean"] = spectra.log_spectral_distance(mean, truth, noise)
     images = {"mean": mean}
     if len(linear) > 1:
-        out.numbers["lsd_draw"] = spectra.log_spectral_distance(linear[0], truth, case.noise)
+        out.numbers["lsd_draw"] = spectra.log_spectral_distance(linear[0], truth, noise)
         images |= {"draw": linear[0], "bicubic": base, "truth": truth}
         pairs = {"draw, draw": (linear[0], linear[1]), "draw, truth": (linear[0], truth)}
         pairs |= {"mean, truth": (mean, truth), "bicubic, truth": (base, truth)}
@@ -138,8 +139,8 @@ def _spectra(out: Scored, case: Case, linear: Array, truth: Array, base: Array) 
         scale = truth.var() or 1.0
         for name, image in images.items():
             out.curves[f"power {name}"] = np.log10(_curve(*spectra.ring_power(image / scale**0.5)))
-        noise = max(case.noise**2 / scale, 1e-12)
-        out.curves["power noise of the truth"] = np.full(len(FREQUENCIES), np.log10(noise))
+        level = np.log10(max(noise**2 / scale, 1e-12))
+        out.curves["power noise of the truth"] = np.full(len(FREQUENCIES), level)
 
 
 def _curve(frequency: Array, values: Array) -> Array:
