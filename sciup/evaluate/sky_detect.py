@@ -1,0 +1,162 @@
+"""Sources that draws invent, miss, and promise: false sources and P(exists).
+
+Truth and draws have the same PSF G, so one detector serves both: local maxima of the flux that a
+point source would have there, ``sum(G x) / sum(G^2)``, above a limit. The limit is the flux of a
+point source with S/N 5 in the input.
+
+**P(exists)** of a candidate is ``(1/2 + n) / (K + 1)``, where n of the other K draws have a source
+above the limit within half a PSF FWHM of it; the draw that it comes from does not vote. The truth
+is one more draw, so a share P of the candidates should exist in it, in the same sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.spatial import KDTree
+
+from sciup.evaluate.sky_fields import Field, flux_of
+from sciup.evaluate.tables import Table
+from sciup.generators.registry import ModelFacts
+from sciup.physics.psf import SIGMA_TO_FWHM
+
+Array = NDArray[np.float64]
+Row = dict[str, Any]
+
+LIMIT = 5.0
+"""S/N of the faintest source that counts."""
+EMPTY = 1.0
+"""Where the truth has less than this S/N within the reach of a match, the sky is empty."""
+RIM = 8
+"""Fine pixels at the edges that are left out."""
+CHANCES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+"""Edges of the classes of P(exists)."""
+
+
+def point_flux(image: Array, fwhm: float) -> Array:
+    """Flux that a point source with a Gaussian PSF would have at each pixel, by least squares."""
+    sigma = fwhm / SIGMA_TO_FWHM
+    # sum(G^2) = 1 / (4 pi sigma^2) for a Gaussian of unit sum
+    return np.asarray(gaussian_filter(image, sigma) * 4 * np.pi * sigma**2)
+
+
+def detections(flux: Array, limit: float) -> tuple[Array, Array]:
+    """Places (n, 2) and fluxes of local maxima of a map of point fluxes above a limit."""
+    top = (flux == maximum_filter(flux, 5)) & (flux > limit)
+    top[:RIM] = top[-RIM:] = top[:, :RIM] = top[:, -RIM:] = False
+    places = np.argwhere(top)
+    return places.astype(float), flux[tuple(places.T)]
+
+
+def detect(field: Field, draws: Array, model: ModelFacts) -> tuple[list[Row], list[Row], Row]:
+    """Candidates with their P(exists), true sources with that of theirs, and false sources.
+
+    Returns
+    -------
+    candidates : list of dict
+        ``field``, ``p``, ``exists`` (0 or 1), ``snr`` of the largest flux among the draws.
+    sources : list of dict
+        ``field``, ``p`` (0 without a candidate), ``snr`` of every true source above the limit.
+    invented : dict
+        ``field``, ``false``: sources above the limit in empty sky, per draw; ``empty``: pixels.
+    """
+    limit, reach = flux_of(LIMIT, field), field.fwhm * model.scale / 2
+    true_flux = point_flux(field.truth, model.target_fwhm)
+    found = [detections(point_flux(d, model.target_fwhm), limit) for d in draws]
+    places, fluxes, p = _candidates(found, reach)
+    true_places, true_fluxes = detections(true_flux, limit)
+    exists = _near(places, true_places, reach)
+    brightness = fluxes / limit * LIMIT
+    candidates = [
+        {"field": field.name, "p": float(a), "exists": int(b), "snr": float(c)}
+        for a, b, c in zip(p, exists, brightness, strict=True)
+    ]
+    sources = []
+    for place, flux in zip(true_places, true_fluxes, strict=True):
+        near = np.hypot(*(places - place).T) <= reach if len(places) else np.zeros(0, bool)
+        chance = float(p[near].max()) if near.any() else 0.0
+        sources.append({"field": field.name, "p": chance, "snr": float(flux / limit * LIMIT)})
+    size = 2 * int(np.ceil(reach)) + 1
+    empty = maximum_filter(true_flux, size) < flux_of(EMPTY, field)
+    false = sum(int(empty[tuple(f[0].astype(int).T)].sum()) for f in found) / len(draws)
+    pixels = int(empty[RIM:-RIM, RIM:-RIM].sum())
+    return candidates, sources, {"field": field.name, "false": false, "empty": pixels}
+
+
+def _candidates(found: Sequence[tuple[Array, Array]], reach: float) -> tuple[Array, Array, Array]:
+    """Union catalogue, the brightest of each group: places, fluxes and P(exists)."""
+    places = np.concatenate([f[0] for f in found])
+    fluxes = np.concatenate([f[1] for f in found])
+    if not len(places):
+        return places, fluxes, np.empty(0)
+    owner = np.concatenate([np.full(len(f[1]), i) for i, f in enumerate(found)])
+    near = KDTree(places).query_ball_point(places, reach)
+    free, kept, votes = np.ones(len(places), bool), [], []
+    for i in np.argsort(-fluxes):
+        if not free[i]:
+            continue
+        free[near[i]] = False
+        kept.append(int(i))
+        votes.append(len({int(owner[j]) for j in near[i]} - {int(owner[i])}))
+    return places[kept], fluxes[kept], (0.5 + np.array(votes)) / len(found)
+
+
+def _near(places: Array, others: Array, reach: float) -> NDArray[np.bool_]:
+    if not len(places) or not len(others):
+        return np.zeros(len(places), bool)
+    return np.asarray(KDTree(others).query(places)[0] <= reach)
+
+
+def reliability_table(candidates: Sequence[Row], name: str, title: str) -> Table:
+    """P(exists) against the share that exists, by class of P."""
+    from sciup.evaluate.intervals import ratio
+
+    out = []
+    for low, high in pairwise(CHANCES):
+        part = [r for r in candidates if low <= r["p"] < high]
+        units = [r["field"] for r in part]
+        share = ratio([r["exists"] for r in part], [1.0] * len(part), units)
+        row: Row = {"P": f"{low:g}-{high:g}", "candidates": len(part)}
+        row["mean_P"] = float(np.mean([r["p"] for r in part])) if part else float("nan")
+        out.append(row | {"exist": share.value, "ci_low": share.ends[0], "ci_high": share.ends[1]})
+    return Table(name, title, out, ["Limit: flux of a point source with S/N 5."])
+
+
+def completeness_table(
+    candidates: Sequence[Row], sources: Sequence[Row], name: str, title: str
+) -> Table:
+    """Share of true sources found with P > 1/2, and share of those candidates that exist."""
+    out = []
+    for low, high in ((5, 6), (6, 8), (8, 12), (12, 20), (20, np.inf)):
+        true = [r["p"] > 0.5 for r in sources if low <= r["snr"] < high]
+        said = [r["exists"] for r in candidates if r["p"] > 0.5 and low <= r["snr"] < high]
+        out.append(
+            {
+                "S/N": f"{low:g}-{high:g}" if np.isfinite(high) else f">{low:g}",
+                "sources": len(true),
+                "completeness": float(np.mean(true)) if true else float("nan"),
+                "candidates": len(said),
+                "purity": float(np.mean(said)) if said else float("nan"),
+            }
+        )
+    return Table(name, title, out, ["Candidates with P(exists) > 1/2; S/N of the largest draw."])
+
+
+def false_table(invented: Sequence[Row], name: str, title: str) -> Table:
+    """Sources above S/N 5 in empty sky, per draw and 10^6 fine pixels of it."""
+    from sciup.evaluate.intervals import ratio
+
+    found = ratio(
+        [r["false"] * 1e6 for r in invented],
+        [float(r["empty"]) for r in invented],
+        [r["field"] for r in invented],
+    )
+    row: Row = {"fields": len(invented), "empty_Mpx": sum(r["empty"] for r in invented) / 1e6}
+    row |= {"false_per_Mpx": found.value, "ci_low": found.ends[0], "ci_high": found.ends[1]}
+    row["ok"] = "yes" if found.value < 1 else "no"
+    return Table(name, title, [row], ["Empty: the truth has S/N < 1 within half a PSF FWHM."])
