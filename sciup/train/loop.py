@@ -154,7 +154,7 @@ def train(
     state.resume(run)
     degrader = Degrader(pack.recipe, pack.truths, pack.kernels, state.net.spec.margin, pack.pairs)
     bank = pack.kernels.projection(pack.recipe).to(torch.device(settings.device))
-    watch = Watch(run, degrader, bank, settings.sheet)
+    watch = Watch(run, _shown(pack, degrader), bank, settings.sheet)
     watch.resume(state.step)
     with _interruptible() as stop:
         batches = _batches(degrader, range(state.step, pack.recipe.steps), settings.workers)
@@ -165,6 +165,13 @@ def train(
             fix="run the same command again to go on",
         )
     return run / WEIGHTS
+
+
+def _shown(pack: Pack, degrader: Degrader) -> Degrader:
+    """What sheets show: crops that were held out where there are any."""
+    if pack.shown is None:
+        return degrader
+    return Degrader(pack.recipe, pack.shown, pack.kernels, degrader.margin)
 
 
 def _go(
@@ -188,12 +195,14 @@ def _go(
             watch.line({"step": state.step, "seconds": state.seconds} | row)
         if progress is not None:
             progress(state.step, watch.latest)
-        if settings.sheet and (done or state.step % settings.sheet == 0):
-            watch.pictures(state)
         over = settings.minutes is not None and now - began > 60 * settings.minutes
+        if settings.sheet and (done or over or state.step % settings.sheet == 0):
+            watch.pictures(state)
         if done or over or stop.is_set() or now - saved > SAVE_EVERY:
             state.save(run)
             saved = now
+        if over and not done:
+            log.info("out of time at step %d; the same command goes on", state.step)
         if over or stop.is_set():
             break
 

@@ -28,6 +28,9 @@ VERSION = "sciup-pack 1"
 TILE = 512
 """Side [px] of the squares into which large truths are cut before some are left out."""
 
+SHOWN = 4
+"""Held-out squares that are kept for the sheets of samples."""
+
 MIB = 2**20
 
 Tile = tuple[NDArray[Any], float, float, int]
@@ -51,6 +54,8 @@ class Pack:
         What became of every file, as `sciup.train.sources.Listed`.
     pairs : Pairs, optional
         Measured pairs; their kernels are the last ones.
+    shown : Truths, optional
+        A few squares of held-out images, for the sheets of samples.
     """
 
     recipe: Recipe
@@ -60,6 +65,7 @@ class Pack:
     text: str = ""
     files: list[dict[str, str]] = field(default_factory=list)
     pairs: Pairs | None = None
+    shown: Truths | None = None
 
     @property
     def digest(self) -> str:
@@ -94,6 +100,9 @@ class Pack:
         }
         tensors |= {f"truth.{i:06d}": np.ascontiguousarray(x) for i, x in enumerate(t.images)}
         tensors |= _flat(self.pairs)
+        if self.shown is not None:
+            tensors |= {f"shown.{i}": x.copy() for i, x in enumerate(self.shown.images)}
+            tensors["shown.noise"] = self.shown.noise
         tensors |= {f"start.{name}": value for name, value in self.start.items()}
         meta = {
             "version": VERSION,
@@ -132,7 +141,8 @@ class Pack:
         start = {k.removeprefix("start."): v for k, v in tensors.items() if k.startswith("start.")}
         recipe = Recipe.of_plain(json.loads(meta["recipe"]))
         files = json.loads(meta["files"])
-        return cls(recipe, truths, kernels, start, meta["text"], files, _pairs_of(tensors))
+        shown = _shown_of(tensors, truths.quantum)
+        return cls(recipe, truths, kernels, start, meta["text"], files, _pairs_of(tensors), shown)
 
 
 def _flat(pairs: Pairs | None) -> dict[str, NDArray[Any]]:
@@ -144,6 +154,29 @@ def _flat(pairs: Pairs | None) -> dict[str, NDArray[Any]]:
         f"pairs.{k}.{i:06d}": x for k in ("low", "high") for i, x in enumerate(getattr(pairs, k))
     }
     return {name: np.ascontiguousarray(x) for name, x in (named | lists).items()}
+
+
+def _shown_of(tensors: dict[str, NDArray[Any]], quantum: float) -> Truths | None:
+    """The held-out squares of a pack."""
+    if "shown.noise" not in tensors:
+        return None
+    count = len(tensors["shown.noise"])
+    images = [tensors[f"shown.{i}"] for i in range(count)]
+    return Truths(images, tensors["shown.noise"], np.full(count, 1 / count), quantum)
+
+
+def few(truths: Truths, recipe: Recipe) -> Truths:
+    """Some squares of some images, chosen by the seed."""
+    rng, side = np.random.default_rng([recipe.seed, 79]), tile_side(recipe)
+    chosen = rng.choice(len(truths.images), SHOWN, p=truths.share)
+    tiles = [_tiles(truths.images[i], side) for i in chosen]
+    images = [own[int(rng.integers(len(own)))] for own in tiles]
+    return Truths(images, truths.noise[chosen], np.full(SHOWN, 1 / SHOWN), truths.quantum)
+
+
+def tile_side(recipe: Recipe) -> int:
+    """Side of the squares into which large truths are cut, output px."""
+    return max(TILE, (recipe.core + 2) * recipe.scale)
 
 
 def _pairs_of(tensors: dict[str, NDArray[Any]]) -> Pairs | None:
@@ -171,7 +204,7 @@ def make_pack(recipe: Recipe, data: Path, cache: Path, text: str = "") -> Pack:
     text : str
         The recipe as it was written.
     """
-    from sciup.train.sources import load_truths
+    from sciup.train.sources import load_held_out, load_truths
 
     loaded = load_truths(recipe, data, cache)
     files = [{k: getattr(f, k) for k in f.__slots__} for f in loaded.files]
@@ -181,7 +214,9 @@ def make_pack(recipe: Recipe, data: Path, cache: Path, text: str = "") -> Pack:
 
         kernels = with_pairs(kernels, loaded.pairs, recipe.scale)
     text = text or recipe_text(recipe)
-    return Pack(recipe, loaded.truths, kernels, _start(recipe), text, files, loaded.pairs)
+    kept = load_held_out(recipe, data)
+    shown = few(kept, recipe) if kept is not None else None
+    return Pack(recipe, loaded.truths, kernels, _start(recipe), text, files, loaded.pairs, shown)
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -228,6 +263,7 @@ def thinned(pack: Pack, limit: float) -> Pack:
         )
         + MIB // 4
     )
+    fixed += pack.shown.nbytes if pack.shown is not None else 0
     room = limit * MIB - fixed
     if t.nbytes <= room:
         return pack
@@ -235,7 +271,7 @@ def thinned(pack: Pack, limit: float) -> Pack:
     tiles = [
         (tile, t.noise[i], t.share[i] * tile.size / x.size, int(group[i]))
         for i, x in enumerate(t.images)
-        for tile in _tiles(x, max(TILE, (pack.recipe.core + 2) * pack.recipe.scale))
+        for tile in _tiles(x, tile_side(pack.recipe))
     ]
     kept: list[Tile] = []
     for number in sorted(set(group.tolist())):

@@ -100,6 +100,18 @@ def load_truths(recipe: Recipe, folder: Path, cache: Path, split: Split = "train
     return Loaded(_together(recipe, groups), files, pairs)
 
 
+def load_held_out(recipe: Recipe, folder: Path) -> Truths | None:
+    """Truths of the own files that are not trained on; None where there are none."""
+    groups = []
+    for number, source in enumerate(s for s in recipe.sources if s.path):
+        try:
+            truths, _ = _load(recipe, source, folder, "test")
+        except InputError:
+            continue  # nothing was held out, or nothing that can be used
+        groups.append((truths, source.share, number))
+    return _together(recipe, groups) if groups else None
+
+
 def _together(recipe: Recipe, groups: list[tuple[list[Truth], float, int]]) -> Truths:
     """All groups in one; within a group large images are picked more often."""
     images = [x for truths, _, _ in groups for x, _ in truths]

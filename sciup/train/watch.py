@@ -15,7 +15,7 @@ from sciup.physics.projection import Projection
 from sciup.train.degrade import Batch, Degrader
 from sciup.train.files import write
 from sciup.train.kernels import RIM, pick
-from sciup.train.objective import bicubic, draws_of, generator
+from sciup.train.objective import bicubic, diagnose, draws_of, generator
 from sciup.train.state import State, build
 
 log = logging.getLogger("sciup")
@@ -50,7 +50,7 @@ class Watch:
     run : Path
         Folder of the run.
     degrader : Degrader
-        Makes the crops of the sheets.
+        Makes the crops of the sheets, held-out ones where there are any.
     bank : Projection
         Projections of all kernels, on the device of the run.
     every : int
@@ -127,14 +127,15 @@ class Watch:
         if rows:
             write(self.run / PICTURE, lambda part: pictures.curves(part, rows))
         folder = self.run / SHEETS
-        folder.mkdir(exist_ok=True)
-        panels = self._panels(state)
+        panels, scores = self._panels(state)
+        shown = ", ".join(f"{k} {v:.3g}" for k, v in scores.items())
+        log.info("averaged weights on the crops of the sheets: %s", shown)
         path = folder / f"step_{state.step:06d}.png"
         write(path, lambda part: pictures.sheet(part, panels))
 
     @torch.no_grad()
-    def _panels(self, state: State) -> dict[str, torch.Tensor]:
-        """Titles and pictures (n, h, w) in network units, of the averaged weights."""
+    def _panels(self, state: State) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """Titles and pictures (n, h, w) in network units, of the averaged weights; scores."""
         batch: Batch = self.degrader.batch(WATCHED).to(state.device)
         net = build(state.recipe).to(state.device)
         net.load_state_dict(state.average)
@@ -152,7 +153,8 @@ class Watch:
             "std": u.std(1),
             "truth": batch.stretch.forward(batch.truth)[:, 0],
         }
-        return {title: panel[:SHOWN].cpu() for title, panel in panels.items()}
+        shown = {title: panel[:SHOWN].cpu() for title, panel in panels.items()}
+        return shown, diagnose(u, batch, s)
 
 
 def read_curves(run: Path) -> list[Row]:

@@ -76,6 +76,23 @@ def test_training_needs_torch_numpy_and_safetensors_only(pack, tmp_path, workers
     assert saved["step"] == pack.recipe.steps
 
 
+def test_sheets_show_what_was_held_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "BANK", 4)
+    folder = write_images(tmp_path / "data", 3)
+    whole, kept = (
+        make_pack(check_recipe(tiny_recipe(held_out=h), "made"), folder, folder) for h in (0, 0.4)
+    )
+    assert whole.shown is None
+    kept.save(tmp_path / "p.safetensors")
+    shown = Pack.load(tmp_path / "p.safetensors").shown
+    assert len(kept.truths.images) == 2
+    trained = {image.tobytes() for image in kept.truths.images}
+    other = [x for x in whole.truths.images if x.tobytes() not in trained]
+    assert len(other) == 1
+    assert all(np.array_equal(image, other[0]) for image in shown.images)
+    assert shown.quantum == kept.truths.quantum
+
+
 def large(pack):
     """The same with two sources of unequal share."""
     rng = np.random.default_rng(0)
