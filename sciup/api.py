@@ -21,9 +21,8 @@ from sciup.io import open_image
 from sciup.physics.instrument import Given, Instrument
 from sciup.resources import find_model, model_folders
 
-
 USUAL_SCALE: dict[Domain, int] = {"night-sky": 2, "fluorescence": 4}
-"""Scale of the model that is taken when neither model nor scale is asked for, where there is one."""
+"""Scale of the model that is taken where neither is asked for, if there is one."""
 
 
 def choose_model(image: Image, model: str | Path | None, scale: int | None) -> ModelFacts:
@@ -186,6 +185,7 @@ def upscale(
     precision: str = "auto",
     noise_free: bool = False,
     tile: int = 512,
+    threads: int | None = None,
 ) -> Result:
     """Draw sharp images that agree with the measurement, lazily.
 
@@ -225,6 +225,8 @@ def upscale(
         Treat the input as exact.
     tile : int
         Input pixels per side read at a time; memory only.
+    threads : int, optional
+        Windows computed at a time; memory only. Default: torch's number of threads, one on a GPU.
 
     Returns
     -------
@@ -249,6 +251,8 @@ def upscale(
     facts = choose_model(opened, model, scale)
     if tile < 1:
         raise OptionError(f"--tile {tile}", "1 input pixel or more")
+    if threads is not None and threads < 1:
+        raise OptionError(f"--threads {threads}", "1 or more")
     chosen = choose_device(device)
     settings = Settings(
         samples=samples,
@@ -261,7 +265,10 @@ def upscale(
     )
     given = Given(psf_fwhm, psf, gain, read_noise, background, noise_sigma)
     region = parse_roi(roi, opened.plane_shape) if isinstance(roi, str) else roi
-    return Result(make_job(opened, facts, settings, given, region=region, device=chosen, tile=tile))
+    job = make_job(
+        opened, facts, settings, given, region=region, device=chosen, tile=tile, threads=threads
+    )
+    return Result(job)
 
 
 __all__ = ["MAPS", "Result", "choose_model", "open_image", "upscale"]

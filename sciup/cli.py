@@ -108,6 +108,9 @@ def upscale(
     noise_sigma: NoiseSigma = None,
     pixel_size: PixelSize = None,
     tile: Annotated[int, Opt("--tile", help="input px per side read at a time; memory only")] = 512,
+    threads: Annotated[
+        int | None, Opt("--threads", help="windows computed at a time; default: all CPUs")
+    ] = None,
     roi: Annotated[str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px")] = None,
     hdu: Hdu = None,
     err: Err = None,
@@ -172,6 +175,7 @@ def upscale(
         precision=precision,
         noise_free=noise_free,
         tile=tile,
+        threads=threads,
     )
     show.beliefs(console, result, "you" if model else "the domain of the file")
     if dry_run:
@@ -285,7 +289,7 @@ def demo(
     demonstration.run(out, samples=samples, device=device, console=console)
 
 
-for command in (cli_train.train, cli_train.pack, cli_evaluate.evaluate):
+for command in (cli_train.train, cli_train.pack, cli_train.simulate, cli_evaluate.evaluate):
     app.command()(command)
 
 

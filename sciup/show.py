@@ -23,7 +23,8 @@ from rich.progress import (
 from rich.table import Table
 
 from sciup.api import Result
-from sciup.engine.run import estimate, output_format
+from sciup.engine.cost import estimate
+from sciup.engine.run import output_format
 from sciup.generators.registry import ModelFacts
 from sciup.image import Image
 from sciup.resources import model_folders

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +21,12 @@ from sciup.errors import OptionError
 from sciup.generators.fused import fuse
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import ModelFacts, load_generator
-from sciup.geometry import Box, iterate, plan_tiles, shards
+from sciup.geometry import Box, Tile, iterate, plan_tiles, shards
 from sciup.image import Bool, Float, Image, Plane
 from sciup.io._writer import SHARD, Layout
 from sciup.physics.instrument import Given, Instrument, resolve
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,9 @@ class Job:
     device : {"cpu", "cuda"}
     tile : int
         Input pixels per side that are read at a time; affects memory, never values.
+    threads : int, optional
+        Windows that are computed at a time; affects memory, never values. None for as many as
+        torch has threads; one on a GPU.
     """
 
     image: Image
@@ -60,6 +68,7 @@ class Job:
     digests: tuple[str, ...]
     device: str = "cpu"
     tile: int = 512
+    threads: int | None = None
 
     @property
     def layout(self) -> Layout:
@@ -103,6 +112,7 @@ def make_job(
     region: Box | None = None,
     device: str = "cpu",
     tile: int = 512,
+    threads: int | None = None,
 ) -> Job:
     """Resolve the instrument of every plane and put the job together."""
     whole = Box.of_shape(image.plane_shape)
@@ -120,6 +130,7 @@ def make_job(
         digests=tuple(f[1] for f in found),
         device=device,
         tile=tile,
+        threads=threads,
     )
 
 
@@ -136,15 +147,36 @@ def _network(folder: Path, weights: str, device: str, precision: str) -> Posteri
     return net.to(device=torch.device(device), dtype=dtype)
 
 
+@cache
+def _threads_of_torch() -> int:
+    """Threads that the user or the machine grants to torch; asked before the pool exists."""
+    return torch.get_num_threads()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads for windows, shared by everything in this process that computes.
+
+    Each has one torch thread of its own. That is quicker than two threads for one window, because
+    little of a window is large enough to be shared, and its bits are the same on every machine.
+    """
+    _threads_of_torch()
+    return ThreadPoolExecutor(threads, "sciup", torch.set_num_threads, (1,))
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+
+
 @dataclass(eq=False)
 class ReadAhead(Image):
-    """An image that reads larger blocks and serves windows from the last one."""
+    """An image that reads larger blocks and serves windows from the last one, to one at a time."""
 
     base: Image = field(kw_only=True)
     tile: int = field(kw_only=True)
     halo: int = field(kw_only=True)
     _key: Any = None
     _values: Any = None
+    _lock: Any = field(default_factory=Lock)
 
     @classmethod
     def of(cls, base: Image, tile: int, halo: int) -> ReadAhead:
@@ -167,6 +199,10 @@ class ReadAhead(Image):
 
     def load(self, plane: Plane, box: Box) -> tuple[Float, Bool]:
         """Window from the buffer; the buffer is read anew when the window is not in it."""
+        with self._lock:
+            return self._load(plane, box)
+
+    def _load(self, plane: Plane, box: Box) -> tuple[Float, Bool]:
         if self._key is None or self._key[0] != plane or not self._key[1].contains(box):
             side = max(self.tile, CORE)
             start = tuple((a + self.halo) // side * side for a in box.start)
@@ -180,7 +216,8 @@ class ReadAhead(Image):
 
     def load_sigma(self, plane: Plane, box: Box) -> Float | None:
         """Not buffered."""
-        return self.base.load_sigma(plane, box)
+        with self._lock:
+            return self.base.load_sigma(plane, box)
 
 
 class Worker:
@@ -220,24 +257,45 @@ class Worker:
         samples : tuple of int, optional
             Only these samples.
         done : callable, optional
-            Called without arguments after every window.
+            Called without arguments after every window, in the calling thread.
         """
         job, scale = self.job, self.job.model.scale
         region = job.input_box(task)
         sampler = self.sampler(task.number, task.plane)
         out: dict[str, Float] = {}
-        for tile in plan_tiles(region, CORE, halo_of(self.net), scale):
-            maps = sampler.maps(tile, samples)
-            part = tile.core.intersect(region)
-            source = part.relative_to(tile.core).scaled(scale).slices
-            target = part.relative_to(region).scaled(scale).slices
-            for name, values in maps.items():
-                if name not in out:
-                    out[name] = np.full(task.box.shape, np.nan, np.float32)
-                out[name][target] = values[source]
-            if done is not None:
-                done()
+        pending = {self.submit(sampler.maps, tile, samples): tile for tile in self.tiles(region)}
+        try:
+            for future in as_completed(pending):
+                core = pending.pop(future).core
+                part = core.intersect(region)
+                source = part.relative_to(core).scaled(scale).slices
+                target = part.relative_to(region).scaled(scale).slices
+                for name, values in future.result().items():
+                    if name not in out:
+                        out[name] = np.full(task.box.shape, np.nan, np.float32)
+                    out[name][target] = values[source]
+                if done is not None:
+                    done()
+        finally:
+            for future in pending:
+                future.cancel()
         return out
+
+    def tiles(self, region: Box) -> list[Tile]:
+        """The tiles of a region, those next to each other that are read together."""
+        side = max(self.job.tile, CORE)
+        plan = plan_tiles(region, CORE, halo_of(self.net), self.job.model.scale)
+        return sorted(plan, key=lambda tile: tuple(a // side for a in tile.core.start))
+
+    @property
+    def threads(self) -> int:
+        """Windows that are computed at a time."""
+        many = 1 if self.job.device == "cuda" else _threads_of_torch()
+        return self.job.threads or many
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Call a function in a thread for windows."""
+        return _pool(self.threads).submit(function, *arguments)
 
 
 __all__ = ["Job", "Task", "Worker", "iterate", "make_job"]

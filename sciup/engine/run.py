@@ -7,23 +7,21 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sciup.engine.block import CORE, halo_of
+from sciup.engine.block import CORE
 from sciup.engine.job import Job, Task, Worker
 from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
 from sciup.geometry import Box, plan_tiles
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal, checksum
-from sciup.io._writer import SHARD, Writer
+from sciup.io._writer import Writer
 from sciup.physics.psf import gaussian
 
 Progress = Callable[[int, int], None]
@@ -47,54 +45,6 @@ def output_format(output: Path, job: Job) -> OutputFormat:
             f"the output name {output.name!r} has an unknown suffix", ".fits, .ome.zarr, .zarr"
         )
     return "fits" if job.image.format == "fits" else "ome-zarr"
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a run will cost: output and free disk [bytes], memory [bytes], windows, seconds."""
-
-    disk: int
-    free: int
-    memory: int
-    windows: int
-    seconds: float
-
-
-def estimate(job: Job, output: Path) -> Estimate:
-    """Disk and memory from the layout; time from one real window (two draws)."""
-    layout = job.layout
-    count = sum(int(np.prod(layout.shape_of(n), dtype=np.int64)) for n in layout.names)
-    pyramid = 4 / 3 if output_format(output, job) == "ome-zarr" else 1
-    shard = min(SHARD, max(layout.plane_shape)) ** 2
-    memory = int(600e6 + 4 * shard * (len(job.settings.maps) + 2 * job.settings.keep + 2))
-    return Estimate(
-        disk=int(4 * count * pyramid),
-        free=shutil.disk_usage(_existing_parent(output)).free,
-        memory=memory,
-        windows=job.windows,
-        seconds=_seconds(job),
-    )
-
-
-def _seconds(job: Job) -> float:
-    worker = Worker(job)
-    task = next(job.tasks())
-    sampler = worker.sampler(task.number, task.plane)
-    tile = next(iter(plan_tiles(job.input_box(task), CORE, halo_of(worker.net), job.model.scale)))
-    times = []
-    for samples in ((0,), (0,), (0, 1, 2)):  # the first call compiles
-        began = time.perf_counter()
-        sampler.maps(tile, samples)
-        times.append(time.perf_counter() - began)
-    draw = max(times[2] - times[1], 1e-3) / 2
-    return job.windows * (max(times[1] - draw, 0) + draw * (job.settings.samples + 1))
-
-
-def _existing_parent(path: Path) -> Path:
-    parent = path.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    return parent
 
 
 def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:

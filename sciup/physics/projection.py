@@ -195,7 +195,8 @@ class Projection:
         n, s = self.side, self.scale
         columns = torch.arange(n * s // 2 + 1, device=spectrum.device) % n
         repeated = spectrum.index_select(-1, columns).unsqueeze(-3)
-        return (repeated * update.unflatten(-2, (s, n))).flatten(-3, -2)
+        product: Tensor = (repeated * update.unflatten(-2, (s, n))).flatten(-3, -2)
+        return product
 
     @cached_property
     def _seen(self) -> Tensor:

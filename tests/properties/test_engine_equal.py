@@ -190,20 +190,18 @@ def test_threads_of_dask_change_nothing():
     assert np.array_equal(one, many, equal_nan=True)
 
 
-@names
-def test_threads_of_torch_change_rounding_only(name):
-    """torch cuts elementwise work by its threads and rounds sinh and silu otherwise at cuts."""
-    region = Box((100, 100), (140, 120))
+@each
+@pytest.mark.parametrize(("threads", "of_torch"), [(1, 3), (2, 1), (5, 2)])
+def test_numbers_of_threads_change_nothing(name, precision, threads, of_torch):
+    region = Box((100, 100), (140, 250))
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(3)
-        part = compute(result(name, roi=region))
+        torch.set_num_threads(of_torch)
+        part = compute(result(name, precision, roi=region, threads=threads))
+        assert torch.get_num_threads() == of_torch
     finally:
         torch.set_num_threads(before)
-    inside = region.scaled(MODELS[name]).slices
-    for key in ("sample", "mean", "std"):
-        full = whole(name, "fp32")[key][inside]
-        np.testing.assert_allclose(part[key], full, rtol=1e-5, atol=1e-4)
+    assert_same(part, name, precision, region)
 
 
 def test_the_seed_changes_every_draw():

@@ -365,6 +365,7 @@ def test_a_very_bright_star_leaves_the_sky_alone():
         {"maps": ()},
         {"seed": -1},
         {"tile": 0},
+        {"threads": 0},
         {"roi": "0:10"},
         {"roi": "0:10,0:1000"},
         {"roi": Box((0, 0), (10, 1000))},

@@ -1,0 +1,68 @@
+"""What a run will cost, before it begins."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sciup.engine.job import Job, Worker
+from sciup.engine.run import output_format
+from sciup.io._writer import SHARD
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run will cost: output and free disk [bytes], memory [bytes], windows, seconds."""
+
+    disk: int
+    free: int
+    memory: int
+    windows: int
+    seconds: float
+
+
+def estimate(job: Job, output: Path) -> Estimate:
+    """Disk and memory from the layout; time from one real window (two draws)."""
+    layout = job.layout
+    count = sum(int(np.prod(layout.shape_of(n), dtype=np.int64)) for n in layout.names)
+    pyramid = 4 / 3 if output_format(output, job) == "ome-zarr" else 1
+    shard = min(SHARD, max(layout.plane_shape)) ** 2
+    memory = int(600e6 + 4 * shard * (len(job.settings.maps) + 2 * job.settings.keep + 2))
+    return Estimate(
+        disk=int(4 * count * pyramid),
+        free=shutil.disk_usage(_existing_parent(output)).free,
+        memory=memory,
+        windows=job.windows,
+        seconds=_seconds(job),
+    )
+
+
+def _seconds(job: Job) -> float:
+    worker = Worker(job)
+    task = next(job.tasks())
+    sampler = worker.sampler(task.number, task.plane)
+    tile = worker.tiles(job.input_box(task))[0]
+
+    def timed() -> list[float]:
+        times = []
+        for samples in ((0,), (0,), (0, 1, 2)):  # the first call compiles
+            began = time.perf_counter()
+            sampler.maps(tile, samples)
+            times.append(time.perf_counter() - began)
+        return times
+
+    _, once, thrice = worker.submit(timed).result()
+    draw = max(thrice - once, 1e-3) / 2
+    rounds = -(-job.windows // worker.threads)
+    return rounds * (max(once - draw, 0) + draw * (job.settings.samples + 1))
+
+
+def _existing_parent(path: Path) -> Path:
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    return parent
