@@ -35,6 +35,7 @@ Progress = Callable[[int, int], None]
 Row = dict[str, Any]
 
 BLOCKS = (1, 4, 16, 64)
+OTHERS = 4
 WORDS: dict[Told, str] = {"all": "known", "width": "width given", "nothing": "estimated"}
 
 
@@ -116,7 +117,7 @@ def evaluate(
         See `fields`.
     told : sequence of str
         What the runs are told of the instrument; the first is for all fields and detections, the
-        others for every second field.
+        others for every `OTHERS`-th field.
     precision, seed
         See `sciup.upscale`.
     progress : callable
@@ -129,7 +130,7 @@ def evaluate(
     chosen = fields(model, data, scenes, count=count, every=every, role=role)
     for done, field in enumerate(chosen):
         progress(done, total)
-        for k in told if done % 2 == 0 else told[:1]:
+        for k in told if done % OTHERS == 0 else told[:1]:
             result = run_field(field, model, k, precision=precision, seed=seed)
             draws = draw_samples(result, DRAWS)
             rows[k] += measure_sources(field, draws, model)

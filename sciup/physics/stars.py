@@ -127,7 +127,7 @@ def star_psf(blocks: list[NDArray[np.float32]]) -> StarPsf | None:
     fit = least_squares(
         _residuals,
         (2.5, 1 / ASSUMED_BETA),
-        bounds=((0.5, 0.02), (12.0, 0.6)),
+        bounds=((0.5, 0.02), (12.0, 0.5)),
         loss="soft_l1",
         kwargs={"stack": stack, "error": error, "centres": centres},
     )

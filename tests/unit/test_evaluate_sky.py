@@ -43,7 +43,7 @@ def grid_of_stars(flux: float = 400.0) -> tuple[np.ndarray, list[dict]]:
 def test_prediction_is_where_the_input_is(toy: ModelFacts, told):
     """The instrument of a run sends a fine star to the pixels where the field's own did."""
     scene = star(256, 120.3, 131.7, 3000.0)
-    field = sky_fields.make_field(scene, [], 3, toy)
+    field = sky_fields.make_field(scene, [], 3, toy, 0)
     result = sky_fields.run_field(field, toy, told)
     found = predict(result, field.truth)
     exact = metrics.block_mean(blur(field.truth, field.kernel), 2) * 4
@@ -78,7 +78,7 @@ def test_flux_and_signal_to_noise_are_inverse(toy: ModelFacts):
 def test_exact_draws_have_no_bias(toy: ModelFacts):
     """Draws that are the truth: bias 0, right S/N, centroids in place."""
     scene, sources = grid_of_stars()
-    field = sky_fields.make_field(scene, sources, 1, toy)
+    field = sky_fields.make_field(scene, sources, 1, toy, 0)
     draws = np.stack([field.truth, field.truth])
     rows = sky_sources.measure_sources(field, draws, toy)
     assert len(rows) == 25
@@ -129,7 +129,7 @@ def test_existence_is_reliable_for_exchangeable_draws(toy: ModelFacts):
 
 def test_draws_that_are_the_truth_invent_nothing(toy: ModelFacts):
     scene, sources = grid_of_stars()
-    field = sky_fields.make_field(scene, sources, 1, toy)
+    field = sky_fields.make_field(scene, sources, 1, toy, 0)
     candidates, found, invented = sky_detect.detect(field, np.stack([field.truth] * 4), toy)
     assert invented["false"] == 0
     assert invented["empty"] > 1000
@@ -162,3 +162,17 @@ def test_total_flux():
     # light that leaves through the edge does not count
     values[0, 20] += 1000
     assert abs(sky.total_flux(values, np.full((80, 80), 0.5), np.ones((40, 40)))["flux_sigmas"]) < 1
+
+
+def test_stars_are_added_where_there_is_room(toy: ModelFacts):
+    scene, sources = grid_of_stars()
+    plain = sky_fields.make_field(scene, sources, 1, toy, 0)
+    field = sky_fields.make_field(scene, sources, 1, toy)
+    new = field.places[25:]
+    assert 10 < len(new) <= sky_fields.ADDED
+    assert field.truth.sum() - plain.truth.sum() == pytest.approx(field.fluxes[25:].sum(), rel=0.01)
+    snr = sky_fields.signal_to_noise(field.fluxes[25:], field)
+    assert snr.min() > 4.9
+    assert snr.max() < 201
+    faint = field.fluxes[25:] < 5 * 400.0  # a source of the grid is no neighbour to a brighter one
+    assert all(np.hypot(*(field.places[:25] - p).T).min() >= 10 for p in new[faint])
