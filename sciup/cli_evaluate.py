@@ -30,7 +30,9 @@ def evaluate(
         list[str] | None,
         Opt("--condition", help="SIGMA:PEAK, fine px and electrons; repeatable; default by scale"),
     ] = None,
-    split: Annotated[str, Opt("--split", help="split of MANIFEST.tsv")] = "test",
+    split: Annotated[
+        str, Opt("--split", help="split of MANIFEST.tsv; night sky: role of scenes")
+    ] = "test",
     every: Annotated[int, Opt("--every", help="take every n-th image", min=1)] = 1,
     draws: Annotated[int, Opt("--draws", help="draws per image", min=3)] = 17,
     seed: Annotated[int, Opt("--seed", help="seed of the draws", min=0)] = 0,
@@ -72,7 +74,7 @@ def evaluate(
     about: dict[str, Any] = {"every": every, "precision": precision, "seed": seed}
     if facts.domain == "night-sky":
         _refuse({"--condition": condition, "--twin": twin}, facts)
-        _sky(facts, data, out, scenes=scenes, galsim=galsim, count=count, about=about)
+        _sky(facts, data, out, scenes=scenes, galsim=galsim, count=count, split=split, about=about)
         return
     _refuse({"--scenes": scenes, "--galsim": galsim}, facts)
     if data is None:
@@ -146,6 +148,7 @@ def _sky(
     scenes: Path | None,
     galsim: Path | None,
     count: int,
+    split: str,
     about: dict[str, Any],
 ) -> None:
     """Simulated fields, and real images where a folder is given."""
@@ -156,7 +159,7 @@ def _sky(
     if count and (scenes or galsim):
         with _bar("fields") as progress:
             tables += sky.evaluate(
-                facts, galsim, scenes=scenes, count=count, progress=progress, **about
+                facts, galsim, scenes=scenes, count=count, role=split, progress=progress, **about
             )
     if data is not None:
         with _bar("images") as progress:
@@ -214,13 +217,13 @@ def _show(table: Any) -> None:
 
     from sciup.evaluate.tables import cell
 
-    keys = ("condition", "set", "rival", "images", "units", "difference", "low", "high")
-    first = table.rows[0]["model"]
-    shown = Table(title=f"{first}: gain over the best rival, dB", title_justify="left", box=None)
+    keys = ("condition", "set", "rival", "units", "difference", "low", "high")
+    shown = Table(title="gain of the mean over the best rival, dB", title_justify="left", box=None)
     for key in keys:
         shown.add_column(key)
+    first: dict[str, str] = {}
     for row in table.rows:
-        if row["model"] == first:
+        if first.setdefault(row["condition"], row["model"]) == row["model"]:
             shown.add_row(*(escape(cell(row[key])) for key in keys))
     Console(highlight=False).print(shown)
 

@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 
 FIRST = ("truth", "draw", "mean", "bicubic", "noise of the truth")
 COLOURS = dict(zip(FIRST, ("black", "tab:orange", "tab:blue", "tab:green", "0.6"), strict=True))
+COLUMNS = 5
+"""Panels beside each other."""
 SHEET = ("input", "bicubic", "best", "sample", "mean", "std", "truth")
 
 
@@ -51,41 +53,51 @@ def spectra(found: Findings) -> Any:
 def correlations(found: Findings) -> Any:
     """Fourier ring correlation against spatial frequency."""
     figure = _grid(found, "frc ", "FRC", (-0.1, 1.05))
-    for axes in figure.axes:
+    for axes in figure.axes[: len(found.curves)]:
         axes.axhline(1 / 7, color="0.7", lw=0.8, zorder=0)
     return figure
 
 
 def _grid(found: Findings, prefix: str, label: str, limits: tuple[float, float | None]) -> Any:
-    """All curves of one kind, a row per condition and a column per set."""
-    conditions, sets = _places(found)
-    figure, axes = _figure(len(sets), len(conditions), (2.6, 2.3))
-    lines: dict[str, Any] = {}
-    for row, condition in zip(axes, conditions, strict=True):
-        for ax, name in zip(row, sets, strict=True):
-            curves = found.curves.get((condition, name), {})
-            if not curves:
-                ax.set_axis_off()
-                continue
-            for key in (k for k in curves if k.startswith(prefix)):
-                word = key.removeprefix(prefix)
-                style = {"color": COLOURS[word]} if word in COLOURS else {}
-                style |= {"ls": ":"} if word.startswith("noise") else {}
-                values = _mean(found, condition, name, key)
-                (lines[word],) = ax.plot(FREQUENCIES, values, lw=1.3, **style)
-            ax.set_title(f"{_short(name)}\n{condition}", fontsize=8)
-            ax.set_ylim(bottom=limits[0], top=limits[1])
-            if limits[1] is None:
-                _tight(ax)
-            ax.tick_params(labelsize=7)
-    for ax in axes[:, 0]:
-        ax.set_ylabel(label, fontsize=8)
-    for ax in axes[-1]:
-        ax.set_xlabel("cycles per output px", fontsize=8)
-    figure.legend(
-        lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), fontsize=8
-    )
+    """All curves of one kind, a panel per condition and set."""
+    columns = min(COLUMNS, len(found.curves))
+    figure, axes = _figure(columns, -(-len(found.curves) // columns), (2.6, 2.3))
+    for ax in axes.ravel()[len(found.curves) :]:
+        ax.set_axis_off()
+    for ax, ((condition, name), curves) in zip(axes.ravel(), found.curves.items(), strict=False):
+        for key in (k for k in curves if k.startswith(prefix)):
+            word = key.removeprefix(prefix)
+            style = {"color": COLOURS[word]} if word in COLOURS else {}
+            style |= {"ls": ":"} if word.startswith("noise") else {}
+            values = _mean(found, condition, name, key)
+            ax.plot(FREQUENCIES, values, lw=1.3, label=word, **style)
+        _frame(ax, f"{_short(name)}\n{condition}", "cycles per output px", label, None, None)
+        ax.set_ylim(bottom=limits[0], top=limits[1])
+        if limits[1] is None:
+            _tight(ax)
+    _legend(figure)
     return figure
+
+
+def _legend(figure: Any) -> None:
+    """One legend for all panels, below them."""
+    found = [ax.get_legend_handles_labels() for ax in figure.axes]
+    lines = {label: line for pair in found for line, label in zip(*pair, strict=True)}
+    figure.legend(
+        lines.values(),
+        lines.keys(),
+        loc="outside lower center",
+        ncols=min(len(lines), 3 * len(figure.axes)),
+        fontsize=7,
+    )
+
+
+def _styles(found: Findings) -> dict[str, dict[str, Any]]:
+    """The same colour for a set in every panel."""
+    sets = sorted(unique(r["set"] for r in found.rows))
+    return {name: {"color": f"C{i % 10}", "lw": 1.2} for i, name in enumerate(sets)} | {
+        ALL: {"color": "black", "lw": 2.0}
+    }
 
 
 def _tight(ax: Any) -> None:
@@ -98,6 +110,7 @@ def _tight(ax: Any) -> None:
 def reliability(found: Findings) -> Any:
     """How often draw 0 is wrong, against what the others voted."""
     conditions, sets = _places(found)
+    styles = _styles(found)
     figure, (row,) = _figure(len(conditions), 1, (3.2, 3.2))
     for ax, condition in zip(row, conditions, strict=True):
         ax.plot([0, 1], [0, 1], color="0.7", lw=0.8)
@@ -107,15 +120,16 @@ def reliability(found: Findings) -> Any:
                 continue
             full = table[0] > 1e-3 * table[0].sum()
             said, wrong = (table[i][full] / table[0][full] for i in (1, 2))
-            ax.plot(said, wrong, "o-", ms=3, lw=1.2, label=_short(name))
+            ax.plot(said, wrong, "o-", ms=3, label=_short(name), **styles[name])
         _frame(ax, condition, "share of draws that differ", "truth differs", (0, 1), (0, 1))
-    row[0].legend(fontsize=7)
+    _legend(figure)
     return figure
 
 
 def ranks(found: Findings) -> Any:
     """Rank histograms, sizes of block by conditions; flat when right."""
     conditions, sets = _places(found)
+    styles = _styles(found)
     blocks = BLOCKS[:3]
     figure, axes = _figure(len(blocks), len(conditions), (3.0, 2.3))
     for row, condition in zip(axes, conditions, strict=True):
@@ -124,17 +138,18 @@ def ranks(found: Findings) -> Any:
                 curve = _mean(found, condition, name, f"rank {block}")
                 if curve is not None:
                     places = np.arange(len(curve) + 1) - 0.5
-                    ax.stairs(curve * len(curve), places, lw=1.2, label=_short(name))
+                    ax.stairs(curve * len(curve), places, label=_short(name), **styles[name])
             ax.axhline(1, color="0.7", lw=0.8)
             title = f"{condition}, {block} px means"
             _frame(ax, title, "draws below the truth", "share over flat", None, (0, 3))
-    axes[0][0].legend(fontsize=7)
+    _legend(figure)
     return figure
 
 
 def spread_skill(found: Findings) -> Any:
     """Spread over skill of perturbed draws against the size of blocks."""
     conditions, _ = _places(found)
+    styles = _styles(found)
     figure, (row,) = _figure(len(conditions), 1, (3.2, 3.0))
     for ax, condition in zip(row, conditions, strict=True):
         ax.axhspan(0.92, 1.08, color="0.92", zorder=0)
@@ -143,19 +158,19 @@ def spread_skill(found: Findings) -> Any:
         first = rows[0]["method"]
         for name, group in groups([r for r in rows if r["method"] == first]):
             values = [over(group, f"p_skill{block}").value for block in BLOCKS]
-            style = {"color": "black", "lw": 2.0} if name == ALL else {"lw": 1.2}
-            ax.plot(BLOCKS, values, "o-", ms=3, label=_short(name), **style)
+            ax.plot(BLOCKS, values, "o-", ms=3, label=_short(name), **styles[name])
         ax.set_xscale("log", base=4)
         ax.set_xticks(BLOCKS, [str(b) for b in BLOCKS])
         ax.minorticks_off()
         _frame(ax, condition, "side of blocks, output px", "spread / skill", None, (0.5, 1.5))
-    row[0].legend(fontsize=7)
+    _legend(figure)
     return figure
 
 
 def gains(found: Findings) -> Any:
     """Gain of every method with its interval, a panel per condition."""
     conditions = unique(r["condition"] for r in found.rows)
+    styles = _styles(found)
     names = unique(r["method"] for r in found.rows)
     figure, axes = _figure(len(conditions), 1, (3.4, 1.1 + 0.24 * len(names)))
     for ax, condition in zip(axes[0], conditions, strict=True):
@@ -165,17 +180,14 @@ def gains(found: Findings) -> Any:
             found_ = [_gain(group, method) for method in names]
             values = np.array([v[0] for v in found_])
             bars = np.abs(np.array([[v[0] - v[1], v[2] - v[0]] for v in found_]).T)
-            style = {"color": "black"} if name == ALL else {}
-            ax.errorbar(
-                values, height, xerr=bars, fmt="o", ms=2.5, lw=0.8, label=_short(name), **style
-            )
+            style = styles[name] | {"lw": 0.8}
+            ax.errorbar(values, height, xerr=bars, fmt="o", ms=2.5, label=_short(name), **style)
         ax.axvline(0, color="0.7", lw=0.8)
         ax.set_yticks(range(len(names)), names if ax is axes[0][0] else [""] * len(names))
         ax.set_ylim(len(names) - 0.5, -0.5)
         _frame(ax, condition, "gain of the mean over bicubic, dB", "", None, None)
         ax.grid(axis="y", lw=0.3)
-    lines, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside lower center", ncols=len(labels), fontsize=7)
+    _legend(figure)
     return figure
 
 
