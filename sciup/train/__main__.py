@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 
 from sciup.errors import OptionError, SciupError
-from sciup.train.loop import Settings, train
-from sciup.train.pack import Pack
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     log = logging.getLogger("sciup")
     log.setLevel(logging.INFO)
     try:
+        from sciup.train.loop import Settings, train  # may find torch too old
+        from sciup.train.pack import Pack
+
         device = _device(options.device)
         workers = options.workers
         if workers is None:

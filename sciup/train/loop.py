@@ -70,7 +70,9 @@ class _Batches(Dataset[Batch]):
         return self.degrader.batch(step)
 
 
-def _batches(degrader: Degrader, steps: range, workers: int) -> Iterator[Batch]:
+def _batches(
+    degrader: Degrader, steps: range, workers: int, stop: threading.Event
+) -> Iterator[Batch]:
     """Batches in order; in other processes a few ahead."""
     loader = DataLoader(
         _Batches(degrader),
@@ -78,11 +80,14 @@ def _batches(degrader: Degrader, steps: range, workers: int) -> Iterator[Batch]:
         sampler=steps,
         num_workers=workers,
         multiprocessing_context="forkserver" if workers else None,
-        worker_init_fn=_leave_interrupts_to_the_parent,
     )
     try:
-        yield from loader
-    except RuntimeError as error:
+        with _deaf():
+            batches = iter(loader)
+        yield from batches
+    except (RuntimeError, OSError, EOFError) as error:
+        if stop.is_set():  # the signal reached them, too
+            return
         if "DataLoader worker" not in str(error):
             raise
         raise OutputError(
@@ -91,8 +96,17 @@ def _batches(degrader: Degrader, steps: range, workers: int) -> Iterator[Batch]:
         ) from None
 
 
-def _leave_interrupts_to_the_parent(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started here ignore Ctrl-C for good: it is for their parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -157,9 +171,11 @@ def train(
     watch = Watch(run, _shown(pack, degrader), bank, settings.sheet)
     watch.resume(state.step)
     with _interruptible() as stop:
-        batches = _batches(degrader, range(state.step, pack.recipe.steps), settings.workers)
+        steps = range(state.step, pack.recipe.steps)
+        batches = _batches(degrader, steps, settings.workers, stop)
         _go(state, batches, watch, settings, progress, stop)
     if stop.is_set() and state.step < pack.recipe.steps:
+        state.save(run)
         raise InterruptedRunError(
             f"stopped at step {state.step} of {pack.recipe.steps}; nothing is lost",
             fix="run the same command again to go on",
@@ -198,7 +214,7 @@ def _go(
         over = settings.minutes is not None and now - began > 60 * settings.minutes
         if settings.sheet and (done or over or state.step % settings.sheet == 0):
             watch.pictures(state)
-        if done or over or stop.is_set() or now - saved > SAVE_EVERY:
+        if done or over or now - saved > SAVE_EVERY:
             state.save(run)
             saved = now
         if over and not done:

@@ -12,6 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sciup.errors import MissingPackageError
+
+if not hasattr(torch.optim, "Muon"):
+    raise MissingPackageError(
+        f"torch {torch.__version__} has no Muon optimiser", "torch 2.9 or newer", "update torch"
+    )
+
 LEAST = 16
 """Matrices with a shorter side are left to Adam: there is nothing to orthogonalise."""
 

@@ -25,7 +25,10 @@ def run(line):
     assert not stop.value.code, line
 
 
-@pytest.mark.parametrize("short", [True, pytest.param(False, marks=pytest.mark.slow)])
+WHOLE = pytest.param(False, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+
+
+@pytest.mark.parametrize("short", [True, WHOLE])
 def test_the_tutorial(tmp_path, monkeypatch, short):
     monkeypatch.chdir(tmp_path)
     if short:
