@@ -147,21 +147,21 @@ def total_variation(
     from scipy.signal import fftconvolve
 
     y, top, edge = _padded(np.maximum(image, 0), scale, kernel)
-    floor = 1e-3 * top
+    floor = 1e-6 * top
     y = np.maximum(y, floor)
     x = np.full_like(y, y.mean())  # started from y, its noise would stay
     total = total_kernel(kernel, scale)
     for _ in range(iterations):
         seen = np.maximum(fftconvolve(x, total, "same"), floor)
         back = fftconvolve(y / seen, total[::-1, ::-1], "same")
-        x = np.maximum(x * back / (1 - weight * _curvature(x, floor)), floor)
+        x = np.maximum(x * back / (1 - weight * _curvature(x, 1e-3 * top)), floor)
     return np.asarray(x[edge:-edge, edge:-edge])
 
 
-def _curvature(x: Array, floor: float) -> Array:
-    """Divergence of the unit gradient: forward differences, and backward ones of those."""
+def _curvature(x: Array, least: float) -> Array:
+    """Divergence of the unit gradient; gradients far below `least` count less."""
     dy, dx = np.diff(x, axis=0, append=x[-1:]), np.diff(x, axis=1, append=x[:, -1:])
-    length = np.sqrt(dy**2 + dx**2 + floor**2)
+    length = np.sqrt(dy**2 + dx**2 + least**2)
     dy, dx = dy / length, dx / length
     return np.diff(dy, axis=0, prepend=0 * dy[:1]) + np.diff(dx, axis=1, prepend=0 * dx[:, :1])
 
