@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from sciup import cli_evaluate, cli_train
+from sciup import cli_evaluate, cli_models, cli_train
 from sciup.console import console
 from sciup.errors import OptionError, SciupError
 
@@ -255,21 +255,6 @@ def inspect(
 
 
 @app.command()
-def models(
-    json: Annotated[bool, Opt("--json", help="machine-readable, on standard output")] = False,
-) -> None:
-    """List the models that come with sciup.
-
-    [bold]Example[/bold]
-
-      sciup models
-    """
-    from sciup import show
-
-    show.models(console, as_json=json)
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="folder for the results")] = Path("demo_output"),
     samples: Annotated[int, Opt("--samples", help="voting samples")] = 8,
@@ -291,6 +276,7 @@ def demo(
 
 for command in (cli_train.train, cli_train.pack, cli_train.simulate, cli_evaluate.evaluate):
     app.command()(command)
+app.add_typer(cli_models.app)
 
 
 @app.command()

@@ -1,15 +1,13 @@
-"""What the command line prints: tables of beliefs, plans and models."""
+"""What the command line prints: tables of beliefs and plans."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -25,9 +23,7 @@ from rich.table import Table
 from sciup.api import Result
 from sciup.engine.cost import estimate
 from sciup.engine.run import output_format
-from sciup.generators.registry import ModelFacts
 from sciup.image import Image
-from sciup.resources import model_folders
 
 UNITS = {
     "psf_fwhm": "input px",
@@ -191,37 +187,4 @@ def inspection(console: Console, result: Result, data: dict[str, Any]) -> None:
     console.print(instrument_table(result))
 
 
-def models(console: Console, *, as_json: bool) -> None:
-    """All models with domain, scale and output PSF."""
-    known = [ModelFacts.read(folder) for folder in model_folders()]
-    if as_json:
-        rows = [
-            {
-                "name": m.name,
-                "domain": m.domain,
-                "scale": m.scale,
-                "target_fwhm": m.target_fwhm,
-                "weights": m.weights,
-                "card": str(m.folder / "card.md"),
-            }
-            for m in known
-        ]
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("model", "domain", "scale", "output PSF", "weights", "card"):
-        table.add_column(column, overflow="fold")
-    for m in known:
-        card = m.folder / "card.md"
-        table.add_row(
-            m.name,
-            m.domain,
-            f"{m.scale}x",
-            f"{m.target_fwhm:g} px",
-            m.weights[:12],
-            str(card) if card.is_file() else "no card",
-        )
-    console.print(table)
-
-
-__all__ = ["beliefs", "facts", "inspection", "models", "plan", "progress"]
+__all__ = ["beliefs", "facts", "inspection", "plan", "progress"]
