@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sciup.errors import InputError
-from sciup.evaluate import metrics, photometry, sky, sky_detect, sky_fields, sky_sources
+from sciup.evaluate import metrics, photometry, sky, sky_detect, sky_fields, sky_plots, sky_sources
 from sciup.evaluate.draws import blur, predict
 from sciup.generators.registry import ModelFacts
 from sciup.physics.psf import moments
@@ -139,7 +139,9 @@ def test_draws_that_are_the_truth_invent_nothing(toy: ModelFacts):
     assert (row["completeness"], row["purity"]) == (1, 1)
 
 
-def test_all_tables_of_simulated_fields(tmp_path: Path, toy: ModelFacts):
+def test_all_tables_of_simulated_fields(tmp_path: Path, toy: ModelFacts, monkeypatch):
+    for module in (sky, sky_fields, sky_plots):
+        monkeypatch.setattr(module, "DRAWS", 4)
     scene, sources = grid_of_stars()
     pack = tmp_path / "scenes.npy"
     np.save(pack, scene[None].astype(np.float32))
@@ -153,6 +155,10 @@ def test_all_tables_of_simulated_fields(tmp_path: Path, toy: ModelFacts):
     assert score["flux_ok"].endswith("/1")
     for table in tables.values():
         assert table.markdown()
+    drawn = sky_plots.figures(list(tables.values()))
+    assert "sky_pulls_known" in drawn
+    for name, figure in drawn.items():
+        figure.savefig(tmp_path / f"{name}.png")
 
 
 def test_total_flux():

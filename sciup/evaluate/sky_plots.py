@@ -1,0 +1,69 @@
+"""Figures of the night sky from the rows of its tables: flux pulls, reliability of P(exists)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sciup.evaluate.sky_detect import CHANCES
+from sciup.evaluate.sky_fields import DRAWS
+from sciup.evaluate.sky_sources import CLASSES, pulls
+from sciup.evaluate.tables import Table
+
+
+def figures(tables: Sequence[Table]) -> dict[str, Any]:
+    """Figures that the tables of `sciup.evaluate.sky.evaluate` allow, by file name.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        Those named ``sky_sources_*`` and ``sky_candidates`` are drawn.
+
+    Returns
+    -------
+    dict of str to matplotlib Figure
+    """
+    found = {}
+    for table in tables:
+        if table.name.startswith("sky_sources_") and table.rows:
+            found[table.name.replace("sources", "pulls")] = _pulls(table)
+        if table.name == "sky_candidates" and table.rows:
+            found["sky_reliability"] = _reliability(table)
+    return found
+
+
+def _pulls(table: Table) -> Any:
+    """Histograms of pulls by class of S/N over the standard normal density."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.4 * len(CLASSES), 2.4), layout="constrained")
+    edges = np.linspace(-5, 5, 41)
+    normal = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
+    panels = figure.subplots(1, len(CLASSES), sharey=True, squeeze=False)[0]
+    for axes, (low, high) in zip(panels, CLASSES, strict=True):
+        part = [dict(r) for r in table.rows if low <= r["snr"] < high]
+        if part:
+            axes.hist(np.clip(pulls(part, DRAWS), -5, 5), edges, density=True, color="0.75")
+        axes.plot(edges, normal, color="black", lw=1)
+        label = f"S/N {low:g}-{high:g}" if np.isfinite(high) else f"S/N > {low:g}"
+        axes.set(title=f"{label}, n = {len(part)}", xlabel="(mean - truth) / spread")
+    return figure
+
+
+def _reliability(table: Table) -> Any:
+    """Share of candidates that exist against P(exists), with binomial errors."""
+    from matplotlib.figure import Figure
+
+    said, exists = (np.array([r[k] for r in table.rows], float) for k in ("p", "exists"))
+    index = np.clip(np.digitize(said, CHANCES) - 1, 0, len(CHANCES) - 2)
+    figure = Figure(figsize=(3.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for i in np.unique(index):
+        n, share = int((index == i).sum()), float(exists[index == i].mean())
+        error = np.sqrt(max(share * (1 - share), 0.25 / n) / n)
+        axes.errorbar(said[index == i].mean(), share, error, fmt="o", color="tab:blue")
+    axes.plot([0, 1], [0, 1], color="black", lw=1)
+    axes.set(xlabel="P(exists)", ylabel="share that exists", xlim=(0, 1), ylim=(0, 1))
+    return figure
