@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -189,8 +190,7 @@ def _files(
 
 def below(path: Path, folder: Path) -> str:
     """Name of a unit, the same wherever the folder lies."""
-    own, top = path.resolve(), folder.resolve()
-    return (own.relative_to(top) if own.is_relative_to(top) else own).as_posix()
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def own_files(folder: Path, path: str) -> list[Path]:
