@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from sciup import cli_evaluate, cli_models, cli_train
+from sciup.cli_options import Drawing, Input, Json, Physics, Source, grouped
 from sciup.console import console
-from sciup.errors import OptionError, SciupError
+from sciup.errors import SciupError
 
 app = typer.Typer(
     name="sciup",
@@ -25,107 +26,18 @@ app = typer.Typer(
 )
 
 Opt = typer.Option
-INPUT = typer.Argument(help="FITS or TIFF file, or OME-Zarr folder", metavar="INPUT")
-
-Hdu = Annotated[str | None, Opt("--hdu", help="FITS extension: number, NAME or NAME,VER")]
-Channel = Annotated[str | None, Opt("--channel", help="keep one channel: index or name")]
-Time = Annotated[int | None, Opt("--time", help="keep one time: index")]
-Z = Annotated[int | None, Opt("--z", help="keep one z: index")]
-Err = Annotated[str | None, Opt("--err", help="noise map: FILE[HDU]")]
-Weight = Annotated[str | None, Opt("--weight", help="weight map: FILE[HDU]")]
-Dq = Annotated[str | None, Opt("--dq", help="data quality: FILE[HDU]")]
-DqBad = Annotated[int | None, Opt("--dq-bad", help="bits of --dq that mean bad; default: all")]
-Scratch = Annotated[Path | None, Opt("--scratch", help="folder to unpack .gz and the like")]
-Model = Annotated[str | None, Opt("--model", help="model name or folder; default by domain")]
-Scale = Annotated[int | None, Opt("--scale", help="1, 2 or 4; default: the model's")]
-PsfFwhm = Annotated[float | None, Opt("--psf-fwhm", help="total PSF, FWHM in input px")]
-Psf = Annotated[Path | None, Opt("--psf", help="PSF image (FITS, TIFF) on the input grid")]
-Gain = Annotated[float | None, Opt("--gain", help="electrons per unit of the image")]
-ReadNoise = Annotated[float | None, Opt("--read-noise", help="electrons")]
-Background = Annotated[float | None, Opt("--background", help="dark or sky level, input units")]
-NoiseSigma = Annotated[float | None, Opt("--noise-sigma", help="background noise, input units")]
-PixelSize = Annotated[
-    float | None, Opt("--pixel-size", help="micrometer (arcsec for the sky), if the file has none")
-]
-Device = Annotated[str, Opt("--device", help="auto, cpu or cuda")]
-Precision = Annotated[str, Opt("--precision", help="auto, fp32 or bf16")]
-
-
-def _open(path: str, pixel_size: float | None = None, **options: Any) -> Any:
-    """Open the input; a pixel size given by hand wins and is told."""
-    from dataclasses import replace as change
-
-    from sciup.io import open_image
-
-    hdu = options.pop("hdu")
-    channel = options.pop("channel")
-    image = open_image(
-        Path(path),
-        hdu=int(hdu) if hdu is not None and hdu.lstrip("-").isdigit() else hdu,
-        channel=int(channel) if channel is not None and channel.isdigit() else channel,
-        **options,
-    )
-    if pixel_size is not None:
-        if not pixel_size > 0:
-            raise OptionError(f"--pixel-size {pixel_size}", "a number above 0")
-        unit = "arcsec" if image.domain == "night-sky" else "micrometer"
-        image.grid = change(image.grid, size=(pixel_size, pixel_size), unit=unit)
-    return image
-
-
-def _psf_image(path: Path | None) -> Any:
-    """A PSF file as an array."""
-    if path is None:
-        return None
-    from sciup.geometry import Box
-    from sciup.io import open_image
-
-    image = open_image(path)
-    values, _ = image.read(next(image.planes), Box.of_shape(image.plane_shape))
-    return values
 
 
 @app.command()
+@grouped
 def upscale(
-    input: Annotated[str, INPUT],  # noqa: A002 - the name that --help shows
+    input: Input,  # noqa: A002 - the name that --help shows
     output: Annotated[Path, typer.Argument(help=".fits file or .ome.zarr folder")],
-    model: Model = None,
-    scale: Scale = None,
-    samples: Annotated[int, Opt("--samples", help="voting samples; one more is delivered")] = 16,
-    seed: Annotated[int, Opt("--seed", help="seed of the noise")] = 0,
-    keep_samples: Annotated[int, Opt("--keep-samples", help="samples to store as well")] = 0,
-    maps: Annotated[
-        str, Opt("--maps", help="comma-separated: sample,mean,std,risk_raw,support")
-    ] = "sample,mean,std,risk_raw,support",
-    tolerance: Annotated[
-        str, Opt("--tolerance", help="3sigma (of the input noise) or 5%")
-    ] = "3sigma",
-    psf_fwhm: PsfFwhm = None,
-    psf: Psf = None,
-    gain: Gain = None,
-    read_noise: ReadNoise = None,
-    background: Background = None,
-    noise_sigma: NoiseSigma = None,
-    pixel_size: PixelSize = None,
-    tile: Annotated[int, Opt("--tile", help="input px per side read at a time; memory only")] = 512,
-    threads: Annotated[
-        int | None, Opt("--threads", help="windows computed at a time; default: all CPUs")
-    ] = None,
-    roi: Annotated[str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px")] = None,
-    hdu: Hdu = None,
-    err: Err = None,
-    weight: Weight = None,
-    dq: Dq = None,
-    dq_bad: DqBad = None,
-    channel: Channel = None,
-    time: Time = None,
-    z: Z = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    noise_free: Annotated[bool, Opt("--noise-free", help="treat the input as exact")] = False,
+    source: Source,
+    physics: Physics,
+    drawing: Drawing,
     resume: Annotated[bool, Opt("--resume", help="start, go on, or return if complete")] = False,
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an existing output")] = False,
-    scratch: Scratch = None,
     dry_run: Annotated[
         bool, Opt("--dry-run", help="print plan, time, memory and disk only")
     ] = False,
@@ -142,42 +54,9 @@ def upscale(
     """
     from sciup import api, show
 
-    image = _open(
-        input,
-        pixel_size,
-        hdu=hdu,
-        err=err,
-        weight=weight,
-        dq=dq,
-        dq_bad=dq_bad,
-        channel=channel,
-        time=time,
-        z=z,
-        scratch=scratch,
-    )
-    result = api.upscale(
-        image,
-        model=model,
-        scale=scale,
-        samples=samples,
-        seed=seed,
-        keep_samples=keep_samples,
-        maps=[m.strip() for m in maps.split(",") if m.strip()],
-        tolerance=tolerance,
-        psf_fwhm=psf_fwhm,
-        psf=_psf_image(psf),
-        gain=gain,
-        read_noise=read_noise,
-        background=background,
-        noise_sigma=noise_sigma,
-        roi=roi,
-        device=device,
-        precision=precision,
-        noise_free=noise_free,
-        tile=tile,
-        threads=threads,
-    )
-    show.beliefs(console, result, "you" if model else "the domain of the file")
+    image = source.open(input)
+    result = api.upscale(image, **physics.options(), **drawing.options())
+    show.beliefs(console, result, "you" if physics.model else "the domain of the file")
     if dry_run:
         show.plan(console, result, output)
         return
@@ -187,28 +66,12 @@ def upscale(
 
 
 @app.command()
+@grouped
 def inspect(
-    input: Annotated[str, INPUT],  # noqa: A002 - the name that --help shows
-    model: Model = None,
-    scale: Scale = None,
-    psf_fwhm: PsfFwhm = None,
-    psf: Psf = None,
-    gain: Gain = None,
-    read_noise: ReadNoise = None,
-    background: Background = None,
-    noise_sigma: NoiseSigma = None,
-    pixel_size: PixelSize = None,
-    hdu: Hdu = None,
-    err: Err = None,
-    weight: Weight = None,
-    dq: Dq = None,
-    dq_bad: DqBad = None,
-    channel: Channel = None,
-    time: Time = None,
-    z: Z = None,
-    device: Device = "auto",
-    scratch: Scratch = None,
-    json: Annotated[bool, Opt("--json", help="machine-readable, on standard output")] = False,
+    input: Input,  # noqa: A002 - the name that --help shows
+    source: Source,
+    physics: Physics,
+    json: Json = False,
 ) -> None:
     """Show what INPUT is, what is believed about its instrument, and what upscaling would cost.
 
@@ -220,31 +83,7 @@ def inspect(
     """
     from sciup import api, show
 
-    image = _open(
-        input,
-        pixel_size,
-        hdu=hdu,
-        err=err,
-        weight=weight,
-        dq=dq,
-        dq_bad=dq_bad,
-        channel=channel,
-        time=time,
-        z=z,
-        scratch=scratch,
-    )
-    result = api.upscale(
-        image,
-        model=model,
-        scale=scale,
-        psf_fwhm=psf_fwhm,
-        psf=_psf_image(psf),
-        gain=gain,
-        read_noise=read_noise,
-        background=background,
-        noise_sigma=noise_sigma,
-        device=device,
-    )
+    result = api.upscale(source.open(input), **physics.options())
     facts = show.facts(result)
     if json:
         import json as codec
@@ -258,7 +97,7 @@ def inspect(
 def demo(
     out: Annotated[Path, typer.Argument(help="folder for the results")] = Path("demo_output"),
     samples: Annotated[int, Opt("--samples", help="voting samples")] = 8,
-    device: Device = "auto",
+    device: Annotated[str, Opt("--device", help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Upscale a real Hubble field and a real micrograph that were made coarse and noisy.
 

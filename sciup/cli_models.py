@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from sciup.cli_options import Json
 from sciup.console import console
 from sciup.errors import ModelError, OptionError
 
 Opt = typer.Option
 Named = Annotated[str, typer.Argument(help="name of a model, or a model folder", metavar="MODEL")]
-Json = Annotated[bool, Opt("--json", help="machine-readable, on standard output")]
 
 app = typer.Typer(name="models", rich_markup_mode="rich")
 

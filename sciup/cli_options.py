@@ -1,0 +1,148 @@
+"""Options that several commands share, in groups; `grouped` lets a command take whole groups."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import replace as change
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sciup.errors import OptionError
+
+Opt = typer.Option
+
+Input = Annotated[
+    str, typer.Argument(help="FITS or TIFF file, or OME-Zarr folder", metavar="INPUT")
+]
+Json = Annotated[bool, Opt("--json", help="machine-readable, on standard output")]
+
+
+@dataclass
+class Source:
+    """What of the input is read, and how."""
+
+    hdu: Annotated[str | None, Opt(help="FITS extension: number, NAME or NAME,VER")] = None
+    channel: Annotated[str | None, Opt(help="keep one channel: index or name")] = None
+    time: Annotated[int | None, Opt(help="keep one time: index")] = None
+    z: Annotated[int | None, Opt("--z", help="keep one z: index")] = None
+    err: Annotated[str | None, Opt(help="noise map: FILE[HDU]")] = None
+    weight: Annotated[str | None, Opt(help="weight map: FILE[HDU]")] = None
+    dq: Annotated[str | None, Opt(help="data quality: FILE[HDU]")] = None
+    dq_bad: Annotated[int | None, Opt(help="bits of --dq that mean bad; default: all")] = None
+    pixel_size: Annotated[
+        float | None, Opt(help="micrometer (arcsec for the sky), if the file has none")
+    ] = None
+    scratch: Annotated[Path | None, Opt(help="folder to unpack .gz and the like")] = None
+
+    def open(self, path: str) -> Any:
+        """Open the input; a pixel size given by hand wins and is told."""
+        from sciup.io import open_image
+
+        options = asdict(self)
+        size = options.pop("pixel_size")
+        for name in ("hdu", "channel"):
+            text = options[name]
+            options[name] = int(text) if text and text.lstrip("-").isdigit() else text
+        image = open_image(Path(path), **options)
+        if size is not None:
+            if not size > 0:
+                raise OptionError(f"--pixel-size {size}", "a number above 0")
+            unit = "arcsec" if image.domain == "night-sky" else "micrometer"
+            image.grid = change(image.grid, size=(size, size), unit=unit)
+        return image
+
+
+@dataclass
+class Physics:
+    """Which model, and what is known about the instrument."""
+
+    model: Annotated[str | None, Opt(help="model name or folder; default by domain")] = None
+    scale: Annotated[int | None, Opt(help="1, 2 or 4; default: the model's")] = None
+    psf_fwhm: Annotated[float | None, Opt(help="total PSF, FWHM in input px")] = None
+    psf: Annotated[Path | None, Opt(help="PSF image (FITS, TIFF) on the input grid")] = None
+    gain: Annotated[float | None, Opt(help="electrons per unit of the image")] = None
+    read_noise: Annotated[float | None, Opt(help="electrons")] = None
+    background: Annotated[float | None, Opt(help="dark or sky level, input units")] = None
+    noise_sigma: Annotated[float | None, Opt(help="background noise, input units")] = None
+    device: Annotated[str, Opt(help="auto, cpu or cuda")] = "auto"
+
+    def options(self) -> dict[str, Any]:
+        """Arguments for `sciup.upscale`."""
+        return asdict(self) | {"psf": _psf_image(self.psf)}
+
+
+@dataclass
+class Drawing:
+    """What is drawn, and how."""
+
+    samples: Annotated[int, Opt(help="voting samples; one more is delivered")] = 16
+    seed: Annotated[int, Opt(help="seed of the noise")] = 0
+    keep_samples: Annotated[int, Opt(help="samples to store as well")] = 0
+    maps: Annotated[str, Opt(help="comma-separated")] = "sample,mean,std,risk_raw,support"
+    tolerance: Annotated[str, Opt(help="3sigma (of the input noise) or 5%")] = "3sigma"
+    roi: Annotated[str | None, Opt(help="Y0:Y1,X0:X1 in input px")] = None
+    tile: Annotated[int, Opt(help="input px per side read at a time; memory only")] = 512
+    threads: Annotated[int | None, Opt(help="windows at a time; default: all CPUs")] = None
+    precision: Annotated[str, Opt(help="auto, fp32 or bf16")] = "auto"
+    noise_free: Annotated[bool, Opt("--noise-free", help="treat the input as exact")] = False
+
+    def options(self) -> dict[str, Any]:
+        """Arguments for `sciup.upscale`."""
+        return asdict(self) | {"maps": [m.strip() for m in self.maps.split(",") if m.strip()]}
+
+
+def _psf_image(path: Path | None) -> Any:
+    """A PSF file as an array."""
+    if path is None:
+        return None
+    from sciup.geometry import Box
+    from sciup.io import open_image
+
+    image = open_image(path)
+    values, _ = image.read(next(image.planes), Box.of_shape(image.plane_shape))
+    return values
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Show typer the fields of a command's groups as options, and hand the groups to the command.
+
+    Examples
+    --------
+    >>> @grouped
+    ... def show(name: str, drawing: Drawing) -> None:
+    ...     print(name, drawing.samples)
+    >>> show(name="a", **asdict(Drawing(samples=3)))
+    a 3
+    """
+    plain = inspect.signature(command, eval_str=True).parameters
+    groups: dict[str, Any] = {
+        name: p.annotation for name, p in plain.items() if is_dataclass(p.annotation)
+    }
+    options = {name: _parameters(kind) for name, kind in groups.items()}
+
+    @wraps(command)
+    def call(**values: Any) -> None:
+        made = {
+            name: kind(**{p: values.pop(p) for p in options[name]}) for name, kind in groups.items()
+        }
+        command(**values, **made)
+
+    shown = [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, one in plain.items()
+        for p in options.get(name, {name: one}).values()
+    ]
+    call.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    return call
+
+
+def _parameters(kind: Any) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(kind, eval_str=True).parameters)
+
+
+__all__ = ["Drawing", "Input", "Json", "Physics", "Source", "grouped"]
