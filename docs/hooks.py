@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from typer.main import get_command
@@ -19,11 +20,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def commands() -> str:
     """All commands of the program with their options, as Markdown."""
-    top = get_command(app)
-    children: dict[str, Any] = getattr(top, "commands", {})
-    return "\n\n".join(
-        [describe("sciup", top), *(describe(f"sciup {k}", v) for k, v in children.items())]
-    )
+    return "\n\n".join(describe(name, command) for name, command in walk("sciup", get_command(app)))
+
+
+def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """A command and all below it, with their whole names."""
+    yield name, command
+    for key, child in getattr(command, "commands", {}).items():
+        yield from walk(f"{name} {key}", child)
 
 
 def describe(name: str, command: Any) -> str:

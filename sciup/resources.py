@@ -1,7 +1,7 @@
 """Where the models are: in the checkout's ``models/``, or in the installed data package.
 
-A model is a folder with a ``recipe.yaml``; the folder's name is the model's name. It is offered once
-it has weights.
+A model is a folder with a ``recipe.yaml``; the folder's name is the model's name. It is offered
+once it has weights.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ from sciup.engine.job import Job, Worker
 from sciup.engine.run import output_format
 from sciup.io._writer import SHARD
 
+BASE, WINDOW = 450e6, 150e6
+"""Memory [bytes] of the program, and of a window at 4x while it is computed; measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -31,18 +34,18 @@ def estimate(job: Job, output: Path) -> Estimate:
     count = sum(int(np.prod(layout.shape_of(n), dtype=np.int64)) for n in layout.names)
     pyramid = 4 / 3 if output_format(output, job) == "ome-zarr" else 1
     shard = min(SHARD, max(layout.plane_shape)) ** 2
-    memory = int(600e6 + 4 * shard * (len(job.settings.maps) + 2 * job.settings.keep + 2))
+    worker = Worker(job)
+    stored = 4 * shard * (len(job.settings.maps) + 2 * job.settings.keep + 2)
     return Estimate(
         disk=int(4 * count * pyramid),
         free=shutil.disk_usage(_existing_parent(output)).free,
-        memory=memory,
+        memory=int(BASE + worker.threads * WINDOW + stored),
         windows=job.windows,
-        seconds=_seconds(job),
+        seconds=_seconds(job, worker),
     )
 
 
-def _seconds(job: Job) -> float:
-    worker = Worker(job)
+def _seconds(job: Job, worker: Worker) -> float:
     task = next(job.tasks())
     sampler = worker.sampler(task.number, task.plane)
     tile = worker.tiles(job.input_box(task))[0]

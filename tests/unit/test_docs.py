@@ -83,15 +83,22 @@ def test_commands_of_the_program_parse(page):
                 raise AssertionError(f"{shlex.join(words)}: {error}") from error
 
 
+def below(command):
+    """Every command below another, at any depth."""
+    for child in getattr(command, "commands", {}).values():
+        yield child
+        yield from below(child)
+
+
 def test_examples_of_the_help_parse():
     from typer.main import get_command
 
     from sciup.cli import app
 
     program = get_command(app)
-    for name, command in program.commands.items():
+    for command in below(program):
         examples = re.findall(r"^\s*sciup (.*)$", command.help, re.MULTILINE)
-        assert examples, f"the help of {name!r} has no example"
+        assert examples, f"the help of {command.name!r} has no example"
         for example in examples:
             check(program, shlex.split(example))
 
