@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-PYTEST_ARGS ?= $(if $(FAST),-m "not slow")
+PYTEST_ARGS ?= $(if $(SLOW),,-m "not slow")
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint format bench docs figures tune clean
@@ -17,7 +17,7 @@ help:  ## list the targets
 demo: $(VENV)/.runtime  ## set up and run the demonstration
 	$(BIN)/sciup demo
 
-test: $(VENV)/.dev  ## set up and run all tests (FAST=1 leaves the slow ones out)
+test: $(VENV)/.dev  ## set up and run the tests (SLOW=1: also those of minutes)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: lint test  ## everything a change must pass: format, lint, types, layers, tests

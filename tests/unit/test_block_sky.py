@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sciup.physics.stars import star_psf
 from sciup.physics.mesh import block_sky, robust_sky
 from sciup.physics.psf import gaussian, moments, relative_measured
+from sciup.physics.stars import star_psf
 
 
 def block(seed: int = 0, side: int = 256) -> np.ndarray:
