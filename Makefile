@@ -45,10 +45,10 @@ FIGURES ?= build/figures
 EVALUATE_ARGS ?=
 
 figures: $(VENV)/.dev  ## reproduce the tables and figures of docs and model cards
-	for model in $(notdir $(wildcard models/fluorescence-x*)); do \
+	for model in $(notdir $(patsubst %/weights.safetensors,%,$(wildcard models/fluorescence-x*/weights.safetensors))); do \
 		$(BIN)/sciup evaluate $$model $(MICROSCOPY) --out $(FIGURES)/$$model $(EVALUATE_ARGS) \
 		|| exit; done
-	for model in $(notdir $(wildcard models/night-sky-x*)); do \
+	for model in $(notdir $(patsubst %/weights.safetensors,%,$(wildcard models/night-sky-x*/weights.safetensors))); do \
 		$(BIN)/sciup evaluate $$model $(ASTRONOMY)/test --out $(FIGURES)/$$model \
 		$(if $(wildcard $(SKY_SCENES)),--scenes $(SKY_SCENES),--galsim $(ASTRONOMY)/simulate/cosmos_galsim) \
 		$(EVALUATE_ARGS) || exit; done
