@@ -197,6 +197,7 @@ def _bar(steps: int) -> Iterator[loop.Progress]:
         task = progress.add_task("", total=steps, rate="", scores="")
 
         def tell(step: int, row: dict[str, float]) -> None:
+            """Show a row of the curves."""
             if progress.tasks[task].completed == 0 and step > 1:  # resumed: not done just now
                 progress.reset(task, completed=step)
             speed = progress.tasks[task].speed

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import InputError, OptionError
+from sciup.train.sources import SUFFIXES
 
 Array = NDArray[np.float64]
 
 MANIFEST = "MANIFEST.tsv"
 COLUMNS = ("split", "dataset", "image", "unit")
-SUFFIXES = (".tif", ".tiff", ".fits", ".fit", ".fits.gz", ".fits.fz", ".zarr")
 PLANES = 4
 """At most so many planes of a file, spread evenly: the others hardly say anything new."""
 SINGLE_FRAMES = "w2s_single_frame"

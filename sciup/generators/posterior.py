@@ -28,11 +28,13 @@ class _Crop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, margin: int) -> Tensor:
+        """Cut the rim."""
         ctx.margin, ctx.shape = margin, x.shape
         return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """Put zeros where the rim was."""
         (grad,), m = grads, ctx.margin
         layout = torch.channels_last if grad.dim() == 4 else torch.contiguous_format
         whole = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=layout)
