@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from sciup.errors import InputError, ModelError
 from sciup.testing.toy_images import cells
+from sciup.testing.toy_training import tiny_recipe
 from sciup.train import kernels, loop, state
 from sciup.train.data import Truths, robust_noise
 from sciup.train.degrade import Degrader
@@ -22,25 +23,7 @@ from sciup.train.recipe import Recipe
 from sciup.train.recipe_file import check_recipe, load_recipe
 from sciup.train.sources import load_truths
 
-RECIPE = {
-    "name": "tiny",
-    "domain": "fluorescence",
-    "scale": 2,
-    "target_fwhm": 2.0,
-    "seed": 5,
-    "steps": 4,
-    "batch": 2,
-    "draws": 2,
-    "core": 16,
-    "network": {"channels": 4, "blocks": 1, "head_channels": 4, "head_blocks": 1},
-    "degradation": {
-        "psf_fwhm": [1.06, 3.0],
-        "shapes": {"gaussian": 0.7, "airy": 0.3},
-        "correlated_share": 0.5,
-        "haze_share": 0.3,
-    },
-    "sources": [{"dataset": "made", "share": 1.0}],
-}
+RECIPE = tiny_recipe(sources=[{"dataset": "made", "share": 1.0}])
 
 
 @pytest.fixture(autouse=True)
