@@ -58,19 +58,6 @@ def energy(draws: Tensor, truth: Tensor, side: int) -> Tensor:
     return skill - 0.5 * torch.stack(pairs).mean()
 
 
-def comb(x: Tensor, scale: int, side: int = 8) -> Tensor:
-    """How the phases of the output grid differ, in cells of side x side input pixels.
-
-    (B, M, h, w) to (B, M, s^2 h', w'): the mean of every s-th pixel in a cell minus the mean of all
-    of them. A generator that works on the input grid repeats its errors with this period.
-    """
-    phases = F.pixel_unshuffle(x.flatten(0, 1)[:, None], scale)
-    means = F.avg_pool2d(phases, side)
-    means = (means - means.mean(1, keepdim=True)).flatten(1, 2)
-    cells: Tensor = means.unflatten(0, x.shape[:2])
-    return cells
-
-
 def total(
     draws: Tensor,
     truth: Tensor,
@@ -78,14 +65,13 @@ def total(
     linear_draws: Tensor,
     linear_truth: Tensor,
     linear_scale: Tensor,
-    scale: int,
     weights: LossWeights,
 ) -> tuple[Tensor, dict[str, float]]:
     """Weighted sum of all terms and the value of each.
 
     `draws`, `truth`, `mean` are in network units; `linear_*` in working units, with
     `linear_scale` (B, 1, h, w) the size of an error that matters there, a function of the
-    measurement only. `scale` is the number of output pixels per input pixel.
+    measurement only.
     """
     blocks = sum(crps(F.avg_pool2d(draws, k), F.avg_pool2d(truth, k)) for k in (4, 8, 16)) / 3
     scaled = [x / linear_scale for x in (linear_draws, linear_truth)]
@@ -98,8 +84,5 @@ def total(
         "energy": weights.energy * torch.as_tensor(patch),
         "mean": weights.mean * (mean - truth).square().mean(),
     }
-    if weights.comb and scale > 1:
-        # times the side of a cell: the error of a mean of side^2 pixels is that much smaller
-        terms["comb"] = weights.comb * 8 * crps(comb(draws, scale), comb(truth, scale))
     loss = torch.stack(list(terms.values())).sum()
     return loss, {k: float(v.detach()) for k, v in terms.items()}

@@ -13,6 +13,7 @@ from sciup.generators.noise import COARSE_STEP
 from sciup.generators.posterior import PosteriorSampler
 from sciup.physics.projection import Projection, lock_weight
 from sciup.train.degrade import Batch, correlate
+from sciup.train.imprint import imprint
 from sciup.train.kernels import RIM
 from sciup.train.losses import total
 from sciup.train.recipe import Recipe
@@ -92,7 +93,10 @@ def objective(
     signal, sigma = (x[..., RIM:-RIM, RIM:-RIM] for x in (batch.signal, batch.sigma))
     size = (sigma**2 + (0.05 * (signal - batch.background)) ** 2) ** 0.5 * s
     size = size.repeat_interleave(s, -1).repeat_interleave(s, -2)
-    loss, terms = total(u_noisy, truth, mean, v, batch.truth, size, s, recipe.loss)
+    loss, terms = total(u_noisy, truth, mean, v, batch.truth, size, recipe.loss)
+    if recipe.loss.imprint and s > 1:
+        term = recipe.loss.imprint * imprint(u, v / size, s)
+        loss, terms["imprint"] = loss + term, float(term.detach())
     return loss, terms, u.detach()
 
 

@@ -159,7 +159,7 @@ class LossWeights:
     linear: float = 0.2
     energy: float = 0.2
     mean: float = 1.0
-    comb: float = 0.0
+    imprint: float = 0.0
 
 
 @dataclass(frozen=True)

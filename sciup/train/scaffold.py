@@ -44,7 +44,7 @@ degradation:                  # every crop sees an instrument drawn from these r
   haze_share: 0.25            # light from out of focus
   masked_share: 0.1           # dead pixels, columns, regions
 trust: {{rounds: 0}}
-loss: {{block_means: 0.5, linear: 0.03, energy: 0.2, mean: 1.0, comb: 0.1}}
+loss: {{block_means: 0.5, linear: 0.03, energy: 0.2, mean: 1.0, imprint: 0.03}}
 sources:                      # sharp and deep images of what you look at
   - {{path: ".", share: 1.0}}   # a folder, a file or a glob below --data; `channel: 0` picks one
 """

@@ -75,7 +75,7 @@ def test_total_is_the_sum_of_its_terms_and_has_gradients():
     draws = normal(2, 3, 48, 48).requires_grad_()
     mean = normal(2, 1, 48, 48, seed=6).requires_grad_()
     truth, scale = normal(2, 1, 48, 48, seed=7), torch.full((2, 1, 48, 48), 2.0)
-    loss, terms = total(draws, truth, mean, draws, truth, scale, 4, LossWeights())
+    loss, terms = total(draws, truth, mean, draws, truth, scale, LossWeights())
     assert set(terms) == {"crps", "blocks", "linear", "energy", "mean"}
     assert float(loss.detach()) == pytest.approx(sum(terms.values()))
     loss.backward()
