@@ -63,11 +63,13 @@ def detect(field: Field, draws: Array, model: ModelFacts) -> tuple[list[Row], li
     sources : list of dict
         ``field``, ``p`` (0 without a candidate), ``snr`` of every true source above the limit.
     invented : dict
-        ``field``, ``false``: sources above the limit in empty sky, per draw; ``empty``: pixels.
+        ``field``; per draw ``false``: its sources where the truth is empty, ``empty``: pixels that
+        are; ``missed``, ``blank``: the same with the parts of draw and truth exchanged.
     """
     limit, reach = flux_of(LIMIT, field), field.fwhm * model.scale / 2
     true_flux = point_flux(field.truth, model.target_fwhm)
-    found = [detections(point_flux(d, model.target_fwhm), limit) for d in draws]
+    fluxes_of = [point_flux(d, model.target_fwhm) for d in draws]
+    found = [detections(flux, limit) for flux in fluxes_of]
     places, fluxes, p = _candidates(found, reach)
     true_places, true_fluxes = detections(true_flux, limit)
     exists = _near(places, true_places, reach)
@@ -82,10 +84,18 @@ def detect(field: Field, draws: Array, model: ModelFacts) -> tuple[list[Row], li
         chance = float(p[near].max()) if near.any() else 0.0
         sources.append({"field": field.name, "p": chance, "snr": float(flux / limit * LIMIT)})
     size = 2 * int(np.ceil(reach)) + 1
-    empty = maximum_filter(true_flux, size) < flux_of(EMPTY, field)
-    false = sum(int(empty[tuple(f[0].astype(int).T)].sum()) for f in found) / len(draws)
-    pixels = int(empty[RIM:-RIM, RIM:-RIM].sum())
-    return candidates, sources, {"field": field.name, "false": false, "empty": pixels}
+    faint = flux_of(EMPTY, field)
+    false = [_in_empty_sky(f[0], true_flux, faint, size) for f in found]
+    missed = [_in_empty_sky(true_places, flux, faint, size) for flux in fluxes_of]
+    names = ("false", "empty", "missed", "blank")
+    counts = np.hstack([np.mean(false, 0), np.mean(missed, 0)])
+    return candidates, sources, {"field": field.name} | dict(zip(names, counts, strict=True))
+
+
+def _in_empty_sky(places: Array, flux: Array, faint: float, size: int) -> tuple[int, int]:
+    """Sources of one image where another is empty, and its empty pixels."""
+    empty = maximum_filter(flux, size) < faint
+    return int(empty[tuple(places.astype(int).T)].sum()), int(empty[RIM:-RIM, RIM:-RIM].sum())
 
 
 def _candidates(found: Sequence[tuple[Array, Array]], reach: float) -> tuple[Array, Array, Array]:
@@ -151,12 +161,21 @@ def false_table(invented: Sequence[Row], name: str, title: str) -> Table:
     """Sources above S/N 5 in empty sky, per draw and 10^6 fine pixels of it."""
     from sciup.evaluate.intervals import ratio
 
-    found = ratio(
-        [r["false"] * 1e6 for r in invented],
-        [float(r["empty"]) for r in invented],
-        [r["field"] for r in invented],
-    )
+    def rate(count: str, pixels: str) -> Any:
+        return ratio(
+            [r[count] * 1e6 for r in invented],
+            [float(r[pixels]) for r in invented],
+            [r["field"] for r in invented],
+        )
+
+    found, missed = rate("false", "empty"), rate("missed", "blank")
     row: Row = {"fields": len(invented), "empty_Mpx": sum(r["empty"] for r in invented) / 1e6}
     row |= {"false_per_Mpx": found.value, "ci_low": found.ends[0], "ci_high": found.ends[1]}
-    row["ok"] = "yes" if found.value < 1 else "no"
-    return Table(name, title, [row], ["Empty: the truth has S/N < 1 within half a PSF FWHM."])
+    row |= {"missed_per_Mpx": missed.value, "missed_low": missed.ends[0]}
+    row |= {"missed_high": missed.ends[1], "ok": "yes" if found.value < 1 else "no"}
+    notes = [
+        "Empty: S/N < 1 within half a PSF FWHM. false: sources of a draw where the truth is empty. "
+        "missed: sources of the truth where the draw is empty. Truth and draw are exchangeable if "
+        "the sampler is right: then both rates are equal, and fewer false ones are not possible."
+    ]
+    return Table(name, title, [row], notes)

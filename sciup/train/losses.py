@@ -78,7 +78,7 @@ def total(
     linear = sum(crps(*(F.avg_pool2d(x, k) for x in scaled)) * k for k in (4, 16)) / 2
     patch = sum(energy(draws, truth, k) for k in (4, 12)) / 2
     terms = {
-        "crps": crps(draws, truth),
+        "crps": weights.crps * crps(draws, truth),
         "blocks": weights.block_means * torch.as_tensor(blocks),
         "linear": weights.linear * torch.as_tensor(linear),
         "energy": weights.energy * torch.as_tensor(patch),

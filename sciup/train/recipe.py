@@ -153,8 +153,12 @@ class Degradation:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms of the loss; see `sciup.train.losses`."""
+    """Weights of the terms of the loss; see `sciup.train.losses` and `sciup.train.imprint`.
 
+    With `mean` alone a recipe trains the twin that ``sciup evaluate --twin`` compares with.
+    """
+
+    crps: float = 1.0
     block_means: float = 0.5
     linear: float = 0.2
     energy: float = 0.2

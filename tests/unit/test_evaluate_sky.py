@@ -123,7 +123,10 @@ def test_existence_is_reliable_for_exchangeable_draws(toy: ModelFacts):
     p, exists = (np.array([r[k] for r in candidates]) for k in ("p", "exists"))
     assert p.mean() == pytest.approx(exists.mean(), abs=0.1)
     assert p.mean() == pytest.approx(0.3, abs=0.06)
-    assert sky_detect.false_table(invented, "t", "t").rows[0]["ok"] == "no"
+    row = sky_detect.false_table(invented, "t", "t").rows[0]
+    assert row["ok"] == "no"
+    # exchangeable: a draw has as many sources that the truth lacks as the truth that a draw lacks
+    assert row["false_per_Mpx"] == pytest.approx(row["missed_per_Mpx"], rel=0.15)
     assert {r["P"] for r in sky_detect.reliability_table(candidates, "t", "t").rows} >= {"0.1-0.3"}
 
 
@@ -131,8 +134,8 @@ def test_draws_that_are_the_truth_invent_nothing(toy: ModelFacts):
     scene, sources = grid_of_stars()
     field = sky_fields.make_field(scene, sources, 1, toy, 0)
     candidates, found, invented = sky_detect.detect(field, np.stack([field.truth] * 4), toy)
-    assert invented["false"] == 0
-    assert invented["empty"] > 1000
+    assert invented["false"] == invented["missed"] == 0
+    assert invented["empty"] == invented["blank"] > 1000
     assert len(candidates) == len(found) == 25
     table = sky_detect.completeness_table(candidates, found, "t", "t").rows
     row = next(r for r in table if r["sources"])
