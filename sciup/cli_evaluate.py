@@ -156,9 +156,10 @@ def _sky(
     from sciup.evaluate.tables import Table
 
     tables: list[Table] = []
+    figures: dict[str, Any] = {}
     if count and (scenes or galsim):
         with _bar("fields") as progress:
-            tables += sky.evaluate(
+            tables, figures = sky.evaluate(
                 facts, galsim, scenes=scenes, count=count, role=split, progress=progress, **about
             )
     if data is not None:
@@ -168,7 +169,7 @@ def _sky(
         raise OptionError(
             "there is nothing to evaluate on", "DATA, --scenes or --galsim", "give one of them"
         )
-    page = report.write(out, f"Evaluation of {facts.name}", [_command()], tables)
+    page = report.write(out, f"Evaluation of {facts.name}", [_command()], tables, figures)
     console.print(f"[green]done[/green]  {escape(str(page))}")
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.signal.windows import tukey
 
 from sciup.api import Result
-from sciup.evaluate import metrics, sky_detect, spectra
+from sciup.evaluate import metrics, sky_detect, sky_plots, spectra
 from sciup.evaluate.baselines import bicubic
 from sciup.evaluate.draws import blur, draw_samples, measurement, predict
 from sciup.evaluate.intervals import ratio
@@ -106,7 +106,7 @@ def evaluate(
     seed: int = 0,
     role: str = "test",
     progress: Progress = lambda _done, _all: None,
-) -> list[Table]:
+) -> tuple[list[Table], dict[str, Any]]:
     """Photometry, positions, detections and honesty of the draws on simulated fields.
 
     Parameters
@@ -122,10 +122,17 @@ def evaluate(
         See `sciup.upscale`.
     progress : callable
         Gets the number of fields done and of all.
+
+    Returns
+    -------
+    tables : list of Table
+    figures : dict of str to matplotlib Figure
+        By file name.
     """
     scored: list[Row] = []
     found: tuple[list[Row], list[Row], list[Row]] = ([], [], [])
     rows: dict[Told, list[Row]] = {k: [] for k in told}
+    shown: list[tuple[Field, Array]] = []
     total = -(-count // every)
     chosen = fields(model, data, scenes, count=count, every=every, role=role)
     for done, field in enumerate(chosen):
@@ -140,9 +147,12 @@ def evaluate(
                 found[0].extend(candidates)
                 found[1].extend(sources)
                 found[2].append(invented)
+                if len(shown) < sky_plots.SHOWN:
+                    shown.append((field, draws))
     progress(total, total)
     about = f"simulated fields, {model.name} (weights {model.weights[:12]}), {DRAWS} draws"
-    return [*_source_tables(rows, about), *_detection_tables(found, about), *_scores(scored)]
+    tables = [*_source_tables(rows, about), *_detection_tables(found, about), *_scores(scored)]
+    return tables, {"sky_sheet": sky_plots.sheet(shown, model.scale)} | sky_plots.figures(tables)
 
 
 def _source_tables(rows: dict[Told, list[Row]], about: str) -> list[Table]:

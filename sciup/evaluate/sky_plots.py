@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sciup.evaluate.baselines import bicubic
 from sciup.evaluate.sky_detect import CHANCES
-from sciup.evaluate.sky_fields import DRAWS
+from sciup.evaluate.sky_fields import DRAWS, Field
 from sciup.evaluate.sky_sources import CLASSES, pulls
 from sciup.evaluate.tables import Table
+
+Array = NDArray[np.float64]
+
+SHOWN = 4
+"""Fields on the sheet."""
+CROP = 160
+"""Fine px per side of a picture."""
 
 
 def figures(tables: Sequence[Table]) -> dict[str, Any]:
@@ -32,6 +41,41 @@ def figures(tables: Sequence[Table]) -> dict[str, Any]:
         if table.name == "sky_candidates" and table.rows:
             found["sky_reliability"] = _reliability(table)
     return found
+
+
+def sheet(fields: Sequence[tuple[Field, Array]], scale: int) -> Any:
+    """Input, bicubic, mean, two draws, truth and spread at the middle of a few fields.
+
+    One stretch, asinh in units of the noise that one input pixel leaves in an output pixel.
+    """
+    from matplotlib.figure import Figure
+
+    names = ("input", "bicubic", "mean", "draw", "another", "truth", "std")
+    figure = Figure(figsize=(1.9 * len(names), 2.0 * len(fields)), layout="constrained")
+    panels = figure.subplots(len(fields), len(names), squeeze=False)
+    for row, (field, draws) in zip(panels, fields, strict=True):
+        flat = field.observed.astype(float) / scale**2
+        images = (
+            flat.repeat(scale, 0).repeat(scale, 1),
+            bicubic(flat, scale),
+            draws.mean(0),
+            draws[0],
+            draws[1],
+            field.truth,
+            draws.std(0),
+        )
+        for axes, name, image in zip(row, names, images, strict=True):
+            view = np.arcsinh(_middle(image) * scale**2)
+            axes.imshow(view, cmap="gray", vmin=-1.5, vmax=5, origin="lower")
+            axes.set(xticks=[], yticks=[], title=name if row is panels[0] else "")
+        row[0].set_ylabel(f"{field.name}, {field.shape}, {field.fwhm:g} px", fontsize=7)
+    return figure
+
+
+def _middle(image: Array) -> Array:
+    """At most `CROP` pixels in the middle."""
+    rows, cols = (slice(max(n - CROP, 0) // 2, (n + CROP) // 2) for n in image.shape)
+    return image[rows, cols]
 
 
 def _pulls(table: Table) -> Any:

@@ -151,16 +151,16 @@ def test_all_tables_of_simulated_fields(tmp_path: Path, toy: ModelFacts, monkeyp
     pack.with_suffix(".json").write_text(json.dumps({"role": "train", "scenes": [sources]}))
     with pytest.raises(InputError, match="role 'train'"):
         sky.evaluate(toy, None, scenes=pack, count=1)
-    tables = {t.name: t for t in sky.evaluate(toy, None, scenes=pack, count=1, role="train")}
+    found, figures = sky.evaluate(toy, None, scenes=pack, count=1, role="train")
+    tables = {t.name: t for t in found}
     assert set(tables) >= {"sky_photometry_known", "sky_photometry_estimated", "sky_existence"}
     score = tables["sky_scores"].rows[0]
     assert np.isfinite(score["skill16_asinh"])
     assert score["flux_ok"].endswith("/1")
     for table in tables.values():
         assert table.markdown()
-    drawn = sky_plots.figures(list(tables.values()))
-    assert "sky_pulls_known" in drawn
-    for name, figure in drawn.items():
+    assert {"sky_sheet", "sky_pulls_known"} <= set(figures)
+    for name, figure in figures.items():
         figure.savefig(tmp_path / f"{name}.png")
 
 
