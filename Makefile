@@ -55,7 +55,7 @@ figures: $(VENV)/.dev  ## reproduce the tables and figures of docs and model car
 	$(BIN)/sciup demo $(FIGURES)/demo
 
 tune: $(VENV)/.runtime  ## tune the classical methods on training images
-	$(BIN)/python -m sciup.evaluate.tuning $(MICROSCOPY)
+	$(BIN)/python -m sciup.evaluate.fluorescence.tuning $(MICROSCOPY)
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -105,9 +105,11 @@ def _fluorescence(
     about: dict[str, Any],
 ) -> None:
     """Run, tabulate and draw."""
-    from sciup.evaluate import fluorescence, plots, report, summary
-    from sciup.evaluate.methods import Options
-    from sciup.evaluate.protocol import DEFAULTS, Condition
+    from sciup.evaluate import report
+    from sciup.evaluate.fluorescence import plots, summary
+    from sciup.evaluate.fluorescence import run as fluorescence
+    from sciup.evaluate.fluorescence.methods import Options
+    from sciup.evaluate.fluorescence.protocol import DEFAULTS, Condition
 
     texts = condition or DEFAULTS.get(facts.scale, ())
     if not texts:
@@ -152,7 +154,9 @@ def _sky(
     about: dict[str, Any],
 ) -> None:
     """Simulated fields, and real images where a folder is given."""
-    from sciup.evaluate import report, sky, sky_real
+    from sciup.evaluate import report
+    from sciup.evaluate.sky import real as sky_real
+    from sciup.evaluate.sky import run as sky
     from sciup.evaluate.tables import Table
 
     tables: list[Table] = []

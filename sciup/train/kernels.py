@@ -42,7 +42,7 @@ class Kernels:
     def draw(cls, recipe: Recipe) -> Kernels:
         """Draw the bank from the recipe's ranges and seed."""
         from sciup.physics.psf import moments
-        from sciup.train.sky_optics import draw_optics
+        from sciup.train.sky.optics import draw_optics
 
         d, s = recipe.degradation, recipe.scale
         rng = np.random.default_rng([recipe.seed, 77])

@@ -264,7 +264,7 @@ def _told(source: Source, truths: list[Truth], small: list[Truth], listed: list[
 
 
 def _scenes(recipe: Recipe, scenes: Scenes, folder: Path, cache: Path, split: Split) -> list[Truth]:
-    from sciup.train.sky_scenes import pack_scenes
+    from sciup.train.sky.scenes import pack_scenes
 
     path = cache / f"scenes_{split}.npy"
     if not path.is_file():

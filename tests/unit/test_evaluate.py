@@ -10,8 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from sciup.cli import app
-from sciup.evaluate import baselines, metrics, photometry, sky_fields, sky_real
+from sciup.evaluate import baselines, metrics
 from sciup.evaluate.draws import blur, draw_samples, measurement
+from sciup.evaluate.sky import fields as sky_fields
+from sciup.evaluate.sky import photometry
+from sciup.evaluate.sky import real as sky_real
 from sciup.evaluate.tables import Table
 from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array

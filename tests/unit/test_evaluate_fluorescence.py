@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from sciup.cli import app, main
 from sciup.errors import InputError, OptionError
-from sciup.evaluate import data, ensembles, intervals, protocol, real_noise, spectra, tuning
-from sciup.evaluate.scores import Estimate, score
+from sciup.evaluate import ensembles, intervals, spectra
+from sciup.evaluate.fluorescence import data, protocol, real_noise, tuning
+from sciup.evaluate.fluorescence.scores import Estimate, score
 from sciup.testing.toy_model import write_toy_model
 
 # -- honesty of draws --------------------------------------------------------------------------

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from sciup.errors import InputError
-from sciup.evaluate import metrics, photometry, sky, sky_detect, sky_fields, sky_plots, sky_sources
+from sciup.evaluate import metrics
 from sciup.evaluate.draws import blur, predict
+from sciup.evaluate.sky import detect as sky_detect
+from sciup.evaluate.sky import fields as sky_fields
+from sciup.evaluate.sky import photometry
+from sciup.evaluate.sky import plots as sky_plots
+from sciup.evaluate.sky import run as sky
+from sciup.evaluate.sky import sources as sky_sources
 from sciup.generators.registry import ModelFacts
 from sciup.physics.psf import moments
 from sciup.testing.toy_model import write_toy_model

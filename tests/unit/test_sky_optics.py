@@ -5,7 +5,7 @@ import pytest
 
 from sciup.physics.psf import gaussian, moments
 from sciup.train.recipe import Degradation
-from sciup.train.sky_optics import draw_optics
+from sciup.train.sky.optics import draw_optics
 
 
 def pairs(share: float, scale: int = 2, count: int = 40, **shapes: float):

@@ -15,9 +15,10 @@ galsim = pytest.importorskip("galsim")
 from astropy.io import fits  # noqa: E402
 
 from sciup.errors import InputError, MissingPackageError, OptionError, OutputError  # noqa: E402
-from sciup.train import sky_scenes, sky_stamps  # noqa: E402
-from sciup.train.sky_scenes import add_stamp, add_star, pack_scenes, render_scenes  # noqa: E402
-from sciup.train.sky_stamps import OVERSAMPLING, TARGET_SIGMA, Stamp, build_library  # noqa: E402
+from sciup.train.sky import scenes as sky_scenes  # noqa: E402
+from sciup.train.sky import stamps as sky_stamps  # noqa: E402
+from sciup.train.sky.scenes import add_stamp, add_star, pack_scenes, render_scenes  # noqa: E402
+from sciup.train.sky.stamps import OVERSAMPLING, TARGET_SIGMA, Stamp, build_library  # noqa: E402
 
 Array = NDArray[np.float64]
 

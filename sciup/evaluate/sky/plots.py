@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.evaluate.baselines import bicubic
-from sciup.evaluate.sky_detect import CHANCES
-from sciup.evaluate.sky_fields import DRAWS, Field
-from sciup.evaluate.sky_sources import CLASSES, pulls
+from sciup.evaluate.sky.detect import CHANCES
+from sciup.evaluate.sky.fields import DRAWS, Field
+from sciup.evaluate.sky.sources import CLASSES, pulls
 from sciup.evaluate.tables import Table
 
 Array = NDArray[np.float64]

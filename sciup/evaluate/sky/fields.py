@@ -22,7 +22,7 @@ from sciup.errors import InputError
 from sciup.evaluate import metrics
 from sciup.evaluate.baselines import total_kernel
 from sciup.evaluate.draws import blur
-from sciup.evaluate.photometry import catalogue
+from sciup.evaluate.sky.photometry import catalogue
 from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array
 from sciup.physics import psf as shapes
@@ -148,7 +148,7 @@ def _with_stars(
     scene: Array, known: Sequence[Any], psf: Array, added: int, rng: np.random.Generator
 ) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
     """Add stars where there is room, to a scene in place and to its catalogue."""
-    from sciup.train.sky_scenes import add_star
+    from sciup.train.sky.scenes import add_star
 
     places, fluxes, stars = known
     low, high = np.log(ADDED_SNR)
@@ -189,14 +189,14 @@ def fields(
     data : Path or None
         GalSim COSMOS sample, used when there is no pack.
     scenes : Path or None
-        ``.npy`` with a catalogue ``.json`` beside it, by `sciup.train.sky_scenes.pack_scenes`.
+        ``.npy`` with a catalogue ``.json`` beside it, by `sciup.train.sky.scenes.pack_scenes`.
     count, every : int
         At most so many scenes, and only every n-th.
     role : str
         Role that the galaxies of a pack must have.
     """
     if scenes is None:
-        from sciup.train.sky_scenes import render_scenes
+        from sciup.train.sky.scenes import render_scenes
 
         drawn = render_scenes(data, count=count, side=2 * SIDE, role="test", seed=1)
         for i, (scene, sources) in enumerate(drawn):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.evaluate import ensembles, metrics, spectra
-from sciup.evaluate.protocol import RIM, Case, reference
+from sciup.evaluate.fluorescence.protocol import RIM, Case, reference
 
 Array = NDArray[np.float64]
 

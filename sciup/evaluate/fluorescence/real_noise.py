@@ -24,9 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import InputError
-from sciup.evaluate.data import MEAN, REPEATED, SINGLE_FRAMES, Item, has_manifest, manifest, read
+from sciup.evaluate.fluorescence.data import (
+    MEAN,
+    REPEATED,
+    SINGLE_FRAMES,
+    Item,
+    has_manifest,
+    manifest,
+    read,
+)
+from sciup.evaluate.fluorescence.protocol import LARGEST, Case, Light, Skip
 from sciup.evaluate.metrics import block_mean
-from sciup.evaluate.protocol import LARGEST, Case, Light, Skip
 from sciup.image import Fact
 
 Array = NDArray[np.float64]

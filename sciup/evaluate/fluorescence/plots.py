@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.evaluate.fluorescence import Findings, unique
-from sciup.evaluate.scores import BLOCKS, FREQUENCIES
-from sciup.evaluate.summary import ALL, groups, over
+from sciup.evaluate.fluorescence.run import Findings, unique
+from sciup.evaluate.fluorescence.scores import BLOCKS, FREQUENCIES
+from sciup.evaluate.fluorescence.summary import ALL, groups, over
 
 Array = NDArray[np.float64]
 
@@ -251,7 +251,7 @@ def sheet(pictures: Mapping[str, Mapping[str, Array]], best: Mapping[str, str]) 
 
 def figures(found: Findings) -> dict[str, Any]:
     """All figures by file name."""
-    from sciup.evaluate.summary import best
+    from sciup.evaluate.fluorescence.summary import best
 
     out = {
         "gains": gains(found),

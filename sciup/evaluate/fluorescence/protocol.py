@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from sciup.errors import InputError, OptionError
 from sciup.evaluate.baselines import bicubic
-from sciup.evaluate.data import Item, items, read
+from sciup.evaluate.fluorescence.data import Item, items, read
 from sciup.evaluate.metrics import block_mean
 from sciup.physics.psf import SIGMA_TO_FWHM
 from sciup.train.data import robust_noise
@@ -232,7 +232,7 @@ def cases(
     Parameters
     ----------
     folder : Path
-        See `sciup.evaluate.data`.
+        See `sciup.evaluate.fluorescence.data`.
     condition : Condition
     split : str
         Split of the manifest, if there is one.

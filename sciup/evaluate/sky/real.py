@@ -19,7 +19,7 @@ from sciup.api import Result, open_image, upscale
 from sciup.errors import InputError
 from sciup.evaluate import metrics
 from sciup.evaluate.draws import Measurement, draw_samples, measurement, predict
-from sciup.evaluate.photometry import (
+from sciup.evaluate.sky.photometry import (
     aperture_fluxes,
     isolated,
     peaks,
@@ -27,8 +27,8 @@ from sciup.evaluate.photometry import (
     to_input,
     windowed_centroid,
 )
-from sciup.evaluate.sky import total_flux
-from sciup.evaluate.sky_sources import CLASSES, centroid_rows, median, over_fields
+from sciup.evaluate.sky.run import total_flux
+from sciup.evaluate.sky.sources import CLASSES, centroid_rows, median, over_fields
 from sciup.evaluate.tables import Table
 from sciup.generators.registry import ModelFacts
 from sciup.geometry import Box

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import KDTree
 
-from sciup.evaluate.sky_fields import Field, flux_of
+from sciup.evaluate.sky.fields import Field, flux_of
 from sciup.evaluate.tables import Table
 from sciup.generators.registry import ModelFacts
 from sciup.physics.psf import SIGMA_TO_FWHM

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sciup.evaluate.fluorescence import Findings, Plan, unique
+from sciup.evaluate.fluorescence.run import Findings, Plan, unique
+from sciup.evaluate.fluorescence.scores import BLOCKS, GLOSSARY, LEVELS
 from sciup.evaluate.intervals import Estimated, mean_of_sets, ratio
-from sciup.evaluate.scores import BLOCKS, GLOSSARY, LEVELS
 from sciup.evaluate.tables import Table
 
 Row = dict[str, Any]

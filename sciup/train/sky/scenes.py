@@ -42,7 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import OptionError, OutputError
-from sciup.train.sky_stamps import ROLES, TARGET_FWHM, TARGET_SIGMA, Role, Stamp, build_library
+from sciup.train.sky.stamps import ROLES, TARGET_FWHM, TARGET_SIGMA, Role, Stamp, build_library
 
 Array = NDArray[np.float64]
 Source = dict[str, Any]

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.evaluate import baselines
-from sciup.evaluate.data import items
+from sciup.evaluate.fluorescence.data import items
+from sciup.evaluate.fluorescence.protocol import DEFAULTS, RIM, Case, Condition, degraded, reference
 from sciup.evaluate.metrics import mse
-from sciup.evaluate.protocol import DEFAULTS, RIM, Case, Condition, degraded, reference
 from sciup.physics.projection import kernel_side
 from sciup.physics.psf import relative_gaussian
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sciup.api import Result, upscale
 from sciup.evaluate import baselines
 from sciup.evaluate.draws import draw_mean_head, draw_samples, measurement, predict
+from sciup.evaluate.fluorescence.protocol import READ_NOISE, Case
+from sciup.evaluate.fluorescence.scores import Estimate
+from sciup.evaluate.fluorescence.tuning import after_denoising, reconstruct, tuned
 from sciup.evaluate.metrics import chi2
-from sciup.evaluate.protocol import READ_NOISE, Case
-from sciup.evaluate.scores import Estimate
-from sciup.evaluate.tuning import after_denoising, reconstruct, tuned
 from sciup.generators.registry import ModelFacts
 
 Array = NDArray[np.float64]

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import InputError
-from sciup.evaluate import real_noise
-from sciup.evaluate.data import Item, items
-from sciup.evaluate.methods import Method, Options, methods
-from sciup.evaluate.protocol import RIM, Case, Condition, degraded, reference
-from sciup.evaluate.scores import Estimate, score
+from sciup.evaluate.fluorescence import real_noise
+from sciup.evaluate.fluorescence.data import Item, items
+from sciup.evaluate.fluorescence.methods import Method, Options, methods
+from sciup.evaluate.fluorescence.protocol import RIM, Case, Condition, degraded, reference
+from sciup.evaluate.fluorescence.scores import Estimate, score
 from sciup.generators.registry import ModelFacts
 
 Array = NDArray[np.float64]
@@ -64,7 +64,7 @@ class Plan:
     ----------
     model : ModelFacts
     data : Path
-        See `sciup.evaluate.data`.
+        See `sciup.evaluate.fluorescence.data`.
     conditions : sequence of Condition
     split, every
         ``test`` to report, anything else to develop; every n-th image.

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from scipy.signal.windows import tukey
 
 from sciup.api import Result
-from sciup.evaluate import metrics, sky_detect, sky_plots, spectra
+from sciup.evaluate import metrics, spectra
 from sciup.evaluate.baselines import bicubic
 from sciup.evaluate.draws import blur, draw_samples, measurement, predict
 from sciup.evaluate.intervals import ratio
-from sciup.evaluate.sky_fields import DRAWS, SHAPES, Field, Told, fields, run_field
-from sciup.evaluate.sky_sources import (
+from sciup.evaluate.sky import detect, plots
+from sciup.evaluate.sky.fields import DRAWS, SHAPES, Field, Told, fields, run_field
+from sciup.evaluate.sky.sources import (
     astrometry_table,
     centroid_rows,
     measure_sources,
@@ -143,16 +144,16 @@ def evaluate(
             rows[k] += measure_sources(field, draws, model)
             scored.append({"instrument": WORDS[k]} | score_field(field, draws, result))
             if k == told[0]:
-                candidates, sources, invented = sky_detect.detect(field, draws, model)
+                candidates, sources, invented = detect.detect(field, draws, model)
                 found[0].extend(candidates)
                 found[1].extend(sources)
                 found[2].append(invented)
-                if len(shown) < sky_plots.SHOWN:
+                if len(shown) < plots.SHOWN:
                     shown.append((field, draws))
     progress(total, total)
     about = f"simulated fields, {model.name} (weights {model.weights[:12]}), {DRAWS} draws"
     tables = [*_source_tables(rows, about), *_detection_tables(found, about), *_scores(scored)]
-    return tables, {"sky_sheet": sky_plots.sheet(shown, model.scale)} | sky_plots.figures(tables)
+    return tables, {"sky_sheet": plots.sheet(shown, model.scale)} | plots.figures(tables)
 
 
 def _source_tables(rows: dict[Told, list[Row]], about: str) -> list[Table]:
@@ -173,11 +174,11 @@ def _source_tables(rows: dict[Told, list[Row]], about: str) -> list[Table]:
 def _detection_tables(found: tuple[list[Row], list[Row], list[Row]], about: str) -> list[Table]:
     candidates, sources, invented = found
     return [
-        sky_detect.reliability_table(candidates, "sky_existence", f"P(exists), {about}."),
-        sky_detect.completeness_table(
+        detect.reliability_table(candidates, "sky_existence", f"P(exists), {about}."),
+        detect.completeness_table(
             candidates, sources, "sky_completeness", f"Completeness and purity, {about}."
         ),
-        sky_detect.false_table(invented, "sky_false", f"Invented sources, {about}."),
+        detect.false_table(invented, "sky_false", f"Invented sources, {about}."),
         Table("sky_candidates", f"Every candidate, {about}.", candidates),
     ]
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from sciup.evaluate import metrics
 from sciup.evaluate.baselines import bicubic
 from sciup.evaluate.draws import blur
-from sciup.evaluate.photometry import aperture_fluxes, isolated, to_input, windowed_centroid
-from sciup.evaluate.sky_fields import Field, signal_to_noise
+from sciup.evaluate.sky.fields import Field, signal_to_noise
+from sciup.evaluate.sky.photometry import aperture_fluxes, isolated, to_input, windowed_centroid
 from sciup.evaluate.tables import Table
 from sciup.generators.registry import ModelFacts
 from sciup.physics import psf as shapes

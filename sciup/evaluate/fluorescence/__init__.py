@@ -1,0 +1,1 @@
+"""Fluorescence micrographs: the reference protocol, classical methods, scores, tables."""

@@ -1,0 +1,1 @@
+"""The night sky: simulated fields, real images, photometry, detection."""

@@ -1,0 +1,1 @@
+"""Simulated night-sky truths: optics, stamps of galaxies, scenes."""
