@@ -1,0 +1,56 @@
+"""What a bin of the risk map means, in plain words."""
+
+from __future__ import annotations
+
+import math
+
+
+def percent(value: float) -> str:
+    """A share in per cent, rounded up: a promise is never rounded in its own favour.
+
+    Examples
+    --------
+    >>> percent(0.2), percent(0.123), percent(0.0041)
+    ('20 %', '13 %', '0.5 %')
+    """
+    if math.isnan(value):
+        return "unknown"
+    shown = 100 * value
+    # 1e-9: 100 * 0.29 is a little more than 29
+    return (
+        f"{math.ceil(shown - 1e-9)} %" if shown > 1 else f"{math.ceil(10 * shown - 1e-9) / 10:g} %"
+    )
+
+
+def sentence(bound: float, delta: float) -> str:
+    """The meaning of a certified bound, with what it does not promise.
+
+    Parameters
+    ----------
+    bound : float
+        Certified share of wrong pixels of the bin; NaN where nothing was seen.
+    delta : float
+        Probability that a bound is too low, over the choice of calibration fields.
+
+    Examples
+    --------
+    >>> print(sentence(0.2, 0.1))
+    In fields like the calibration fields at most about 20 % of pixels painted this colour differ
+    from the truth by more than the tolerance, with 90 % confidence over the choice of calibration
+    fields. It is an average over fields, not a promise for this pixel, and it does not hold for
+    other instruments, PSFs or objects; the out-of-domain badge says when.
+    """
+    if math.isnan(bound):
+        return "No pixel of the calibration fields was painted this colour: nothing is certified."
+    if bound >= 1:
+        return (
+            "The calibration fields are too few, or have too few pixels painted this colour, to"
+            " certify anything about it."
+        )
+    return (
+        f"In fields like the calibration fields at most about {percent(bound)} of pixels painted"
+        " this colour differ from the truth by more than the tolerance, with"
+        f" {100 * (1 - delta):.3g} % confidence over the choice of calibration fields. It is an"
+        " average over fields, not a promise for this pixel, and it does not hold for other"
+        " instruments, PSFs or objects; the out-of-domain badge says when."
+    )

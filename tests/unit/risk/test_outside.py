@@ -1,0 +1,137 @@
+"""Blocks, their statistics, and the badge's arithmetic by hand."""
+
+import numpy as np
+import pytest
+
+from sciup.errors import InputError, ModelError
+from sciup.risk.badge import (
+    Domain,
+    benjamini_hochberg,
+    bonferroni,
+    conformal_p,
+    field_scores,
+    pick_blocks,
+)
+from sciup.risk.outside import BLOCK, Features, block_scores, blocks
+
+
+def noise(seed=0, shape=(BLOCK, BLOCK)):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def scores(z, sigma=1.0, footprint=None, expected=(0.0, 0.0)):
+    full = np.ones(z.shape, bool) if footprint is None else footprint
+    return block_scores(z, np.full(z.shape, sigma), full, expected)
+
+
+def test_blocks_cover_a_region_once_and_lie_on_the_absolute_grid():
+    seen = np.zeros((300, 200), int)
+    for (y, x), window in blocks((100, 130), (400, 330)):
+        seen[window] += 1
+        assert (100 + window[0].start) // BLOCK == y
+        assert (130 + window[1].stop - 1) // BLOCK == x
+    assert (seen == 1).all()
+
+
+def test_a_block_of_a_region_has_the_scores_of_the_whole():
+    image = noise(1, (512, 384))
+    whole = {i: scores(image[w]) for i, w in blocks((0, 0), image.shape)}
+    part = image[128:384, 128:]
+    for index, window in blocks((128, 128), (384, 384)):
+        np.testing.assert_array_equal(scores(part[window]), whole[index])
+
+
+def test_chi_squared_is_two_sided():
+    z = noise()
+    calm = scores(z)[0]
+    assert calm < 0.05
+    assert scores(z, 1 / 1.2)[0] == pytest.approx(2 * np.log(1.2), abs=0.05)
+    assert scores(z, 1.2)[0] == pytest.approx(2 * np.log(1.2), abs=0.05)
+
+
+def test_whiteness_is_against_the_instruments_correlation():
+    white = noise()
+    smooth = (white + np.roll(white, 1, 0) + np.roll(white, 1, 1)) / np.sqrt(3)
+    assert scores(white)[1] < 5 < scores(smooth)[1]
+    assert scores(smooth, expected=(1 / 3, 0.0))[1] < 8 < scores(white, expected=(1 / 3, 0.0))[1]
+    # chi-squared alone sees nothing of it
+    assert scores(smooth)[0] < 0.1
+    coarse = np.repeat(noise(3, (64, 128)), 2, 0)
+    assert scores(coarse)[1] > 20
+
+
+def test_masked_pixels_do_not_count_and_small_footprints_are_not_judged():
+    z = noise()
+    footprint = np.ones(z.shape, bool)
+    footprint[:64] = False
+    spoilt = z.copy()
+    spoilt[:64] = 1e6
+    np.testing.assert_array_equal(
+        scores(spoilt, footprint=footprint), scores(np.where(footprint, z, np.nan))
+    )
+    footprint[:125] = False
+    assert np.isnan(scores(z, footprint=footprint)).all()
+    assert np.isnan(scores(np.full(z.shape, np.nan))).all()
+    assert np.isfinite(scores(np.zeros(z.shape))).all()
+
+
+def test_features_are_whitened_even_with_fewer_units_than_features():
+    generator = np.random.default_rng(0)
+    mixing = generator.standard_normal((5, 5)) * [100, 1, 1, 0.01, 1]
+    many = generator.standard_normal((4000, 5)) @ mixing
+    found = Features.fit(many)
+    assert np.mean(found.distance(many) ** 2) == pytest.approx(5, rel=0.02)
+    np.testing.assert_allclose(found.covariance, np.cov(many.T), rtol=0.1, atol=1e-2 * 100)
+    few = Features.fit(generator.standard_normal((10, 40)))
+    near, far = few.distance(generator.standard_normal((2, 200, 40)) * [[[1.0]], [[3.0]]])
+    assert np.median(far) > 2 * np.median(near)
+    constant = Features.fit(np.column_stack([generator.random(20), np.ones(20)]))
+    assert constant.distance([0.5, 1.1]) > 1e3 > 10 > constant.distance([0.5, 1.0])
+
+
+def test_features_survive_plain_data():
+    found = Features.fit(noise(0, (20, 3)))
+    again = Features.from_dict(found.to_dict())
+    np.testing.assert_array_equal(again.covariance, found.covariance)
+    with pytest.raises(ModelError, match="unknown key"):
+        Features.from_dict(found.to_dict() | {"colour": 1})
+    with pytest.raises(ModelError, match="not square"):
+        Features.from_dict(found.to_dict() | {"mean": [0.0]})
+    with pytest.raises(InputError):
+        Features.fit([[1.0, 2.0]])
+
+
+def test_ranks_by_hand():
+    np.testing.assert_array_equal(conformal_p([5.0, 2.0, np.nan], [1, 2, 3, 4]), [0.2, 0.8, np.nan])
+    assert conformal_p(9.0, [1.0, np.nan, np.nan]) == 0.75
+    np.testing.assert_array_equal(bonferroni([[0.6, 0.7], [0.25, np.nan]]), [1.0, 0.5])
+    # 0.09 does not fire for itself (0.1 x 2/4) but 0.07 does (0.1 x 3/4) and takes along 0.06
+    fires = benjamini_hochberg([0.06, 0.07, 0.02, 0.09], 0.1)
+    np.testing.assert_array_equal(fires, [True, True, True, True])
+    np.testing.assert_array_equal(
+        benjamini_hochberg([0.03, 0.3, 0.3, np.nan], 0.1), [True, *[False] * 3]
+    )
+    assert not benjamini_hochberg([np.nan, np.nan], 0.1).any()
+
+
+def test_one_block_of_each_unit_by_seed():
+    units = ["b", "a", "b", "c", "b"]
+    picked = pick_blocks(units, 0)
+    assert [units[i] for i in picked] == ["a", "b", "c"]
+    assert len({pick_blocks(units, s)[1] for s in range(30)}) == 3
+
+
+def test_a_field_without_judged_blocks_gets_no_verdict():
+    domain = Domain(*[np.random.default_rng(0).random((40, 2))] * 2)
+    found = domain.judge(np.full((3, 2), np.nan))
+    assert np.isnan(found.field_p)
+    assert not found.outside
+    assert not found.fires.any()
+    assert np.isnan(field_scores(np.full((3, 2), np.nan))).all()
+
+
+def test_a_badge_that_could_never_fire_is_refused():
+    with pytest.raises(InputError, match=r"could never fire.*29 units or more"):
+        Domain(np.zeros((12, 3)), np.zeros((12, 3)))
+    with pytest.raises(InputError, match="one of each"):
+        Domain(np.zeros((40, 3)), np.zeros((12, 3)))
