@@ -67,7 +67,7 @@ def sheet(fields: Sequence[tuple[Field, Array]], scale: int) -> Any:
         for axes, name, image in zip(row, names, images, strict=True):
             view = np.arcsinh(_middle(image) * scale**2)
             axes.imshow(view, cmap="gray", vmin=-1.5, vmax=5, origin="lower")
-            axes.set(xticks=[], yticks=[], title=name if row is panels[0] else "")
+            axes.set(xticks=[], yticks=[], title=name if field is fields[0][0] else "")
         row[0].set_ylabel(f"{field.name}, {field.shape}, {field.fwhm:g} px", fontsize=7)
     return figure
 
