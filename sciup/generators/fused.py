@@ -16,7 +16,8 @@ class FusedUpsample(nn.Module):
     binomial one in one kernel of reach r, is a convolution C before it, from all phases to all:
 
     .. math:: C_{(a b),(w p q),u v} = \sum_{d e} L_{w,d e}\,
-              [a - r + d = s (u - \lceil r/s \rceil) + p]\,[b - r + e = s (v - \lceil r/s \rceil) + q]
+              [a - r + d = s (u - t) + p]\,[b - r + e = s (v - t) + q],
+              \quad t = \lceil r/s \rceil
 
     Matrix units like its many channels, and one fine channel is shuffled instead of `width`: on a
     CPU a draw takes two thirds of the time. Results differ by rounding.
