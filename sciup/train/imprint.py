@@ -69,5 +69,5 @@ def imprint(draws: Tensor, scaled: Tensor, scale: int) -> Tensor:
 
     `draws` in network units, `scaled` in units of an error that matters.
     """
-    high = lines(draws, scale)
+    high = lines(draws, scale).clamp(min=0)  # less than expected is no pattern
     return F.smooth_l1_loss(high, torch.zeros_like(high)) + uneven(scaled, scale)
