@@ -104,8 +104,8 @@ class Upsample(nn.Module):
         super().__init__()
         self.scale, self.act, self.smooth = scale, getattr(F, activation), smooth
         self.reach = 1 + smooth  # of both filters on the fine grid
-        rim = -(-self.reach // scale)
-        self.margin, self.surplus = 1 + rim, rim * scale - self.reach
+        self.margin = self.margin_of(scale, smooth)
+        self.surplus = (self.margin - 1) * scale - self.reach
         self.spread = nn.Conv2d(channels, width * scale**2, 3)
         self.last = _small(nn.Conv2d(width, 1, 3))
         with torch.no_grad():
@@ -113,6 +113,11 @@ class Upsample(nn.Module):
             self.spread.weight.copy_(phase.repeat_interleave(scale**2, 0))
             if self.spread.bias is not None:
                 self.spread.bias.zero_()
+
+    @staticmethod
+    def margin_of(scale: int, smooth: bool) -> int:
+        """Input pixels lost on each side: one before the shuffle, and the filters behind it."""
+        return 1 + -(-(1 + smooth) // scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, n, n) to (B, 1, s (n - 2 margin), s (n - 2 margin))."""
@@ -165,8 +170,7 @@ class PosteriorSampler(nn.Module):
         activation: Activation = "relu",
     ) -> None:
         super().__init__()
-        draw_head = Upsample(head_channels, scale, activation, smooth=smooth_draws)
-        self.head_margin = 1 + 2 * head_blocks + draw_head.margin
+        self.head_margin = 1 + 2 * head_blocks + Upsample.margin_of(scale, smooth_draws)
         self.spec = GeneratorSpec(
             name=name,
             architecture="posterior",
@@ -183,7 +187,7 @@ class PosteriorSampler(nn.Module):
         self.share = nn.Conv2d(channels, head_channels, 1)
         self.noise = nn.Conv2d(scale**2 + COARSE, head_channels, 3)
         self.head = nn.Sequential(*(Block(head_channels, activation) for _ in range(head_blocks)))
-        self.draw_head = draw_head
+        self.draw_head = Upsample(head_channels, scale, activation, smooth=smooth_draws)
 
     def encode(self, planes: Tensor) -> Features:
         """Features and mean of windows (B, planes, n + 2 margin, n + 2 margin)."""

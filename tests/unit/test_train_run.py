@@ -83,7 +83,7 @@ def test_lines_of_steps_that_are_done_again_are_forgotten(tmp_path):
     ("changes", "keys"),
     [
         ({"learning_rate": 1e-3}, r"learning_rate differ"),
-        ({"loss": {"comb": 0.5}, "steps": 9}, r"steps, loss\.comb differ"),
+        ({"loss": {"imprint": 0.5}, "steps": 9}, r"steps, loss\.imprint differ"),
     ],
 )
 def test_another_recipe_does_not_resume(pack, run, changes, keys):
