@@ -6,18 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sciup.generators.posterior import PosteriorSampler, Upsample, binomial
+from sciup.generators.posterior import PosteriorSampler, Upsample
 
 
 class FusedUpsample(nn.Module):
-    r"""An `Upsample` whose filters on the fine grid are applied on the input grid.
+    r"""An `Upsample` whose convolution on the fine grid is done on the input grid.
 
-    A pixel shuffle only renames values, so a filter L behind it, here the 3 x 3 convolution and the
-    binomial one in one kernel of reach r, is a convolution C before it, from all phases to all:
+    A pixel shuffle only renames values, so a 3 x 3 convolution L behind it is a 3 x 3 convolution C
+    before it, from all phases to all phases:
 
     .. math:: C_{(a b),(w p q),u v} = \sum_{d e} L_{w,d e}\,
-              [a - r + d = s (u - t) + p]\,[b - r + e = s (v - t) + q],
-              \quad t = \lceil r/s \rceil
+              [a - 1 + d = s (u - 1) + p]\,[b - 1 + e = s (v - 1) + q]
 
     Matrix units like its many channels, and one fine channel is shuffled instead of `width`: on a
     CPU a draw takes two thirds of the time. Results differ by rounding.
@@ -26,26 +25,21 @@ class FusedUpsample(nn.Module):
     def __init__(self, upsample: Upsample) -> None:
         super().__init__()
         self.scale, self.act, self.spread = upsample.scale, upsample.act, upsample.spread
-        s, reach, fine = self.scale, upsample.reach, upsample.last
-        kernel = fine.weight.detach()[0]
-        if upsample.smooth:  # full convolution: one pixel more on each side
-            kernel = binomial(F.pad(kernel, (2, 2, 2, 2)))
-        rim = upsample.margin - 1
-        last = nn.Conv2d(fine.in_channels * s * s, s * s, 2 * rim + 1)
-        weight = torch.zeros(s, s, fine.in_channels, s, s, 2 * rim + 1, 2 * rim + 1)
-        taps = torch.arange(2 * reach + 1)
-        for a, d in torch.cartesian_prod(torch.arange(s), taps).tolist():
-            u, p = divmod(a - reach + d + s * rim, s)
-            for b, e in torch.cartesian_prod(torch.arange(s), taps).tolist():
-                v, q = divmod(b - reach + e + s * rim, s)
-                weight[a, b, :, p, q, u, v] = kernel[:, d, e]
+        s, fine = self.scale, upsample.last
+        last = nn.Conv2d(fine.in_channels * s * s, s * s, 3)
+        weight = torch.zeros(s, s, fine.in_channels, s, s, 3, 3)
+        for a, d in torch.cartesian_prod(torch.arange(s), torch.arange(3)).tolist():
+            u, p = divmod(a - 1 + d + s, s)
+            for b, e in torch.cartesian_prod(torch.arange(s), torch.arange(3)).tolist():
+                v, q = divmod(b - 1 + e + s, s)
+                weight[a, b, :, p, q, u, v] = fine.weight.detach()[0, :, d, e]
         with torch.no_grad():
             last.weight.copy_(weight.reshape(last.weight.shape))
             last.bias.copy_(fine.bias.expand(s * s))  # type: ignore[union-attr]
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, n, n) to (B, 1, s (n - 2 margin), s (n - 2 margin))."""
+        """(B, C, n, n) to (B, 1, s (n - 4), s (n - 4))."""
         return F.pixel_shuffle(self.last(self.act(self.spread(x))), self.scale)
 
 

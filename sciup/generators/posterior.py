@@ -76,36 +76,16 @@ class Block(nn.Module):
         return out + crop(x, 2)
 
 
-def binomial(x: Tensor) -> Tensor:
-    """Smooth with 1/4, 1/2, 1/4 along both axes; loses 1 pixel on each side.
-
-    About a Gaussian of FWHM 1.7 px, and nothing is left at the highest frequency.
-    """
-    rows = x[..., :-2, :] + 2 * x[..., 1:-1, :] + x[..., 2:, :]
-    return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16
-
-
 class Upsample(nn.Module):
     """To the fine grid by pixel shuffle, then a 3 x 3 convolution there.
 
     The last convolution at full resolution and equal phases at the start (Aitken et al. 2017,
-    arXiv 1707.02937) keep the period of the shuffle out of the image. Loses `margin` input pixels.
-    `smooth` adds the binomial filter: the image is then no sharper than its declared PSF.
+    arXiv 1707.02937) keep the period of the shuffle out of the image. Loses 2 input pixels.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        scale: int,
-        activation: Activation,
-        width: int = 4,
-        smooth: bool = False,
-    ) -> None:
+    def __init__(self, channels: int, scale: int, activation: Activation, width: int = 4) -> None:
         super().__init__()
-        self.scale, self.act, self.smooth = scale, getattr(F, activation), smooth
-        self.reach = 1 + smooth  # of both filters on the fine grid
-        self.margin = self.margin_of(scale, smooth)
-        self.surplus = (self.margin - 1) * scale - self.reach
+        self.scale, self.act = scale, getattr(F, activation)
         self.spread = nn.Conv2d(channels, width * scale**2, 3)
         self.last = _small(nn.Conv2d(width, 1, 3))
         with torch.no_grad():
@@ -114,15 +94,10 @@ class Upsample(nn.Module):
             if self.spread.bias is not None:
                 self.spread.bias.zero_()
 
-    @staticmethod
-    def margin_of(scale: int, smooth: bool) -> int:
-        """Input pixels lost on each side: one before the shuffle, and the filters behind it."""
-        return 1 + -(-(1 + smooth) // scale)
-
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, n, n) to (B, 1, s (n - 2 margin), s (n - 2 margin))."""
-        fine = self.last(self.act(F.pixel_shuffle(self.spread(x), self.scale)))
-        return crop(binomial(fine.float()) if self.smooth else fine, self.surplus)
+        """(B, C, n, n) to (B, 1, s (n - 4), s (n - 4))."""
+        fine = self.act(F.pixel_shuffle(self.spread(x), self.scale))
+        return crop(self.last(fine), self.scale - 1)
 
 
 class PosteriorSampler(nn.Module):
@@ -144,8 +119,6 @@ class PosteriorSampler(nn.Module):
         Width and depth of the trunk.
     head_channels, head_blocks : int
         Width and depth of the draw head.
-    smooth_draws : bool
-        Whether draws differ from the mean by nothing sharper than a declared PSF of 2 px.
     activation : {"relu", "silu"}
         ReLU is exact at any precision and number of threads, and cheap in memory.
 
@@ -166,16 +139,16 @@ class PosteriorSampler(nn.Module):
         blocks: int = 8,
         head_channels: int = 32,
         head_blocks: int = 2,
-        smooth_draws: bool = False,
         activation: Activation = "relu",
     ) -> None:
         super().__init__()
-        self.head_margin = 1 + 2 * head_blocks + Upsample.margin_of(scale, smooth_draws)
+        head_margin = 1 + 2 * head_blocks + 2
+        self.head_margin = head_margin
         self.spec = GeneratorSpec(
             name=name,
             architecture="posterior",
             scale=scale,
-            margin=1 + 2 * blocks + self.head_margin,
+            margin=1 + 2 * blocks + head_margin,
             fine_noise=scale**2,
             domain=domain,
             target_fwhm=target_fwhm,
@@ -187,7 +160,7 @@ class PosteriorSampler(nn.Module):
         self.share = nn.Conv2d(channels, head_channels, 1)
         self.noise = nn.Conv2d(scale**2 + COARSE, head_channels, 3)
         self.head = nn.Sequential(*(Block(head_channels, activation) for _ in range(head_blocks)))
-        self.draw_head = Upsample(head_channels, scale, activation, smooth=smooth_draws)
+        self.draw_head = Upsample(head_channels, scale, activation)
 
     def encode(self, planes: Tensor) -> Features:
         """Features and mean of windows (B, planes, n + 2 margin, n + 2 margin)."""

@@ -23,13 +23,12 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class Network:
-    """Size of the posterior sampler, and whether its draws are smoothed to the declared PSF."""
+    """Size of the posterior sampler."""
 
     channels: int = 64
     blocks: int = 8
     head_channels: int = 32
     head_blocks: int = 2
-    smooth_draws: bool = False
     activation: Literal["relu", "silu"] = "relu"
 
     def __post_init__(self) -> None:
