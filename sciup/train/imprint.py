@@ -54,13 +54,13 @@ def _expectation(far: Tensor) -> Tensor:
     return weights.view(len(far), len(far))
 
 
-def uneven(draws: Tensor, scale: int, side: int = CELL) -> Tensor:
+def uneven(draws: Tensor, scale: int) -> Tensor:
     """Relative variance of the draws' variance between the phases of the output grid.
 
-    In cells of side x side input pixels: enough of each phase that their scatter hardly counts.
+    In cells of `CELL` x `CELL` input pixels: enough of each phase that their scatter hardly counts.
     """
     variance = F.pixel_unshuffle(draws.var(1, keepdim=True), scale)
-    cells = F.avg_pool2d(variance, min(side, *variance.shape[-2:]))
+    cells = F.avg_pool2d(variance, min(CELL, *variance.shape[-2:]))
     return (cells / (cells.mean(1, keepdim=True) + 1e-12) - 1).square().mean()
 
 
