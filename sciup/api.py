@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from sciup.engine.job import Job, Task, Worker, make_job
 from sciup.engine.run import Progress, run
-from sciup.engine.settings import MAPS, Settings, Tolerance, choose_device, choose_precision
+from sciup.engine.settings import MAPS, Settings, choose_device, choose_precision
 from sciup.errors import ModelError, OptionError
 from sciup.generators.registry import ModelFacts, read_recipe
 from sciup.geometry import Box
@@ -20,6 +20,7 @@ from sciup.image import Domain, Image, parse_roi
 from sciup.io import open_image
 from sciup.physics.instrument import Given, Instrument
 from sciup.resources import find_model, model_folders
+from sciup.risk.tolerance import Tolerance
 
 USUAL_SCALE: dict[Domain, int] = {"night-sky": 2, "fluorescence": 4}
 """Scale of the model that is taken where neither is asked for, if there is one."""
@@ -92,11 +93,12 @@ class Result:
 
     @property
     def risk(self) -> Any:
-        """Share of the other samples that differ from sample 0 by more than the tolerance.
+        """How often sample 0 is wrong by more than the tolerance where it looks like this.
 
-        Not calibrated: the same map as ``risk_raw`` in a file.
+        Where the model is not calibrated for the settings, `Job.calibration` says why, and this is
+        ``risk_raw``: the share of the other samples that differ.
         """
-        return self._map("risk_raw")
+        return self._map("risk" if self.job.calibrated else "risk_raw")
 
     @property
     def support(self) -> Any:
@@ -110,7 +112,8 @@ class Result:
         return self._dask(partial(_one_sample, self.job, k), ())
 
     def _map(self, name: str) -> Any:
-        return self._dask(partial(_all_maps, self.job), (name,))
+        job = _with(self.job, name)
+        return Result(job)._dask(partial(_all_maps, job), (name,))
 
     def _dask(self, compute: Any, key: tuple[str, ...]) -> Any:
         """One delayed call per shard; maps of the same shard share it."""
@@ -156,6 +159,13 @@ class Result:
         return run(self.job, Path(path), resume=resume, overwrite=overwrite, progress=progress)
 
 
+def _with(job: Job, name: str) -> Job:
+    """The job, making this map too."""
+    if name in job.maps:
+        return job
+    return replace(job, settings=replace(job.settings, maps=(*job.maps, name)))
+
+
 def _all_maps(job: Job, task: Task) -> dict[str, Any]:
     return Worker(job).compute(task)
 
@@ -172,7 +182,7 @@ def upscale(
     samples: int = 16,
     seed: int = 0,
     keep_samples: int = 0,
-    maps: Sequence[str] = MAPS,
+    maps: Sequence[str] | None = None,
     tolerance: str = "3sigma",
     psf_fwhm: float | None = None,
     psf: Any = None,
@@ -203,8 +213,8 @@ def upscale(
         Seed of the noise; the same seed gives the same result on any region and machine.
     keep_samples : int
         Number of samples that `Result.save` stores.
-    maps : sequence of str
-        Maps that `Result.save` stores.
+    maps : sequence of str, optional
+        Maps that `Result.save` stores, from `MAPS`; the usual ones unless given.
     tolerance : str
         ``3sigma`` (of the input noise) or ``5%``.
     psf_fwhm : float, optional
@@ -257,7 +267,7 @@ def upscale(
     settings = Settings(
         samples=samples,
         seed=seed,
-        maps=tuple(maps),
+        maps=None if maps is None else tuple(maps),
         keep=keep_samples,
         tolerance=Tolerance.parse(tolerance),
         precision=choose_precision(precision, chosen),

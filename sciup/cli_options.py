@@ -83,7 +83,7 @@ class Drawing:
     samples: Annotated[int, Opt(help="voting samples; one more is delivered")] = 16
     seed: Annotated[int, Opt(help="seed of the noise")] = 0
     keep_samples: Annotated[int, Opt(help="samples to store as well")] = 0
-    maps: Annotated[str, Opt(help="comma-separated")] = "sample,mean,std,risk_raw,support"
+    maps: Annotated[str | None, Opt(help="comma-separated; default: the usual ones")] = None
     tolerance: Annotated[str, Opt(help="3sigma (of the input noise) or 5%")] = "3sigma"
     roi: Annotated[str | None, Opt(help="Y0:Y1,X0:X1 in input px")] = None
     tile: Annotated[int, Opt(help="input px per side read at a time; memory only")] = 512
@@ -93,6 +93,8 @@ class Drawing:
 
     def options(self) -> dict[str, Any]:
         """Arguments for `sciup.upscale`."""
+        if self.maps is None:
+            return asdict(self)
         return asdict(self) | {"maps": [m.strip() for m in self.maps.split(",") if m.strip()]}
 
 

@@ -56,7 +56,17 @@ def beliefs(console: Console, result: Result, chosen_by: str) -> None:
         f"FWHM {model.target_fwhm:g} output px; {job.settings.samples} + 1 samples, "
         f"tolerance {job.settings.tolerance}"
     )
+    console.print(f"[bold]risk[/bold]    {escape(risk_words(result))}")
     console.print(instrument_table(result))
+
+
+def risk_words(result: Result) -> str:
+    """Whether the risk map is calibrated, and by what."""
+    found = result.job.calibration
+    if isinstance(found, str):
+        return f"not calibrated, raw votes only: {found}"
+    about = found.calibration.about
+    return f"calibrated on {about['units']} independent fields ({about['data']})"
 
 
 def describe(image: Image) -> str:

@@ -13,7 +13,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from sciup.engine.settings import Settings
+from sciup.engine.calibrated import SCORES, Calibrated
+from sciup.engine.margins import CORE, RIM
+from sciup.engine.settings import USUAL_RAW, Settings
 from sciup.engine.units import WorkingUnits
 from sciup.generators.noise import coarse_field, correlate, noise_key, normal_field
 from sciup.generators.posterior import PosteriorSampler, crop
@@ -21,14 +23,8 @@ from sciup.geometry import Box, Tile
 from sciup.image import Image, Plane
 from sciup.physics.instrument import Instrument
 from sciup.physics.planes import NoiseModel, local_mean, make_planes
-from sciup.physics.projection import REACH_A, REACH_U, Projection, kernel_side, lock_weight
+from sciup.physics.projection import REACH_A, Projection, kernel_side, lock_weight
 from sciup.physics.psf import moments
-
-CORE = 128
-"""Side of the core of every window in input pixels; divides every shard."""
-
-RIM = REACH_A + REACH_U + 1
-"""Input pixels that the projection needs around the core, and one more for 3 px means."""
 
 NEIGHBOURHOOD = 1.5
 """Width (sigma) of the neighbourhoods of `support` in input pixels."""
@@ -37,11 +33,6 @@ EXACT_ROUNDS = 4
 """Times that noise-free data are fed back: each round removes most of what is left."""
 
 Values = NDArray[np.float32]
-
-
-def halo_of(net: PosteriorSampler) -> int:
-    """Input pixels around the core that decide its values."""
-    return net.spec.margin + RIM + 1  # one more for the local mean of the noise plane
 
 
 @dataclass
@@ -60,6 +51,8 @@ class PlaneSampler:
         Digest of the image, part of the noise key.
     plane_number : int
         Row-major number of the plane, part of the noise counter.
+    calibration : Calibrated, optional
+        What turns votes into calibrated risk.
     """
 
     net: PosteriorSampler
@@ -70,6 +63,7 @@ class PlaneSampler:
     units: WorkingUnits
     digest: str
     plane_number: int = 0
+    calibration: Calibrated | None = None
 
     def __post_init__(self) -> None:
         spec = self.net.spec
@@ -133,7 +127,7 @@ class PlaneSampler:
         shown = window.inner(whole)
         limit = crop(9 * window.tolerance(shown), s - 1)
         first = self._core(shown)
-        total, squares, votes = (torch.zeros_like(first) for _ in range(3))
+        total, squares, missed, invented = (torch.zeros_like(first) for _ in range(4))
         kept = {"samples_0": self._values(first, tile)} if st.keep else {}
         for k in range(1, st.samples + 1):
             draw = window.draw(k)
@@ -143,7 +137,9 @@ class PlaneSampler:
             d = self._core(difference)
             total += d
             squares.addcmul_(d, d)
-            votes += crop(sums(difference), s - 1).abs_() > limit
+            moved = crop(sums(difference), s - 1)
+            missed += moved > limit
+            invented += moved < -limit
         n = st.samples + 1
         variance = ((squares - total * total / n) / (n - 1)).clamp_(min=0)
         width = np.asarray(variance.sqrt_()[0, 0].cpu().numpy())
@@ -151,12 +147,19 @@ class PlaneSampler:
             "sample": self._values(first, tile),
             "mean": self._values(first + total / n, tile),
             "std": self.units.width(width, tile.core, s),
-            "risk_raw": ((votes + 0.5) / n)[0, 0].cpu().numpy(),
+            "risk_raw": ((missed + invented + 0.5) / n)[0, 0].cpu().numpy(),
         }
-        if "support" in st.maps:
+        wanted = st.maps or USUAL_RAW
+        if "support" in wanted:
             out["support"] = self._core(window.inner(window.support(whole)))[0, 0].cpu().numpy()
-        out = {name: out[name] for name in st.maps} | kept
-        return {name: self._masked(window, values) for name, values in out.items()}
+        if self.calibration is not None:
+            votes = [np.asarray(x[0, 0].cpu().numpy(), np.intp) for x in (invented, missed)]
+            out |= self.calibration.maps(window, *votes)
+            half = self.calibration.stretch * out["std"]
+            out |= {"lower": out["mean"] - half, "upper": out["mean"] + half}
+        made = {name: out[name] for name in wanted} | kept
+        masked = {name: self._masked(window, values) for name, values in made.items()}
+        return masked | ({SCORES: out[SCORES]} if SCORES in out else {})
 
 
 def sums(x: Tensor) -> Tensor:
@@ -184,6 +187,7 @@ class Window:
     features: Any
     measured: Tensor
     sigma: Tensor
+    snr: Tensor  # of local means of the measurement
     lock: Tensor  # weight of the data where they are bright
     mask: Tensor
     core_footprint: NDArray[np.bool_]
@@ -225,6 +229,7 @@ class Window:
             features,
             measured,
             sigma,
+            (signal - units.background) / sigma,
             lock_weight(signal - units.background, sigma, sampler.projection.trust.lock),
             mask,
             footprint[halo:-halo, halo:-halo],

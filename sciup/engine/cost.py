@@ -35,7 +35,7 @@ def estimate(job: Job, output: Path) -> Estimate:
     pyramid = 4 / 3 if output_format(output, job) == "ome-zarr" else 1
     shard = min(SHARD, max(layout.plane_shape)) ** 2
     worker = Worker(job)
-    stored = 4 * shard * (len(job.settings.maps) + 2 * job.settings.keep + 2)
+    stored = 4 * shard * (len(job.maps) + 2 * job.settings.keep + 2)
     return Estimate(
         disk=int(4 * count * pyramid),
         free=shutil.disk_usage(_existing_parent(output)).free,

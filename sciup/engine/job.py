@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from sciup.engine.block import CORE, PlaneSampler, halo_of
-from sciup.engine.settings import MAPS, Settings
+from sciup.engine.block import PlaneSampler
+from sciup.engine.calibrated import SCORES, Calibrated
+from sciup.engine.margins import CORE, halo_of
+from sciup.engine.settings import CALIBRATED, MAPS, USUAL, USUAL_RAW, VALUES, Settings
 from sciup.engine.units import working_units
 from sciup.errors import OptionError
 from sciup.generators.fused import fuse
@@ -58,6 +60,8 @@ class Job:
     threads : int, optional
         Windows that are computed at a time; affects memory, never values. None for as many as
         torch has threads; one on a GPU.
+    calibration : Calibrated or str
+        What turns votes into calibrated risk, or why there is none.
     """
 
     image: Image
@@ -69,6 +73,17 @@ class Job:
     device: str = "cpu"
     tile: int = 512
     threads: int | None = None
+    calibration: Calibrated | str = "not asked for"
+
+    @property
+    def calibrated(self) -> Calibrated | None:
+        """The calibration, if there is one."""
+        return self.calibration if isinstance(self.calibration, Calibrated) else None
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the maps that are made."""
+        return self.settings.maps or USUAL_RAW
 
     @property
     def layout(self) -> Layout:
@@ -77,8 +92,8 @@ class Job:
             image=self.image,
             region=self.region,
             scale=self.model.scale,
-            maps=self.settings.maps,
-            units={m: self.image.unit if m in MAPS[:3] else None for m in MAPS}
+            maps=self.maps,
+            units={m: self.image.unit if m in VALUES else None for m in MAPS}
             | {"samples": self.image.unit},
             samples=self.settings.keep,
         )
@@ -120,6 +135,8 @@ def make_job(
         raise OptionError(
             f"the region {region} is empty or sticks out of the image", f"boxes inside {whole}"
         )
+    calibration = Calibrated.find(model, settings)
+    settings = replace(settings, maps=_chosen_maps(settings, calibration))
     found = [resolve(image, plane, _domain(model), given) for plane in image.planes]
     return Job(
         image=image,
@@ -131,7 +148,22 @@ def make_job(
         device=device,
         tile=tile,
         threads=threads,
+        calibration=calibration,
     )
+
+
+def _chosen_maps(settings: Settings, calibration: Calibrated | str) -> tuple[str, ...]:
+    """The maps asked for, if they can be made, or the usual ones."""
+    if settings.maps is None:
+        return USUAL_RAW if isinstance(calibration, str) else USUAL
+    refused = [name for name in settings.maps if name in CALIBRATED]
+    if isinstance(calibration, str) and refused:
+        raise OptionError(
+            f"the map {refused[0]!r} cannot be made: {calibration}",
+            ", ".join(m for m in MAPS if m not in CALIBRATED),
+            "ask for risk_raw, or change the options",
+        )
+    return settings.maps
 
 
 def _domain(model: ModelFacts) -> Any:
@@ -221,13 +253,20 @@ class ReadAhead(Image):
 
 
 class Worker:
-    """Computes shards of one job; keeps the network and the plane at hand."""
+    """Computes shards of one job; keeps the network and the plane at hand.
+
+    Attributes
+    ----------
+    scores : dict
+        How strange the windows of the last shard are, by their first pixel.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.net = _network(job.model.folder, job.model.weights, job.device, job.settings.precision)
         self._image = ReadAhead.of(job.image, job.tile, halo_of(self.net))
         self._sampler: PlaneSampler | None = None
+        self.scores: dict[tuple[int, ...], list[float]] = {}
 
     def sampler(self, number: int, plane: Plane) -> PlaneSampler:
         """The draws of one plane."""
@@ -243,6 +282,7 @@ class Worker:
                 units=units,
                 digest=self.job.digests[number],
                 plane_number=number,
+                calibration=self.job.calibrated,
             )
         return self._sampler
 
@@ -263,6 +303,7 @@ class Worker:
         region = job.input_box(task)
         sampler = self.sampler(task.number, task.plane)
         out: dict[str, Float] = {}
+        self.scores = {}
         pending = {self.submit(sampler.maps, tile, samples): tile for tile in self.tiles(region)}
         try:
             for future in as_completed(pending):
@@ -270,7 +311,10 @@ class Worker:
                 part = core.intersect(region)
                 source = part.relative_to(core).scaled(scale).slices
                 target = part.relative_to(region).scaled(scale).slices
-                for name, values in future.result().items():
+                maps = future.result()
+                if SCORES in maps:
+                    self.scores[core.start] = maps.pop(SCORES).tolist()
+                for name, values in maps.items():
                     if name not in out:
                         out[name] = np.full(task.box.shape, np.nan, np.float32)
                     out[name][target] = values[source]

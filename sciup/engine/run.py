@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from sciup.engine.block import CORE
 from sciup.engine.job import Job, Task, Worker
+from sciup.engine.margins import CORE
 from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
 from sciup.geometry import Box, plan_tiles
 from sciup.io import OutputFormat, open_writer
-from sciup.io._journal import Journal, checksum
+from sciup.io._journal import Journal, Scores, checksum
 from sciup.io._writer import Writer
 from sciup.physics.psf import gaussian
 
@@ -63,6 +63,7 @@ def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
         "model": job.model.name,
         "weights": job.model.weights,
         "settings": job.settings.as_json(),
+        "calibration": job.calibrated.calibration.digest if job.calibrated else None,
         "format": kind,
         "instrument": [
             {n: v for n, v in i.as_json().items() if v["origin"] in ("given", "header")}
@@ -79,7 +80,6 @@ def _has_noise_map(job: Job) -> bool:
 
 def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
     """Everything needed to say how the output was made, JSON-ready."""
-    tolerance = job.settings.tolerance
     return {
         "sciup": _version(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -94,14 +94,29 @@ def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
         "values": "flux per pixel (block sum kept)"
         if job.image.flux_per_pixel
         else "intensity (block mean kept)",
-        "risk": (
-            f"risk_raw: share of {job.settings.samples} other samples that differ from the shown "
-            f"sample by more than {tolerance} in a 3 px mean; not calibrated"
-        ),
+        "risk": _risk_facts(job),
         "std": "spread of one pixel over the samples; not an error to add in quadrature",
         "instrument": [i.as_json() for i in job.instruments],
         "fingerprint": fingerprint(job, kind),
     }
+
+
+def _risk_facts(job: Job) -> dict[str, Any]:
+    """What the risk maps mean."""
+    event = (
+        f"the 3 px mean of the sample differs from the truth by more than"
+        f" {job.settings.tolerance.words}"
+    )
+    found = job.calibrated
+    if found is None:
+        return {
+            "event": event,
+            "calibrated": False,
+            "words": f"risk_raw: share of {job.settings.samples} other samples that differ from the"
+            f" shown one by more than {job.settings.tolerance.words} in a 3 px mean; not"
+            f" calibrated, because {job.calibration}",
+        }
+    return {"event": event, "calibrated": True} | found.facts
 
 
 def _version() -> str:
@@ -156,7 +171,10 @@ def run(
         done = _verified(job, journal, writer)
         _compute(job, writer, journal, done, progress)
         psf = gaussian(4 * round(job.model.target_fwhm) + 9, job.model.target_fwhm)
-        writer.finish(provenance(job, kind), {"psf": psf.astype(np.float32)})
+        facts = provenance(job, kind)
+        if job.calibrated is not None:
+            facts["domain"] = job.calibrated.verdict(journal.scores())
+        writer.finish(facts, {"psf": psf.astype(np.float32)})
         _move(writer.path, output, overwrite)
         shutil.rmtree(work)
     return output
@@ -309,15 +327,17 @@ def _compute(
             advance(plan_tiles(job.input_box(task), CORE, 0, 1)._index.size)
             continue
         maps = worker.compute(task, done=advance)
-        _store(task, maps, writer, journal)
+        _store(task, maps, worker.scores, writer, journal)
 
 
-def _store(task: Task, maps: dict[str, Any], writer: Writer, journal: Journal) -> None:
+def _store(
+    task: Task, maps: dict[str, Any], scores: Scores, writer: Writer, journal: Journal
+) -> None:
     """Data first, then its record."""
     for name, values in maps.items():
         map_name, plane = _address(name, task.plane)
         writer.write(map_name, plane, task.box, values)
-    journal.add((task.number, task.index), {n: checksum(v) for n, v in maps.items()})
+    journal.add((task.number, task.index), {n: checksum(v) for n, v in maps.items()}, scores)
 
 
 def _move(path: Path, output: Path, overwrite: bool) -> None:

@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sciup.errors import OptionError
+from sciup.risk.tolerance import Tolerance
 
-MAPS = ("sample", "mean", "std", "risk_raw", "support")
+VALUES = ("sample", "mean", "std", "lower", "upper")
+"""Maps in the unit of the image."""
+
+CALIBRATED = (
+    "risk", "risk_bound", "risk_invented", "risk_missed", "alarm", "lower", "upper", "ood",
+)  # fmt: skip
+"""Maps that need a calibration of the model."""
+
+MAPS = ("sample", "mean", "std", "risk_raw", *CALIBRATED, "support")
 """All maps, in the order in which they are written."""
 
+USUAL = ("sample", "mean", "std", "risk", "risk_bound", "ood", "support")
+USUAL_RAW = ("sample", "mean", "std", "risk_raw", "support")
+"""Maps that are written unless others are asked for, with and without a calibration."""
+
 Precision = Literal["auto", "fp32", "bf16"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How far the delivered image may be from the truth without being called wrong.
-
-    Attributes
-    ----------
-    value : float
-        Number of noise sigmas of the input pixel, or per cent.
-    unit : {"sigma", "%"}
-        ``sigma``: of the *input* noise. ``%``: of the local 9 px mean above background, and at
-        least one sigma, so that empty sky does not get a tolerance of 0.
-    """
-
-    value: float = 3.0
-    unit: Literal["sigma", "%"] = "sigma"
-
-    @classmethod
-    def parse(cls, text: str) -> Tolerance:
-        """Read ``3sigma`` or ``5%``.
-
-        Examples
-        --------
-        >>> Tolerance.parse("5%")
-        Tolerance(value=5.0, unit='%')
-        """
-        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(sigma|%)\s*", text)
-        if match is None or not 0 < float(match[1]) < 1000:
-            raise OptionError(f"--tolerance {text!r} cannot be read", "for example 3sigma or 5%")
-        return cls(float(match[1]), "sigma" if match[2] == "sigma" else "%")
-
-    def __str__(self) -> str:
-        return f"{self.value:g}{self.unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +36,8 @@ class Settings:
         Voting samples K; K + 1 are drawn, sample 0 is delivered.
     seed : int
         Seed of the noise field.
-    maps : tuple of str
-        Maps to write, from `MAPS`.
+    maps : tuple of str, optional
+        Maps to write, from `MAPS`; the usual ones unless given.
     keep : int
         Number of samples to store as well.
     tolerance : Tolerance
@@ -72,9 +50,9 @@ class Settings:
 
     samples: int = 16
     seed: int = 0
-    maps: tuple[str, ...] = MAPS
+    maps: tuple[str, ...] | None = None
     keep: int = 0
-    tolerance: Tolerance = Tolerance()
+    tolerance: Tolerance = field(default_factory=Tolerance)
     precision: Literal["fp32", "bf16"] = "fp32"
     noise_free: bool = False
 
@@ -88,8 +66,8 @@ class Settings:
                 f"--keep-samples {self.keep} with {self.samples} + 1 samples",
                 f"0 to {self.samples + 1}",
             )
-        unknown = set(self.maps) - set(MAPS)
-        if unknown or not self.maps:
+        unknown = set(self.maps or ()) - set(MAPS)
+        if unknown or self.maps == ():
             raise OptionError(
                 f"unknown map {', '.join(sorted(unknown)) or '(none)'}", ", ".join(MAPS)
             )
@@ -101,7 +79,7 @@ class Settings:
         return {
             "samples": self.samples,
             "seed": self.seed,
-            "maps": list(self.maps),
+            "maps": list(self.maps or ()),
             "keep": self.keep,
             "tolerance": str(self.tolerance),
             "precision": self.precision,

@@ -108,7 +108,8 @@ def draw_mean_head(result: Result) -> Array:
 
     Not a draw: neither the draw head nor the projection has touched it.
     """
-    from sciup.engine.block import CORE, Window, halo_of
+    from sciup.engine.block import Window
+    from sciup.engine.margins import CORE, halo_of
     from sciup.generators.posterior import crop
     from sciup.geometry import plan_tiles
 

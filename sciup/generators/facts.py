@@ -29,6 +29,7 @@ class ModelFacts:
     scale: int
     target_fwhm: float
     weights: str  # sha256 of the weight file
+    trust: dict[str, float]  # as the recipe states it
 
     @classmethod
     def read(cls, folder: Path) -> ModelFacts:
@@ -41,6 +42,7 @@ class ModelFacts:
             recipe["scale"],
             float(recipe["target_fwhm"]),
             checked_weights(folder),
+            dict(recipe.get("trust", {})),
         )
 
 

@@ -140,9 +140,26 @@ def correlate(white: NDArray[np.float32], neighbour: float) -> NDArray[np.float3
     """
     if neighbour <= 0:
         return white[..., 1:-1, 1:-1]
-    rho = min(neighbour, 0.7)
-    a = (1 - np.sqrt(1 - 2 * rho**2)) / (2 * rho)
+    a = _tap(neighbour)
     taps = (np.array([a, 1, a]) / np.sqrt(1 + 2 * a**2)).astype(np.float32)
     rows = sum(t * white[..., i : white.shape[-2] - 2 + i, :] for i, t in enumerate(taps))
     out = sum(t * rows[..., i : white.shape[-1] - 2 + i] for i, t in enumerate(taps))
     return np.asarray(out, np.float32)
+
+
+def second_lag(neighbour: float) -> float:
+    """Correlation at lag 2 that `correlate` gives with this one at lag 1.
+
+    Examples
+    --------
+    >>> round(second_lag(0.5), 3)
+    0.073
+    """
+    a = _tap(neighbour)
+    return a * a / (1 + 2 * a * a)
+
+
+def _tap(neighbour: float) -> float:
+    """The a of the filter (a, 1, a)."""
+    rho = min(neighbour, 0.7)
+    return float((1 - np.sqrt(1 - 2 * rho**2)) / (2 * rho)) if rho > 0 else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Shard = tuple[int, tuple[int, ...]]
 """Number of the plane and index of the shard in it."""
+
+Scores = Mapping[tuple[int, ...], Sequence[float]]
+"""How strange each block of input pixels is, by its first absolute pixel."""
 
 
 def checksum(values: NDArray[np.float32]) -> str:
@@ -44,10 +47,12 @@ class Journal:
         self._folder = work / "journal"
         self._worker = worker
 
-    def add(self, shard: Shard, checksums: Mapping[str, str]) -> None:
+    def add(self, shard: Shard, checksums: Mapping[str, str], scores: Scores | None = None) -> None:
         """Record a shard whose data is on the disk; returns when the record is too."""
         self._folder.mkdir(exist_ok=True)
-        line = json.dumps({"plane": shard[0], "index": list(shard[1]), "maps": dict(checksums)})
+        rows = [[list(at), list(map(float, row))] for at, row in (scores or {}).items()]
+        record = {"plane": shard[0], "index": list(shard[1]), "maps": dict(checksums)}
+        line = json.dumps(record | ({"scores": rows} if rows else {}))
         with (self._folder / f"{self._worker}.jsonl").open("a+b") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(end - 1, 0))
@@ -57,14 +62,23 @@ class Journal:
             os.fsync(file.fileno())
 
     def read(self) -> dict[Shard, dict[str, str]]:
-        """All complete records of all workers; a torn last line is ignored."""
-        done: dict[Shard, dict[str, str]] = {}
+        """Checksums of all shards of all workers; a torn last line is ignored."""
+        return {shard: maps for shard, maps, _ in self._records()}
+
+    def scores(self) -> dict[int, NDArray[np.float64]]:
+        """Scores of all blocks (blocks, statistics), plane by plane."""
+        found: dict[int, dict[tuple[int, ...], list[float]]] = {}
+        for (plane, _), _, rows in self._records():
+            found.setdefault(plane, {}).update({tuple(at): row for at, row in rows})
+        return {plane: np.array(list(rows.values())) for plane, rows in found.items() if rows}
+
+    def _records(self) -> Iterator[tuple[Shard, dict[str, str], list[Any]]]:
         for path in sorted(self._folder.glob("*.jsonl")):
             for line in path.read_bytes().splitlines():
                 try:
                     record: dict[str, Any] = json.loads(line)
                     shard = (int(record["plane"]), tuple(int(i) for i in record["index"]))
-                    done[shard] = {str(k): str(v) for k, v in record["maps"].items()}
+                    maps = {str(k): str(v) for k, v in record["maps"].items()}
+                    yield shard, maps, list(record.get("scores", []))
                 except (ValueError, KeyError, TypeError):
                     continue
-        return done

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciup.errors import InputError
+from sciup.risk.plain import checked, jsonable, numbers
 
 Array = NDArray[np.float64]
 
 FIELD_QUANTILE = 0.75
-"""Of the blocks: a wrong PSF shows only where there is structure, one odd block shows in BH."""
+"""Of the blocks: a wrong PSF shows only where there is structure."""
 
 
 def pick_blocks(units: Sequence[str], seed: int) -> NDArray[np.int64]:
@@ -87,33 +89,6 @@ def bonferroni(p: ArrayLike) -> Array:
     return np.where(np.isfinite(least), np.minimum(1.0, x.shape[-1] * least), np.nan)
 
 
-def benjamini_hochberg(p: ArrayLike, rate: float) -> NDArray[np.bool_]:
-    """Which of m p-values fire, with at most `rate` of those that fire being false on average.
-
-    Parameters
-    ----------
-    p : array_like (m,)
-        NaN never fires and does not count.
-    rate : float
-        False discovery rate.
-
-    References
-    ----------
-    Benjamini & Hochberg (1995), J. R. Stat. Soc. B 57, 289. That it holds for p-values that share
-    a calibration: Bates et al. (2023), Ann. Stat. 51, arXiv 2104.08279.
-
-    Examples
-    --------
-    >>> benjamini_hochberg([0.01, 0.04, 0.5, np.nan], 0.1)
-    array([ True,  True, False, False])
-    """
-    x = np.asarray(p, np.float64)
-    ranked = np.sort(x[np.isfinite(x)])
-    good = np.flatnonzero(ranked <= rate * np.arange(1, ranked.size + 1) / max(ranked.size, 1))
-    limit = ranked[good[-1]] if good.size else -1.0
-    return np.asarray(x <= limit)
-
-
 def field_scores(scores: ArrayLike) -> Array:
     """Scores of a field: the upper quartile of those of its blocks, statistic by statistic.
 
@@ -138,22 +113,22 @@ def field_scores(scores: ArrayLike) -> Array:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the badge says.
+    """What the badge says of a field.
 
     Attributes
     ----------
-    p : ndarray (blocks,)
-        p-value of each block, NaN where not judged.
-    fires : ndarray of bool (blocks,)
-        Where the certified bound must not be shown.
+    blocks : int
+        That were judged.
+    fired : float
+        Share of them that the badge fires on.
     field_p : float
         p-value of the field.
     outside : bool
         Whether the field as a whole is out of domain.
     """
 
-    p: Array
-    fires: NDArray[np.bool_]
+    blocks: int
+    fired: float
     field_p: float
     outside: bool
 
@@ -174,8 +149,8 @@ class Domain:
     field : ndarray (units, statistics)
         `field_scores` of one field of each unit.
     alpha : float
-        How often a field of the domain is called outside of it, and the false discovery rate
-        among blocks.
+        How often a field of the domain is called outside of it, and how often a block is. A block
+        is judged by itself, so that a tile says what the whole image would.
     """
 
     block: Array
@@ -197,23 +172,44 @@ class Domain:
                 "add fields of other specimens, wells or pointings, or ship without a badge",
             )
 
+    def p_values(self, scores: ArrayLike) -> Array:
+        """p-values of blocks with scores (..., statistics): ranks, Bonferroni over statistics."""
+        return bonferroni(self._ranked(np.asarray(scores, np.float64), self.block))
+
+    def fires(self, scores: ArrayLike) -> NDArray[np.bool_]:
+        """On which blocks with scores (..., statistics) the certified bound must not be shown."""
+        return np.asarray(self.p_values(scores) <= self.alpha)
+
     def judge(self, scores: ArrayLike) -> Verdict:
         """Judge a field by its blocks' scores (blocks, statistics), NaN where not judged.
-
-        `conformal_p` of each statistic, `bonferroni` over them, `benjamini_hochberg` over blocks.
 
         Examples
         --------
         >>> calm = np.random.default_rng(0).random((39, 2))
         >>> found = Domain(calm, calm).judge([[0.4, 0.5], [0.3, 7.0]])
-        >>> found.fires, found.outside
-        (array([False,  True]), True)
+        >>> found.fired, found.outside
+        (0.5, True)
         """
         s = np.atleast_2d(np.asarray(scores, np.float64))
-        p = bonferroni(self._ranked(s, self.block))
+        judged = np.isfinite(s).any(-1)
         field_p = float(bonferroni(self._ranked(field_scores(s), self.field)))
-        return Verdict(p, benjamini_hochberg(p, self.alpha), field_p, field_p <= self.alpha)
+        fired = float(self.fires(s[judged]).mean()) if judged.any() else float("nan")
+        return Verdict(int(judged.sum()), fired, field_p, field_p <= self.alpha)
 
     def _ranked(self, scores: Array, calibration: Array) -> Array:
         columns = [conformal_p(scores[..., i], c) for i, c in enumerate(calibration.T)]
         return np.stack(columns, -1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        rows = {name: [jsonable(row) for row in getattr(self, name)] for name in ("block", "field")}
+        return rows | {"alpha": self.alpha}
+
+    @classmethod
+    def from_dict(cls, data: object) -> Domain:
+        """Read what `to_dict` wrote; ModelError for anything else."""
+        found = checked(data, ("block", "field", "alpha"), "domain")
+        block, field = (
+            np.array([numbers(row, name) for row in found[name]]) for name in ("block", "field")
+        )
+        return cls(block, field, numbers([found["alpha"]], "alpha", 0, 1)[0])

@@ -7,7 +7,7 @@ the trunk's features. A large value is strange; how strange, `sciup.risk.badge` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ from sciup.errors import InputError, ModelError
 from sciup.risk.plain import checked, numbers
 
 Array = NDArray[np.float64]
-Window = tuple[slice, slice]
 
 BLOCK = 128
 """Side of a block of input px, counted from the first pixel of the whole image."""
@@ -26,39 +25,10 @@ BLOCK = 128
 LEAST_PIXELS = BLOCK * BLOCK // 16
 """Blocks with less footprint are not judged."""
 
+STATISTICS = ("chi_squared", "whiteness", "features")
+"""What a block is judged by, in this order."""
+
 LAGS = ((0, 1), (1, 0), (0, 2), (2, 0))
-
-
-def blocks(
-    start: tuple[int, int], stop: tuple[int, int]
-) -> Iterator[tuple[tuple[int, int], Window]]:
-    """Blocks of the absolute grid inside a region: their index and where they lie in it.
-
-    Parameters
-    ----------
-    start, stop : (int, int)
-        Corners of the region in the whole image, input px, half-open.
-
-    Yields
-    ------
-    index : (int, int)
-    window : (slice, slice)
-        Relative to the region. Only at its rim can it be smaller than `BLOCK`.
-
-    Examples
-    --------
-    >>> list(blocks((0, 100), (128, 200)))
-    [((0, 0), (slice(0, 128, None), slice(0, 28, None))),
-     ((0, 1), (slice(0, 128, None), slice(28, 100, None)))]
-    """
-    ranges = [range(a // BLOCK, -(-b // BLOCK)) for a, b in zip(start, stop, strict=True)]
-    for y in ranges[0]:
-        for x in ranges[1]:
-            cut = [
-                slice(max(i * BLOCK, a) - a, min((i + 1) * BLOCK, b) - a)
-                for i, a, b in zip((y, x), start, stop, strict=True)
-            ]
-            yield (y, x), (cut[0], cut[1])
 
 
 def chi_squared(z: ArrayLike) -> float:

@@ -113,42 +113,6 @@ def block_mean(image: ArrayLike, size: int) -> Array:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def nearest(plane: ArrayLike, scale: int) -> Array:
-    """A plane on the input grid, repeated on the output grid.
-
-    Examples
-    --------
-    >>> nearest([[1.0, 2.0]], 2)
-    array([[1., 1., 2., 2.], [1., 1., 2., 2.]])
-    """
-    return np.asarray(plane, np.float64).repeat(scale, 0).repeat(scale, 1)
-
-
-def tolerance_sigmas(sigma: ArrayLike, scale: int, sigmas: float = 3.0) -> Array:
-    """Tolerance in sigmas of the input's noise.
-
-    Parameters
-    ----------
-    sigma : array_like (h, w)
-        Noise of the input pixels, in units of the output.
-    scale : int
-        Output px per input px.
-    sigmas : float
-        How many.
-
-    Returns
-    -------
-    ndarray (h * scale, w * scale)
-        In units of the output.
-
-    Examples
-    --------
-    >>> tolerance_sigmas([[2.0]], 2)
-    array([[6., 6.], [6., 6.]])
-    """
-    return sigmas * nearest(sigma, scale)
-
-
 def tolerance_percent(
     image: ArrayLike, background: ArrayLike, sigma: ArrayLike, percent: float
 ) -> Array:

@@ -6,6 +6,8 @@ in expectation is the posterior; the terms differ in the scale at which they loo
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,6 +16,10 @@ from sciup.train.recipe import LossWeights
 
 ALMOST = 0.95
 """Fairness of the CRPS: 1 is fair; a little less avoids its degenerate flat direction."""
+
+
+WAVE = 8
+"""Side of the windows of local Fourier coefficients, output px."""
 
 
 def crps(draws: Tensor, truth: Tensor) -> Tensor:
@@ -58,6 +64,37 @@ def energy(draws: Tensor, truth: Tensor, side: int) -> Tensor:
     return skill - 0.5 * torch.stack(pairs).mean()
 
 
+def waves(x: Tensor, side: int = WAVE) -> Tensor:
+    """Local Fourier coefficients, (B, M, h, w) to (B, M, side^2 - 1, places).
+
+    Real and imaginary parts in Hann windows of unit norm, half a side apart. Pixels and block means
+    leave free how the scatter between them is arranged, in blobs or in streaks; each of these
+    numbers has a direction and a period.
+    """
+    basis = _basis(side).to(x)
+    parts = x.unfold(-2, side, side // 2).unfold(-2, side, side // 2).flatten(2, 3).flatten(-2)
+    coefficients: Tensor = torch.einsum("bmpn,kn->bmkp", parts, basis)
+    return coefficients
+
+
+@cache
+def _basis(side: int) -> Tensor:
+    """Windowed cosines and sines of all periods but infinity, one row each, of unit norm."""
+    n = torch.arange(side, dtype=torch.float64)
+    window = torch.sin(torch.pi * (n + 0.5) / side).square()
+    window = window[:, None] * window
+    rows = []
+    for k, m in torch.cartesian_prod(torch.arange(side), torch.arange(side)).tolist():
+        opposite = (-k % side, -m % side)
+        if (k, m) == (0, 0) or (k, m) > opposite:
+            continue
+        angle = 2 * torch.pi * (k * n[:, None] + m * n) / side
+        rows += [window * angle.cos()] + [window * angle.sin()] * ((k, m) != opposite)
+    basis = torch.stack(rows).flatten(1)
+    found: Tensor = basis / basis.norm(dim=1, keepdim=True)
+    return found.float()
+
+
 def total(
     draws: Tensor,
     truth: Tensor,
@@ -79,6 +116,7 @@ def total(
     patch = sum(energy(draws, truth, k) for k in (4, 12)) / 2
     terms = {
         "crps": weights.crps * crps(draws, truth),
+        "waves": weights.waves * crps(waves(draws), waves(truth)),
         "blocks": weights.block_means * torch.as_tensor(blocks),
         "linear": weights.linear * torch.as_tensor(linear),
         "energy": weights.energy * torch.as_tensor(patch),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-TERMS = ("loss", "crps", "blocks", "linear", "energy", "mean", "imprint")
+TERMS = ("loss", "crps", "waves", "blocks", "linear", "energy", "mean", "imprint")
 
 
 def curves(path: Path, rows: list[dict[str, float]]) -> None:

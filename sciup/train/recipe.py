@@ -159,6 +159,7 @@ class LossWeights:
     """
 
     crps: float = 1.0
+    waves: float = 0.0
     block_means: float = 0.5
     linear: float = 0.2
     energy: float = 0.2

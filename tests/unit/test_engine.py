@@ -11,12 +11,13 @@ from astropy.io import fits
 from scipy.ndimage import binary_dilation, gaussian_filter, uniform_filter
 
 import sciup
-from sciup.engine.block import CORE, halo_of
 from sciup.engine.job import Worker
-from sciup.engine.settings import Settings, Tolerance
+from sciup.engine.margins import CORE, halo_of
+from sciup.engine.settings import Settings
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.io._array import open_array
+from sciup.risk.tolerance import Tolerance
 from sciup.testing.toy_images import SIGMA_TO_FWHM, cells, star, star_field
 from sciup.testing.toy_model import write_toy_model
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from sciup.train.losses import ALMOST, crps, energy, total
+from sciup.train.losses import ALMOST, WAVE, crps, energy, total, waves
 from sciup.train.recipe import LossWeights
 
 
@@ -71,12 +71,53 @@ def test_energy_score_prefers_the_right_correlation():
     assert abs(crps(DRAWS, smooth(TRUTH)) - crps(smooth(DRAWS), smooth(TRUTH))) < 0.01
 
 
+def test_waves_of_white_noise_have_unit_variance_and_no_mean_of_the_window():
+    found = waves(TRUTH)
+    places = (160 // (WAVE // 2) - 1) ** 2
+    assert found.shape == (4, 1, WAVE**2 - 1, places)
+    variance = found.var((0, 1, 3))
+    assert (abs(variance - 1) < 0.1).all()
+
+
+def test_waves_of_a_grating_stand_at_its_period_and_direction():
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    one, other = (
+        torch.cos(2 * torch.pi * (y + sign * x) / 4)[None, None].double() for sign in (1, -1)
+    )
+    power = [waves(v).square().mean((0, 1, 3)) for v in (one, other)]
+    assert power[0].argmax() != power[1].argmax()
+    assert power[0][power[1].argmax()] < 1e-3 * power[0].max()
+
+
+def streaky(x):
+    """Correlate along one diagonal only, with the variance of `smooth` in pixels and in pairs."""
+    return (x + x.roll((1, 1), (-1, -2))) / 2**0.5
+
+
+def test_waves_tell_streaks_from_their_mirror_image():
+    """Pixels and block means cannot: their laws are the same."""
+
+    def mirrored(x):
+        return streaky(x.flip(-1)).flip(-1)
+
+    def score(draws, view):
+        return float(crps(view(draws), view(mirrored(TRUTH))))
+
+    def blind(x):
+        return torch.nn.functional.avg_pool2d(x, 4)
+
+    wrong, right = streaky(DRAWS), mirrored(DRAWS)
+    assert score(wrong, waves) > score(right, waves) + 0.02
+    assert abs(score(wrong, blind) - score(right, blind)) < 0.01
+    assert abs(score(wrong, torch.Tensor.double) - score(right, torch.Tensor.double)) < 0.01
+
+
 def test_total_is_the_sum_of_its_terms_and_has_gradients():
     draws = normal(2, 3, 48, 48).requires_grad_()
     mean = normal(2, 1, 48, 48, seed=6).requires_grad_()
     truth, scale = normal(2, 1, 48, 48, seed=7), torch.full((2, 1, 48, 48), 2.0)
     loss, terms = total(draws, truth, mean, draws, truth, scale, LossWeights())
-    assert set(terms) == {"crps", "blocks", "linear", "energy", "mean"}
+    assert set(terms) == {"crps", "waves", "blocks", "linear", "energy", "mean"}
     assert float(loss.detach()) == pytest.approx(sum(terms.values()))
     loss.backward()
     assert torch.isfinite(draws.grad).all()

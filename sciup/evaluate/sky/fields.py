@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.api import Result, upscale
-from sciup.errors import InputError
+from sciup.errors import InputError, OptionError
 from sciup.evaluate import metrics
 from sciup.evaluate.baselines import total_kernel
 from sciup.evaluate.draws import blur
@@ -27,6 +27,7 @@ from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array
 from sciup.physics import psf as shapes
 from sciup.physics.projection import kernel_side
+from sciup.train.sky.stamps import ROLES
 
 Array = NDArray[np.float64]
 Told = Literal["all", "width", "nothing"]
@@ -198,7 +199,10 @@ def fields(
     if scenes is None:
         from sciup.train.sky.scenes import render_scenes
 
-        drawn = render_scenes(data, count=count, side=2 * SIDE, role="test", seed=1)
+        known = next((r for r in ROLES if r == role), None)
+        if known is None:
+            raise OptionError(f"there are no galaxies for the role {role!r}", ", ".join(ROLES))
+        drawn = render_scenes(data, count=count, side=2 * SIDE, role=known, seed=1)
         for i, (scene, sources) in enumerate(drawn):
             if i % every == 0:
                 yield make_field(scene.astype(float), sources, i, model)
@@ -212,7 +216,13 @@ def fields(
 
 
 def run_field(
-    field: Field, model: ModelFacts, told: Told, *, precision: str = "auto", seed: int = 0
+    field: Field,
+    model: ModelFacts,
+    told: Told,
+    *,
+    precision: str = "auto",
+    seed: int = 0,
+    samples: int = DRAWS - 1,
 ) -> Result:
     """The lazy result on a field."""
     image = open_array(field.observed, flux_per_pixel=True, domain="night-sky")
@@ -222,7 +232,7 @@ def run_field(
     elif told == "all":
         facts = {"psf": field.psf, "gain": ELECTRONS, "background": 0.0, "noise_sigma": 1.0}
     return upscale(
-        image, model=model.folder, samples=DRAWS - 1, precision=precision, seed=seed, **facts
+        image, model=model.folder, samples=samples, precision=precision, seed=seed, **facts
     )
 
 

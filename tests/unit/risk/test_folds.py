@@ -19,14 +19,14 @@ GROUPS = [name[0] for name in UNITS]
 
 
 def test_units_stay_together_and_every_group_is_in_both_folds():
-    first = split(UNITS, GROUPS, seed=1)
+    first = split(UNITS, GROUPS, seed=1, first=1 / 3)
     assert (first[:60] == first[60:]).all()
     for group in "ab":
         assert first[np.array(GROUPS) == group].sum() == 20
 
 
 def test_folds_depend_on_names_and_seed_only():
-    first = split(UNITS, GROUPS, seed=1)
+    first = split(UNITS, GROUPS, seed=1, first=1 / 3)
     order = np.random.default_rng(0).permutation(len(UNITS))
     shuffled = split([UNITS[i] for i in order], [GROUPS[i] for i in order], seed=1)
     np.testing.assert_array_equal(shuffled, first[order])

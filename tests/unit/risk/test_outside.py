@@ -1,18 +1,19 @@
 """Blocks, their statistics, and the badge's arithmetic by hand."""
 
+import json
+
 import numpy as np
 import pytest
 
 from sciup.errors import InputError, ModelError
 from sciup.risk.badge import (
     Domain,
-    benjamini_hochberg,
     bonferroni,
     conformal_p,
     field_scores,
     pick_blocks,
 )
-from sciup.risk.outside import BLOCK, Features, block_scores, blocks
+from sciup.risk.outside import BLOCK, Features, block_scores
 
 
 def noise(seed=0, shape=(BLOCK, BLOCK)):
@@ -22,23 +23,6 @@ def noise(seed=0, shape=(BLOCK, BLOCK)):
 def scores(z, sigma=1.0, footprint=None, expected=(0.0, 0.0)):
     full = np.ones(z.shape, bool) if footprint is None else footprint
     return block_scores(z, np.full(z.shape, sigma), full, expected)
-
-
-def test_blocks_cover_a_region_once_and_lie_on_the_absolute_grid():
-    seen = np.zeros((300, 200), int)
-    for (y, x), window in blocks((100, 130), (400, 330)):
-        seen[window] += 1
-        assert (100 + window[0].start) // BLOCK == y
-        assert (130 + window[1].stop - 1) // BLOCK == x
-    assert (seen == 1).all()
-
-
-def test_a_block_of_a_region_has_the_scores_of_the_whole():
-    image = noise(1, (512, 384))
-    whole = {i: scores(image[w]) for i, w in blocks((0, 0), image.shape)}
-    part = image[128:384, 128:]
-    for index, window in blocks((128, 128), (384, 384)):
-        np.testing.assert_array_equal(scores(part[window]), whole[index])
 
 
 def test_chi_squared_is_two_sided():
@@ -105,13 +89,27 @@ def test_ranks_by_hand():
     np.testing.assert_array_equal(conformal_p([5.0, 2.0, np.nan], [1, 2, 3, 4]), [0.2, 0.8, np.nan])
     assert conformal_p(9.0, [1.0, np.nan, np.nan]) == 0.75
     np.testing.assert_array_equal(bonferroni([[0.6, 0.7], [0.25, np.nan]]), [1.0, 0.5])
-    # 0.09 does not fire for itself (0.1 x 2/4) but 0.07 does (0.1 x 3/4) and takes along 0.06
-    fires = benjamini_hochberg([0.06, 0.07, 0.02, 0.09], 0.1)
-    np.testing.assert_array_equal(fires, [True, True, True, True])
-    np.testing.assert_array_equal(
-        benjamini_hochberg([0.03, 0.3, 0.3, np.nan], 0.1), [True, *[False] * 3]
-    )
-    assert not benjamini_hochberg([np.nan, np.nan], 0.1).any()
+
+
+def test_a_block_is_judged_by_itself():
+    """So that a tile says what the whole image would."""
+    calm = np.random.default_rng(0).random((40, 2))
+    domain = Domain(calm, calm, alpha=0.05)
+    rows = np.array([[0.5, 0.5], [9.0, 0.5], [0.5, 9.0], [np.nan, 9.0], [np.nan, np.nan]])
+    together = domain.fires(rows)
+    np.testing.assert_array_equal(together, [False, True, True, True, False])
+    assert [bool(domain.fires(row)) for row in rows] == together.tolist()
+    np.testing.assert_allclose(domain.p_values(rows[1:3]), 2 / 41)
+
+
+def test_domain_survives_plain_data():
+    calm = np.random.default_rng(0).random((40, 2))
+    calm[3, 1] = np.nan
+    again = Domain.from_dict(json.loads(json.dumps(Domain(calm, calm, 0.05).to_dict())))
+    np.testing.assert_array_equal(again.block, calm)
+    assert again.alpha == 0.05
+    with pytest.raises(ModelError, match="unknown key"):
+        Domain.from_dict(again.to_dict() | {"colour": 1})
 
 
 def test_one_block_of_each_unit_by_seed():
@@ -126,7 +124,8 @@ def test_a_field_without_judged_blocks_gets_no_verdict():
     found = domain.judge(np.full((3, 2), np.nan))
     assert np.isnan(found.field_p)
     assert not found.outside
-    assert not found.fires.any()
+    assert found.blocks == 0
+    assert np.isnan(found.fired)
     assert np.isnan(field_scores(np.full((3, 2), np.nan))).all()
 
 

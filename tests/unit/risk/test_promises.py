@@ -202,11 +202,11 @@ def test_the_badge_rarely_fires_at_home_and_always_abroad(repeats):
         domain = Domain(scores[known, 0], fields[known], alpha)
         calm, strange = domain.judge(scores[pick[-1]]), domain.judge(scores[pick[-2]] * [1, 5, 1])
         home += calm.outside
-        some += calm.fires.any()
+        some += calm.fired
         away += strange.outside
     assert home / repeats <= at_most(alpha, repeats)
     assert away / repeats > 0.9
-    # blocks of one field share its effect: with all of them null this is the false discovery rate
+    # on average over fields, whose blocks share an effect
     assert some / repeats <= at_most(alpha, repeats)
 
 

@@ -6,13 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciup.errors import InputError, OptionError
+from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import (
     SCALES,
     block_mean,
-    nearest,
     sliding_mean,
     tolerance_percent,
-    tolerance_sigmas,
     verdict,
     vote,
 )
@@ -128,7 +127,8 @@ def test_region_votes_see_what_pixels_do_not():
 
 
 def test_tolerances():
-    np.testing.assert_array_equal(tolerance_sigmas([[1.0, 2.0]], 2, 3.0), nearest([[3.0, 6.0]], 2))
+    three = Tolerance.parse("3sigma").limit(np.zeros((1, 2)), 0.0, [[1.0, 2.0]])
+    np.testing.assert_array_equal(three, [[3.0, 6.0]])
     image = np.full((12, 12), 110.0)
     image[0, 0] = np.nan
     tolerance = tolerance_percent(image, 10.0, np.full((12, 12), 2.0), 5.0)

@@ -1,0 +1,1 @@
+"""From fields with a known truth to the calibration of a model."""

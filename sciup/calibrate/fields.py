@@ -1,0 +1,148 @@
+"""Fields with a known truth, in both domains, as runs that know what a user's run would know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.api import Result
+from sciup.errors import OptionError
+from sciup.generators.facts import ModelFacts
+
+Array = NDArray[np.float64]
+Told = Literal["nothing", "all"]
+"""What a run is told of the instrument: nothing, so that it finds out itself, or everything."""
+
+CONDITIONS = {
+    4: ("2:200", "4:50", "3:1000"),
+    2: ("1:200", "2:50", "1.5:1000"),
+    1: ("1:200", "2:50", "1.5:1000"),
+}
+"""Blur and light of the fields of micrographs, SIGMA:PEAK, by scale."""
+
+SKY = "simulated"
+"""The one condition of the night sky: PSFs and depths are drawn field by field."""
+
+SCENES = 160
+"""Simulated scenes, at most."""
+
+
+@dataclass(frozen=True)
+class KnownField:
+    """A run whose truth is known.
+
+    Attributes
+    ----------
+    result : Result
+    truth : ndarray (s h, s w)
+        In output units.
+    truth_noise : float
+        One-sigma noise of the truth itself.
+    labels : dict
+        unit, group, field, condition.
+    """
+
+    result: Result
+    truth: Array
+    truth_noise: float
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where fields come from.
+
+    Attributes
+    ----------
+    model : ModelFacts
+    data : Path or None
+        Folder of micrographs, or GalSim COSMOS sample.
+    scenes : Path or None
+        Night sky: a pack of rendered scenes.
+    samples : int
+        K.
+    every : int
+        Take every n-th image.
+    precision, seed
+        See `sciup.upscale`.
+    """
+
+    model: ModelFacts
+    data: Path | None
+    scenes: Path | None = None
+    samples: int = 16
+    every: int = 1
+    precision: str = "auto"
+    seed: int = 0
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """How fields are degraded: each in one of these ways, in the one that its name decides."""
+        return (SKY,) if self.model.domain == "night-sky" else CONDITIONS[self.model.scale]
+
+    def fields(
+        self,
+        condition: str,
+        split: str = "calibrate",
+        told: Told = "nothing",
+        skipped: Callable[[str], None] = lambda _: None,
+    ) -> Iterator[KnownField]:
+        """The fields of one condition and split, or night sky: role."""
+        if self.model.domain == "night-sky":
+            yield from self._sky(split, told)
+        else:
+            yield from self._micrographs(condition, split, told, skipped)
+
+    def _micrographs(
+        self, condition: str, split: str, told: Told, skipped: Callable[[str], None]
+    ) -> Iterator[KnownField]:
+        from sciup.evaluate.fluorescence import methods
+        from sciup.evaluate.fluorescence.data import items
+        from sciup.evaluate.fluorescence.protocol import Condition, degraded
+
+        if self.data is None:
+            raise OptionError("DATA is missing", "a folder of images")
+        options = methods.Options(self.samples + 1, self.seed, self.precision)
+        turn = self.conditions.index(condition)
+        mine = [
+            item
+            for item in items(self.data, split, self.every)
+            # by name: in order, channels of a field would get a condition each
+            if crc32(f"{item.dataset}/{item.name}".encode()) % len(self.conditions) == turn
+        ]
+        chosen = Condition.parse(condition, self.model.scale)
+        for case in degraded(
+            mine, chosen, lambda item, why: skipped(f"{item.dataset}/{item.name}: {why}")
+        ):
+            belief: Literal["known", "nothing"] = "known" if told == "all" else "nothing"
+            labels = {
+                "unit": f"{case.dataset}/{case.unit}",
+                "group": case.dataset,
+                "field": f"{case.dataset}/{case.name}",
+                "condition": condition,
+            }
+            lazy = methods.result(case, self.model, options, belief)
+            yield KnownField(lazy, case.truth, case.noise, labels)
+
+    def _sky(self, role: str, told: Told) -> Iterator[KnownField]:
+        from sciup.evaluate.sky.fields import fields, run_field
+
+        pack = self.scenes if role != "train" else None
+        found = fields(self.model, self.data, pack, count=SCENES, every=self.every, role=role)
+        for field in found:
+            lazy = run_field(
+                field,
+                self.model,
+                told,
+                precision=self.precision,
+                seed=self.seed,
+                samples=self.samples,
+            )
+            labels = {"unit": field.name, "group": SKY, "field": field.name, "condition": SKY}
+            yield KnownField(lazy, field.truth, 0.0, labels)

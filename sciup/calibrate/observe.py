@@ -1,0 +1,94 @@
+"""What a run says of a field, pixel by pixel: draws, noise, S/N, strangeness of its blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.api import Result
+from sciup.engine.block import Window
+from sciup.engine.job import Worker
+from sciup.engine.margins import CORE, RIM
+from sciup.engine.strangeness import statistics
+from sciup.generators.posterior import crop
+from sciup.geometry import Tile
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A run on one plane, in its own words and units.
+
+    Attributes
+    ----------
+    draws : ndarray (K + 1, s h, s w)
+        Output units, NaN where masked.
+    level, sigma : ndarray (s h, s w)
+        Background and noise of the input pixel, output units.
+    snr : ndarray (s h, s w)
+        Local S/N.
+    innovation : ndarray (rows, columns, 2)
+        Misfit and whiteness of each block of input pixels.
+    features : ndarray (rows, columns, d)
+        Of the trunk.
+    """
+
+    draws: Array
+    level: Array
+    sigma: Array
+    snr: Array
+    innovation: Array
+    features: Array
+
+
+def observe(result: Result, count: int) -> Observation:
+    """Draws 0 to count - 1 of the first plane of an image, with what the risk map is made of.
+
+    Parameters
+    ----------
+    result : Result
+        Of a whole image.
+    count : int
+        K + 1; none for the statistics of the blocks alone.
+    """
+    job, worker = result.job, Worker(result.job)
+    sampler, scale = worker.sampler(0, next(job.image.planes)), job.model.scale
+    units, shape = sampler.units, job.layout.plane_shape
+    grid = tuple(-(-n // CORE) for n in job.region.shape)
+    planes = {name: np.full(shape, np.nan) for name in ("level", "sigma", "snr")}
+    draws = np.full((count, *shape), np.nan)
+    innovation = np.full((*grid, 2), np.nan)
+    features = np.full((*grid, 0), np.nan)
+
+    def visit(tile: Tile) -> None:
+        nonlocal features
+        window = Window.read(sampler, tile)
+        part = tile.core.intersect(job.region)
+        source = part.relative_to(tile.core).scaled(scale).slices
+        target = part.relative_to(job.region).scaled(scale).slices
+        sigma, snr = (
+            crop(x, RIM)[0, 0].cpu().numpy().repeat(scale, 0).repeat(scale, 1)
+            for x in (window.sigma, window.snr)
+        )
+        flat = np.full(sigma.shape, units.background, np.float32)
+        planes["level"][target] = units.inverse(flat, tile.core, scale)[source]
+        planes["sigma"][target] = units.width(sigma, tile.core, scale)[source]
+        planes["snr"][target] = snr[source]
+        for k in range(count):
+            core = sampler._values(sampler._core(window.draw(k)), tile)
+            draws[k][target] = sampler._masked(window, core)[source]
+        at = tuple(a // CORE for a in tile.core.start)
+        innovation[at], vector = statistics(window)
+        if not features.shape[-1]:
+            features = np.full((*grid, len(vector)), np.nan)
+        features[at] = vector
+
+    import torch
+
+    with torch.inference_mode():
+        for tile in worker.tiles(job.region):
+            visit(tile)
+    return Observation(draws=draws, innovation=innovation, features=features, **planes)

@@ -1,0 +1,140 @@
+"""From votes to calibrated risk, window by window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.engine.margins import RIM
+from sciup.engine.strangeness import statistics
+from sciup.generators.facts import ModelFacts
+from sciup.generators.posterior import crop
+from sciup.risk.badge import field_scores
+from sciup.risk.calibration import EVERYTHING, FILE, Calibration, Key, Promise
+from sciup.risk.evidence import STRATA
+from sciup.risk.outside import STATISTICS
+from sciup.risk.words import sentence
+
+if TYPE_CHECKING:
+    from sciup.engine.block import Window
+    from sciup.engine.settings import Settings
+
+Values = NDArray[np.float32]
+Counts = NDArray[np.intp]
+
+COVERAGE = 0.9
+"""Of the interval from `lower` to `upper`."""
+
+
+SCORES = "scores"
+"""Key of the window's strangeness among its maps."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The calibration of a model as a run uses it: one tolerance, the delivered sample.
+
+    Attributes
+    ----------
+    calibration : Calibration
+    promise : Promise
+        Of the run's tolerance.
+    """
+
+    calibration: Calibration
+    promise: Promise
+
+    @classmethod
+    def find(cls, model: ModelFacts, settings: Settings) -> Calibrated | str:
+        """The calibration that fits a run, or why there is none.
+
+        Raises
+        ------
+        ModelError
+            If the model's calibration is damaged or of other weights.
+        """
+        path = model.folder / FILE
+        if not path.is_file():
+            return f"{model.name} has no calibration (`sciup calibrate` makes one)"
+        calibration = Calibration.read(path)
+        calibration.check(Key(model.weights, calibration.key.samples, model.trust), model.name)
+        if settings.samples != calibration.key.samples:
+            return (
+                f"{model.name} is calibrated for --samples {calibration.key.samples}, not"
+                f" {settings.samples}"
+            )
+        if settings.noise_free:
+            return f"{model.name} is calibrated for noisy data, not for --noise-free"
+        promise = calibration.promise("sample", settings.tolerance)
+        if promise is None:
+            return f"{model.name} is calibrated for other tolerances: {calibration.tolerances}"
+        return cls(calibration, promise)
+
+    @property
+    def stretch(self) -> float:
+        """Half of the interval over the spread of the draws."""
+        return self.calibration.intervals[f"{COVERAGE:g}"].scaling
+
+    def scores(self, window: Window) -> NDArray[np.float64]:
+        """How strange the window is, (statistics,)."""
+        innovation, features = statistics(window)
+        return np.append(innovation, self.calibration.features.distance(features))
+
+    def maps(self, window: Window, invented: Counts, missed: Counts) -> dict[str, Values]:
+        """Maps of the core from the numbers of votes of either sign."""
+        scale = window.sampler.net.spec.scale
+        snr = crop(window.snr, RIM)[0, 0].cpu().numpy()
+        stratum = np.searchsorted(STRATA, snr, side="right").repeat(scale, 0).repeat(scale, 1)
+        tables = self.promise.tables()
+        votes = {"risk": invented + missed, "invented": invented, "missed": missed}
+        found = {kind: tables[kind][stratum, count] for kind, count in votes.items()}
+        scores = self.scores(window)
+        strange = bool(self.calibration.domain.fires(scores))
+        bound = tables["bound"][stratum, votes["risk"]]
+        maps = {
+            "risk": found["risk"],
+            "risk_invented": found["invented"],
+            "risk_missed": found["missed"],
+            "risk_bound": np.full_like(bound, np.nan) if strange else bound,
+            "alarm": found["risk"] >= self.promise.alarm.threshold,
+            "ood": np.full(bound.shape, float(strange)),
+        }
+        named = {name: values.astype(np.float32) for name, values in maps.items()}
+        return named | {SCORES: scores.astype(np.float32)}
+
+    def verdict(self, scores: dict[int, NDArray[np.float64]]) -> list[dict[str, Any]]:
+        """What the badge says of each plane, JSON-ready."""
+        found = []
+        for plane, rows in sorted(scores.items()):
+            said = self.calibration.domain.judge(rows)
+            field = [None if np.isnan(x) else float(x) for x in field_scores(rows)]
+            found.append(
+                {
+                    "plane": plane,
+                    "outside": said.outside,
+                    "p": said.field_p,
+                    "blocks": said.blocks,
+                    "fired": said.fired,
+                    "scores": dict(zip(STATISTICS, field, strict=True)),
+                }
+            )
+        return found
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is promised, JSON-ready."""
+        c, p = self.calibration, self.promise
+        certificate = p.certificate
+        return {
+            "words": sentence(0.2, certificate.delta).replace("20 %", "the value of risk_bound"),
+            "delta": certificate.delta,
+            "units": certificate.units,
+            "bounds": [None if np.isnan(b) else b for b in certificate.bound(EVERYTHING)],
+            "bins": list(p.maps["risk"].edges),
+            "alarm": vars(p.alarm),
+            "interval": vars(c.intervals[f"{COVERAGE:g}"]),
+            "about": c.about,
+        }

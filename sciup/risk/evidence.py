@@ -1,0 +1,224 @@
+"""What fields with a known truth show of the draws' honesty: counts by vote, S/N and block.
+
+Everything that a calibration fits, certifies and reports is a function of these counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sciup.errors import InputError
+from sciup.risk.outside import BLOCK
+from sciup.risk.tolerance import Tolerance
+from sciup.risk.votes import SCALES, block_mean, mean_at
+
+Array = NDArray[np.float64]
+
+PRODUCTS = ("sample", "mean")
+"""Images that can be shown: a draw, on which the others vote, and the mean of all draws."""
+
+KINDS = ("risk", "invented", "missed")
+
+TOLERANCES = tuple(Tolerance.parse(text) for text in ("3sigma", "1sigma", "10%"))
+"""Fixed before any calibration was looked at."""
+
+STRATA = (2.0, 5.0, 15.0)
+"""Inner edges of the strata in local S/N."""
+
+INTERVAL_SCALES = (1, 4, 16)
+SCALINGS = np.concatenate([[0.0], np.geomspace(0.25, 32, 99)])
+"""By how much the spread of the draws can be stretched."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Counts of n blocks of input pixels; rows of one unit are not independent.
+
+    Attributes
+    ----------
+    unit, group, field, condition : ndarray of str (n,)
+        Highest independent cluster; modality and structure; image; how it was degraded.
+    votes : ndarray (n, products, kinds, tolerances, scales, strata, K + 2, 2)
+        Pixels with so many votes, and those of them that are wrong.
+    outside : ndarray (n, interval scales, scalings)
+        Pixels whose truth is farther from the mean than so many spreads.
+    pixels, width : ndarray (n, interval scales)
+        Pixels in all; sum of their spreads in units of the input noise.
+    scores : ndarray (n, statistics)
+        How strange the block is, see `sciup.risk.outside`.
+    """
+
+    unit: NDArray[np.str_]
+    group: NDArray[np.str_]
+    field: NDArray[np.str_]
+    condition: NDArray[np.str_]
+    votes: NDArray[np.int32]
+    outside: NDArray[np.int32]
+    pixels: NDArray[np.int32]
+    width: Array
+    scores: Array
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    @property
+    def draws(self) -> int:
+        """K, the number of voting draws."""
+        return int(self.votes.shape[-2]) - 2
+
+    def take(self, which: ArrayLike) -> Evidence:
+        """Some of the rows, by index or by mask."""
+        index = np.asarray(which)
+        return Evidence(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    @classmethod
+    def join(cls, parts: Sequence[Evidence]) -> Evidence:
+        """Rows of several fields."""
+        if not parts:
+            raise InputError("no field with a truth was found", "one or more")
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def save(self, path: Path) -> None:
+        """Write all counts as ``.npz``."""
+        np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Evidence:
+        """Read what `save` wrote."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(*(stored[f.name] for f in fields(cls)))
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path} holds no evidence: {error}", "what `save` wrote") from None
+
+
+def tally(
+    draws: ArrayLike,
+    truth: ArrayLike,
+    *,
+    level: ArrayLike,
+    sigma: ArrayLike,
+    snr: ArrayLike,
+    scale: int,
+    scores: ArrayLike,
+    labels: Mapping[str, str],
+    truth_noise: float = 0.0,
+) -> Evidence:
+    """Count one field.
+
+    Parameters
+    ----------
+    draws : array_like (K + 1, s h, s w)
+        The first is the delivered one; NaN where masked.
+    truth : array_like (s h, s w)
+        In the unit of the draws. Its own noise counts as error of the draws.
+    level, sigma, snr : array_like (s h, s w)
+        Background and noise of the input pixel, in the unit of the draws, and its local S/N.
+    scale : int
+        s, output px per input px; s h and s w are multiples of 16.
+    scores : array_like (rows, columns, statistics)
+        Of every block of `BLOCK` input px.
+    labels : mapping
+        unit, group, field and condition.
+    truth_noise : float
+        One-sigma noise of the truth's pixels, which intervals need not cover.
+    """
+    d, t = np.asarray(draws, np.float64), np.asarray(truth, np.float64)
+    if d.ndim != 3 or d.shape[1:] != t.shape:
+        raise InputError(
+            f"draws of shape {d.shape} and a truth of shape {t.shape}", "(K + 1, y, x) and (y, x)"
+        )
+    dark, noise, local = (np.asarray(x, np.float64) for x in (level, sigma, snr))
+    grid = np.asarray(scores, np.float64)
+    count, side = grid.shape[0] * grid.shape[1], BLOCK * scale
+    outside, pixels, width = _intervals(d, t, noise, truth_noise, side, grid.shape[:2])
+    return Evidence(
+        unit=np.full(count, labels["unit"]),
+        group=np.full(count, labels["group"]),
+        field=np.full(count, labels["field"]),
+        condition=np.full(count, labels["condition"]),
+        votes=_votes(d, t, dark, noise, local, side, grid.shape[:2]),
+        outside=outside,
+        pixels=pixels,
+        width=width,
+        scores=grid.reshape(count, -1),
+    )
+
+
+def _blocks(shape: tuple[int, ...], side: int, columns: int) -> NDArray[np.int64]:
+    """Number of the block of every pixel."""
+    y, x = (np.arange(n) // side for n in shape)
+    return y[:, None] * columns + x
+
+
+def _votes(
+    draws: Array,
+    truth: Array,
+    level: Array,
+    sigma: Array,
+    snr: Array,
+    side: int,
+    grid: tuple[int, ...],
+) -> NDArray[np.int32]:
+    k, blocks = len(draws) - 1, grid[0] * grid[1]
+    shape = (len(TOLERANCES), len(SCALES), len(STRATA) + 1, k + 2)
+    out = np.zeros((blocks, len(PRODUCTS), len(KINDS), *shape, 2), np.int32)
+    for p, (shown, voters) in enumerate(((draws[0], draws[1:]), (draws.mean(0), draws))):
+        limits = [tolerance.limit(shown, level, sigma) for tolerance in TOLERANCES]
+        for j, scale in enumerate(SCALES):
+            block = _blocks(truth.shape, side, grid[1])
+            step = 1 if scale == SCALES[0] else scale
+            block = block[::step, ::step]
+            local = snr if step == 1 else block_mean(snr, step)
+            taus = np.stack(limits if step == 1 else [mean_at(x, scale) for x in limits])
+            error = mean_at(shown - truth, scale)
+            known = np.isfinite(error) & np.isfinite(local) & np.isfinite(taus).all(0)
+            higher, lower = (np.zeros(taus.shape, np.int64) for _ in range(2))
+            for voter in voters:
+                difference = mean_at(shown - voter, scale)
+                higher += difference > taus
+                lower += difference < -taus
+            stratum = np.searchsorted(STRATA, local[known], side="right")
+            cell = block[known] * shape[2] + stratum
+            wrong = (np.abs(error) > taus, error > taus, error < -taus)
+            for i, (found, bad) in enumerate(
+                zip((higher + lower, higher, lower), wrong, strict=True)
+            ):
+                for m in range(len(TOLERANCES)):
+                    index = cell * shape[3] + found[m][known]
+                    for n, weight in enumerate((None, bad[m][known])):
+                        total = np.bincount(index, weight, blocks * shape[2] * shape[3])
+                        out[:, p, i, m, j, :, :, n] = total.reshape(blocks, shape[2], shape[3])
+    return out
+
+
+def _intervals(
+    draws: Array, truth: Array, sigma: Array, noise: float, side: int, grid: tuple[int, ...]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
+    blocks, sizes = grid[0] * grid[1], len(INTERVAL_SCALES)
+    outside = np.zeros((blocks, sizes, len(SCALINGS)), np.int32)
+    pixels, width = np.zeros((blocks, sizes), np.int32), np.zeros((blocks, sizes))
+    for j, scale in enumerate(INTERVAL_SCALES):
+        d, t, s = (
+            np.stack([block_mean(y, scale) for y in x]) if scale > 1 else x
+            for x in (draws, truth[None], sigma[None])
+        )
+        spread = d.std(0, ddof=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            needed = np.abs(t[0] - d.mean(0)) / np.hypot(spread, noise / scale)
+        known = np.isfinite(needed)
+        block = _blocks(truth.shape, side, grid[1])[::scale, ::scale][known]
+        pixels[:, j] = np.bincount(block, minlength=blocks)
+        width[:, j] = np.bincount(block, (spread / s[0])[known], blocks)
+        inside = np.searchsorted(SCALINGS, needed[known], side="left")
+        table = np.bincount(
+            block * (len(SCALINGS) + 1) + inside, minlength=blocks * (len(SCALINGS) + 1)
+        )
+        reached = table.reshape(blocks, -1).cumsum(1)[:, :-1]
+        outside[:, j] = pixels[:, j, None] - reached
+    return outside, pixels, width
