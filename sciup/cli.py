@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sciup import cli_evaluate, cli_models, cli_train
+from sciup import cli_calibrate, cli_evaluate, cli_models, cli_train
 from sciup.cli_options import Drawing, Input, Json, Physics, Source, grouped
 from sciup.console import console
 from sciup.errors import SciupError
@@ -113,7 +113,13 @@ def demo(
     demonstration.run(out, samples=samples, device=device, console=console)
 
 
-for command in (cli_train.train, cli_train.pack, cli_train.simulate, cli_evaluate.evaluate):
+for command in (
+    cli_train.train,
+    cli_train.pack,
+    cli_train.simulate,
+    cli_evaluate.evaluate,
+    cli_calibrate.calibrate,
+):
     app.command()(command)
 app.add_typer(cli_models.app)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sciup.console import console
+from sciup.console import command_line, console
 from sciup.errors import ModelError, OptionError, OutputError
 
 Opt = typer.Option
@@ -173,16 +172,8 @@ def _sky(
         raise OptionError(
             "there is nothing to evaluate on", "DATA, --scenes or --galsim", "give one of them"
         )
-    page = report.write(out, f"Evaluation of {facts.name}", [_command()], tables, figures)
+    page = report.write(out, f"Evaluation of {facts.name}", [command_line()], tables, figures)
     console.print(f"[green]done[/green]  {escape(str(page))}")
-
-
-def _command() -> str:
-    """The command line as a paragraph, without the folders of this machine."""
-    import sys
-
-    words = [Path(w).name if "/" in w and ":" not in w else w for w in sys.argv[1:]]
-    return f"`sciup {shlex.join(words)}`"
 
 
 def _words(found: Any) -> list[str]:
@@ -190,7 +181,7 @@ def _words(found: Any) -> list[str]:
     images = len({(r["set"], r["image"]) for r in found.rows})
     units = len({(r["set"], r["unit"]) for r in found.rows})
     skipped = f"; {len(found.skipped)} could not be used" if found.skipped else ""
-    return [_command(), f"{images} images of {units} independent units{skipped}."]
+    return [command_line(), f"{images} images of {units} independent units{skipped}."]
 
 
 def _refuse(options: dict[str, object], facts: Any) -> None:

@@ -86,6 +86,12 @@ class Source:
         """How fields are degraded: each in one of these ways, in the one that its name decides."""
         return (SKY,) if self.model.domain == "night-sky" else CONDITIONS[self.model.scale]
 
+    @property
+    def words(self) -> str:
+        """Where the fields come from, without the folders of this machine."""
+        place = self.scenes or self.data
+        return place.name if place else "scenes rendered anew"
+
     def fields(
         self,
         condition: str,

@@ -36,12 +36,15 @@ class Collection:
     source : Source
     folder : Path
         Of ``features.npz`` and one ``.npz`` per condition.
+    split : str
+        Of the manifest; night sky: role of the galaxies.
     skipped : list of str
         What could not be used, and why.
     """
 
     source: Source
     folder: Path
+    split: str = "calibrate"
     progress: Progress = _silent
     skipped: list[str] = field(default_factory=list)
 
@@ -71,7 +74,7 @@ class Collection:
         if path.is_file():
             return Evidence.load(path)
         parts = []
-        for one in self.source.fields(condition, skipped=self.skipped.append):
+        for one in self.source.fields(condition, self.split, skipped=self.skipped.append):
             parts.append(weigh(one, features, self.source.samples))
             self.progress(condition, len(parts))
         joined = Evidence.join(parts)

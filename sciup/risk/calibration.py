@@ -281,9 +281,10 @@ def calibrate(
     promises = {}
     for product in PRODUCTS:
         for t, tolerance in enumerate(TOLERANCES):
-            maps = {
-                kind: risk_map(fitting, product, kind, t, SCALES[0], smallest) for kind in KINDS
-            }
+            maps = {}
+            for kind in KINDS:
+                _, table = unit_tables(fitting, product, kind, t)
+                maps[kind] = risk_map(table, evidence.draws, smallest)
             found = maps["risk"]
             promises[f"{product} {tolerance}"] = Promise(
                 maps,
@@ -339,16 +340,37 @@ def cells(draws: int) -> tuple[Array, Array]:
     return r.ravel(), snr.ravel()
 
 
-def risk_map(
-    evidence: Evidence, product: str, kind: str, tolerance: int, scale: int, smallest: float
-) -> RiskMap:
-    """Curves and bins from all the evidence given, every unit with the same weight."""
+def unit_tables(
+    evidence: Evidence,
+    product: str,
+    kind: str,
+    tolerance: int,
+    scale: int = SCALES[0],
+    passed: NDArray[np.bool_] | None = None,
+) -> tuple[list[str], Array]:
+    """Shares of the pixels in each cell, all and wrong, of each unit: (units, cells, 2).
+
+    Blocks that the badge does not let pass count as pixels of no cell.
+    """
     table = votes_of(evidence, product, kind, tolerance, scale)
-    _, found = shares(evidence, table, table[..., 0].sum(1))
-    weight, wrong = found[..., 0].sum(0), found[..., 1].sum(0)
-    score, snr = cells(evidence.draws)
-    rate = wrong / np.maximum(weight, 1e-300)
-    return fit(score, rate, weight, snr, draws=evidence.draws, strata=STRATA, smallest=smallest)
+    pixels = table[..., 0].sum(1)
+    counted = table if passed is None else table * passed[:, None, None]
+    return shares(evidence, counted, pixels)
+
+
+def risk_map(units: ArrayLike, draws: int, smallest: float) -> RiskMap:
+    """Curves and bins of `unit_tables`, every unit with the same weight."""
+    found = np.asarray(units, np.float64).sum(0)
+    score, snr = cells(draws)
+    rate = found[:, 1] / np.maximum(found[:, 0], 1e-300)
+    return fit(score, rate, found[:, 0], snr, draws=draws, strata=STRATA, smallest=smallest)
+
+
+def binned(units: ArrayLike, found: RiskMap) -> Array:
+    """`unit_tables` summed over the cells of each bin: (units, bins, 2)."""
+    score, snr = cells(found.draws)
+    member = np.eye(found.bins)[found.bin(found.probability(score, snr))]
+    return np.asarray(np.einsum("ucx,cb->ubx", np.asarray(units, np.float64), member))
 
 
 def certificate(
@@ -370,17 +392,14 @@ def certificate(
     found : RiskMap
         From fold 1.
     """
-    score, snr = cells(evidence.draws)
-    member = np.eye(found.bins)[found.bin(found.probability(score, snr))]
-    table = votes_of(evidence, product, "risk", tolerance, SCALES[0])
-    pixels = table[..., 0].sum(1)
-    binned = np.einsum("ncx,cb->nbx", table * passed[:, None, None], member)
     groups = {EVERYTHING: np.ones(len(evidence), bool)}
     groups |= {name: evidence.group == name for name in np.unique(evidence.group).tolist()}
     rows = {}
     for name, here in groups.items():
-        _, part = shares(evidence.take(here), binned[here], pixels[here])
-        rows[name] = (part[..., 1], part[..., 0])
+        part = evidence.take(here)
+        _, table = unit_tables(part, product, "risk", tolerance, passed=passed[here])
+        sums = binned(table, found)
+        rows[name] = (sums[..., 1], sums[..., 0])
     return certify(rows, delta)
 
 

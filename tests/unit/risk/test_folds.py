@@ -5,6 +5,7 @@ import pytest
 
 from sciup.errors import InputError
 from sciup.risk.folds import (
+    FIRST,
     by_unit,
     certifiable,
     check_units,
@@ -26,7 +27,7 @@ def test_units_stay_together_and_every_group_is_in_both_folds():
 
 
 def test_folds_depend_on_names_and_seed_only():
-    first = split(UNITS, GROUPS, seed=1, first=1 / 3)
+    first = split(UNITS, GROUPS, seed=1)
     order = np.random.default_rng(0).permutation(len(UNITS))
     shuffled = split([UNITS[i] for i in order], [GROUPS[i] for i in order], seed=1)
     np.testing.assert_array_equal(shuffled, first[order])
@@ -39,7 +40,7 @@ def test_a_unit_of_two_groups_is_in_one_fold():
     units = [f"u{i}" for i in range(12)] * 2
     first = split(units, ["nuclei"] * 12 + ["actin"] * 12, seed=0)
     assert (first[:12] == first[12:]).all()
-    assert first.sum() == 8
+    assert first.sum() == 2 * round(FIRST * 12)
 
 
 def test_too_few_units_are_refused_with_what_they_certify():

@@ -1,0 +1,203 @@
+"""What a calibrated risk map is worth on fields that had no part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.calibrate.fields import Source, Told
+from sciup.calibrate.observe import Observation, observe
+from sciup.evaluate.ensembles import auroc, brier, calibration_error, reliability
+from sciup.evaluate.tables import Table
+from sciup.risk.calibration import ALPHA, Calibration
+from sciup.risk.evidence import STRATA, TOLERANCES
+from sciup.risk.tolerance import Tolerance
+from sciup.risk.votes import sliding_mean, verdict
+
+Array = NDArray[np.float64]
+Row = dict[str, Any]
+Progress = Callable[[str, int], None]
+
+BRIGHT = 2.0
+"""Pixels with less S/N are easy: nothing is there and nothing is claimed."""
+EVERY = 7
+"""Of the pixels, enough for the scores of a set."""
+SNR_BINS = 30
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pixels of one field at one tolerance.
+
+    Attributes
+    ----------
+    risk, snr : ndarray (n,)
+    wrong : ndarray of bool (n,)
+    rivals : dict of str to ndarray (n,)
+        What could be taken for risk without any draws or calibration.
+    """
+
+    risk: Array
+    snr: Array
+    wrong: NDArray[np.bool_]
+    rivals: dict[str, Array]
+
+
+def risk_of(
+    seen: Observation, truth: Array, calibration: Calibration, tolerance: Tolerance
+) -> tuple[Array, Array]:
+    """Calibrated risk and the event of every pixel; NaN where masked."""
+    promise = calibration.promise("sample", tolerance)
+    assert promise is not None  # noqa: S101 - asked for tolerances of the calibration only
+    shown, tau = seen.draws[0], tolerance.limit(seen.draws[0], seen.level, seen.sigma)
+    votes = sum(np.abs(verdict(shown, draw, tau)) for draw in seen.draws[1:])
+    table = promise.tables()["risk"]
+    stratum = np.searchsorted(STRATA, seen.snr, side="right")
+    known = np.isfinite(votes)
+    count = np.where(known, votes, 0).astype(int)
+    return np.where(known, table[stratum, count], np.nan), verdict(shown, truth, tau)
+
+
+def pixels_of(
+    seen: Observation, truth: Array, calibration: Calibration, tolerance: Tolerance
+) -> tuple[Pixels, Row]:
+    """A share of the bright pixels, and what the alarm does on all of them."""
+    risk, event = risk_of(seen, truth, calibration, tolerance)
+    promise = calibration.promise("sample", tolerance)
+    assert promise is not None  # noqa: S101 - as above
+    known = np.isfinite(risk) & np.isfinite(event)
+    flagged = risk >= promise.alarm.threshold
+    wrong = known & (event != 0)
+    alarm = {
+        "unflagged": float((wrong & ~flagged).sum() / max(wrong.sum(), 1)),
+        "flagged": float((known & flagged).sum() / max(known.sum(), 1)),
+    }
+    tau = tolerance.limit(seen.draws[0], seen.level, seen.sigma)
+    mean = sliding_mean(seen.draws.mean(0))
+    rivals = {
+        "std": seen.draws.std(0, ddof=1) / tau,
+        "gradient": np.hypot(*np.gradient(mean)) / tau,
+        "intensity": (mean - seen.level) / tau,
+    }
+    chosen = np.flatnonzero((known & (seen.snr > BRIGHT)).ravel())[::EVERY]
+    return (
+        Pixels(
+            risk.ravel()[chosen],
+            seen.snr.ravel()[chosen],
+            event.ravel()[chosen] != 0,
+            {name: x.ravel()[chosen] for name, x in rivals.items()},
+        ),
+        alarm,
+    )
+
+
+def score(parts: list[Pixels]) -> Row:
+    """Scores of the pixels of several fields."""
+    risk, snr = (np.concatenate([getattr(p, n) for p in parts]) for n in ("risk", "snr"))
+    wrong = np.concatenate([p.wrong for p in parts])
+    if not len(risk):
+        return {"pixels": 0}
+    hindsight = _by_snr(snr, wrong)
+    base = brier(hindsight, wrong)
+    found: Row = {
+        "pixels": len(risk),
+        "wrong": float(wrong.mean()),
+        "said": float(risk.mean()),
+        "ece": calibration_error(reliability(risk, wrong)),
+        "brier_skill": 1 - brier(risk, wrong) / base if base else float("nan"),
+        "auroc": auroc(risk, wrong),
+        "ap": average_precision(risk, wrong),
+    }
+    for name in parts[0].rivals:
+        rival = np.concatenate([p.rivals[name] for p in parts])
+        found[f"ap_{name}"] = average_precision(rival, wrong)
+    return found
+
+
+def _by_snr(snr: Array, wrong: NDArray[np.bool_]) -> Array:
+    """The best that S/N alone could say of these very pixels: their share of wrong ones."""
+    edges = np.unique(np.quantile(snr, np.linspace(0, 1, SNR_BINS + 1)[1:-1]))
+    cell = np.searchsorted(edges, snr)
+    rate = np.bincount(cell, wrong) / np.maximum(np.bincount(cell), 1)
+    return np.asarray(rate[cell])
+
+
+def average_precision(scores: Array, wrong: NDArray[np.bool_]) -> float:
+    """Mean precision over the wrong pixels, from the highest score down; ties count together.
+
+    Examples
+    --------
+    >>> average_precision(np.array([0.9, 0.8, 0.1]), np.array([True, False, True]))
+    0.8333333333333333
+    """
+    if not wrong.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(wrong[order])
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    found = np.diff(np.concatenate([[0], hits[last]]))
+    return float((found * hits[last] / (last + 1)).sum() / hits[-1])
+
+
+def usefulness(
+    source: Source,
+    calibration: Calibration,
+    *,
+    split: str = "test",
+    told: Told = "nothing",
+    progress: Progress = lambda _condition, _done: None,
+) -> list[Table]:
+    """Tables of risk, alarm and badge on a split that had no part in the calibration."""
+    pixels: dict[tuple[str, str, str], list[Pixels]] = {}
+    alarms: dict[tuple[str, str], list[Row]] = {}
+    badge: list[Row] = []
+    for condition in source.conditions:
+        for done, one in enumerate(source.fields(condition, split, told)):
+            progress(condition, done + 1)
+            seen = observe(one.result, source.samples + 1)
+            badge.append(one.labels | verdict_of(seen, calibration))
+            for tolerance in TOLERANCES:
+                found, alarm = pixels_of(seen, one.truth, calibration, tolerance)
+                group = one.labels["group"]
+                for key in ((group, condition), ("all", condition), ("all", "all")):
+                    pixels.setdefault((str(tolerance), *key), []).append(found)
+                alarms.setdefault((str(tolerance), condition), []).append(alarm)
+    rows = [
+        {"tolerance": t, "set": group, "condition": c, "fields": len(parts)} | score(parts)
+        for (t, group, c), parts in pixels.items()
+    ]
+    prices = [
+        {"tolerance": t, "condition": c, "fields": len(found)}
+        | {key: float(np.mean([row[key] for row in found])) for key in ("unflagged", "flagged")}
+        | {"promised": ALPHA}
+        for (t, c), found in alarms.items()
+    ]
+    return [
+        Table("usefulness", f"Risk on pixels with S/N > {BRIGHT:g}", rows, [NOTE]),
+        Table("alarm", "Wrong pixels that the alarm leaves unflagged", prices),
+        Table("badge", "Out-of-domain verdicts", badge),
+    ]
+
+
+NOTE = (
+    "brier_skill: over the share of wrong pixels in 30 bins of S/N of these very fields. ap:"
+    " average precision; of risk, of std, gradient and intensity over the tolerance."
+)
+
+
+def verdict_of(seen: Observation, calibration: Calibration) -> Row:
+    """What the badge says of a field."""
+    distance = calibration.features.distance(seen.features)[..., None]
+    rows = np.concatenate([seen.innovation, distance], -1).reshape(-1, 3)
+    said = calibration.domain.judge(rows)
+    ranks = calibration.domain.p_values(rows)
+    return {
+        "outside": said.outside,
+        "field_p": said.field_p,
+        "fired": said.fired,
+        "least_p": float(np.nanmin(ranks)) if np.isfinite(ranks).any() else float("nan"),
+    }

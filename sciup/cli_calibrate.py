@@ -1,0 +1,140 @@
+"""``sciup calibrate``: what the risk map of a model promises, and whether it keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from sciup.console import command_line, console
+from sciup.errors import OptionError
+
+if TYPE_CHECKING:
+    from sciup.calibrate.fields import Source
+    from sciup.evaluate.tables import Table
+
+Opt = typer.Option
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="model name or folder", metavar="MODEL")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="folder of images, with MANIFEST.tsv or without; night sky: GalSim COSMOS folder",
+            metavar="DATA",
+        ),
+    ],
+    out: Annotated[
+        Path, Opt("--out", help="folder for evidence and tables; a stopped run goes on from it")
+    ] = Path("calibration"),
+    check: Annotated[
+        bool, Opt("--check", help="do not calibrate: see what the calibration is worth on a split")
+    ] = False,
+    split: Annotated[
+        str | None, Opt("--split", help="of MANIFEST.tsv; default: calibrate, with --check test")
+    ] = None,
+    scenes: Annotated[
+        Path | None, Opt("--scenes", help="night sky: pack of rendered scenes (.npy with .json)")
+    ] = None,
+    every: Annotated[int, Opt("--every", help="take every n-th image", min=1)] = 1,
+    samples: Annotated[int, Opt("--samples", help="voting samples", min=4)] = 16,
+    seed: Annotated[int, Opt("--seed", help="of draws and folds", min=0)] = 0,
+    known: Annotated[
+        bool, Opt("--known", help="with --check: tell the runs PSF and noise")
+    ] = False,
+    precision: Annotated[str, Opt("--precision", help="auto, fp32 or bf16")] = "auto",
+) -> None:
+    """Learn from fields of known truth how often MODEL is wrong, and certify it.
+
+    Every image is made coarse and noisy and restored; the instrument is estimated by the program,
+    as in use. One part of the independent units shapes the risk map, the other certifies it. The
+    result is calibration.json in the folder of the model.
+
+    [bold]Examples[/bold]
+
+      sciup calibrate fluorescence-x4 microscopy --out calibration
+
+      sciup calibrate fluorescence-x4 microscopy --check --out check
+
+      sciup calibrate night-sky-x2 cosmos_galsim --scenes sky_calibrate.npy
+    """
+    from sciup.calibrate.fields import Source
+    from sciup.generators.facts import ModelFacts
+    from sciup.resources import find_model
+
+    facts = ModelFacts.read(find_model(model))
+    source = Source(facts, data, scenes, samples, every, precision, seed)
+    if known and not check:
+        raise OptionError(
+            "--known was given without --check",
+            fix="a calibration must know no more than a user's run",
+        )
+    if check:
+        _check(source, out, split or "test", "all" if known else "nothing")
+    else:
+        _calibrate(source, out, split or "calibrate")
+
+
+def _calibrate(source: Source, out: Path, split: str) -> None:
+    """Evidence, calibration, tables."""
+    from sciup.calibrate import validate
+    from sciup.calibrate.run import Collection, make
+    from sciup.risk.calibration import FILE
+
+    with _counter() as progress:
+        collection = Collection(source, out / "evidence", split, progress)
+        found, evidence = make(collection, source.conditions, data=source.words)
+    path = source.model.folder / FILE
+    found.write(path)
+    for reason in collection.skipped[:10]:
+        console.print(f"[yellow]skipped[/yellow]  {escape(reason)}")
+    tables = [
+        validate.promises(found, evidence),
+        validate.alarms(found),
+        validate.repeated(evidence),
+        validate.intervals(evidence),
+        validate.vote_scales(evidence),
+    ]
+    _report(out, f"Calibration of {source.model.name}", tables)
+    console.print(f"[green]done[/green]  {escape(str(path))}")
+
+
+def _check(source: Source, out: Path, split: str, told: Any) -> None:
+    """Tables of usefulness."""
+    from sciup.calibrate.check import usefulness
+    from sciup.risk.calibration import FILE, Calibration, Key
+
+    path = source.model.folder / FILE
+    if not path.is_file():
+        raise OptionError(
+            f"{source.model.name} has no calibration", fix=f"sciup calibrate {source.model.name}"
+        )
+    calibration = Calibration.read(path)
+    calibration.check(
+        Key(source.model.weights, source.samples, source.model.trust), source.model.name
+    )
+    with _counter() as progress:
+        tables = usefulness(source, calibration, split=split, told=told, progress=progress)
+    _report(out, f"Risk of {source.model.name} on {split} fields", tables)
+
+
+def _report(out: Path, title: str, tables: list[Table]) -> None:
+    from sciup.evaluate import report
+
+    page = report.write(out, title, [command_line()], tables)
+    for table in tables:
+        if len(table.rows) <= report.LONG:
+            typer.echo(table.markdown())
+    console.print(f"[green]done[/green]  {escape(str(page))}")
+
+
+@contextmanager
+def _counter() -> Iterator[Callable[[str, int], None]]:
+    """How many fields of which condition are done."""
+    with console.status("fields") as status:
+        yield lambda condition, done: status.update(f"{condition}: {done} fields")
