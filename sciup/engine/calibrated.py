@@ -16,7 +16,7 @@ from sciup.risk.badge import field_scores
 from sciup.risk.calibration import EVERYTHING, FILE, Calibration, Key, Promise
 from sciup.risk.evidence import STRATA
 from sciup.risk.outside import STATISTICS
-from sciup.risk.words import sentence
+from sciup.risk.words import meaning
 
 if TYPE_CHECKING:
     from sciup.engine.block import Window
@@ -129,7 +129,7 @@ class Calibrated:
         c, p = self.calibration, self.promise
         certificate = p.certificate
         return {
-            "words": sentence(0.2, certificate.delta).replace("20 %", "the value of risk_bound"),
+            "words": meaning(certificate.delta),
             "delta": certificate.delta,
             "units": certificate.units,
             "bounds": [None if np.isnan(b) else b for b in certificate.bound(EVERYTHING)],

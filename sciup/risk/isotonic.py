@@ -15,8 +15,8 @@ from sciup.risk.plain import checked, numbers
 
 Array = NDArray[np.float64]
 
-BINS = 7
-"""Most bins of a risk map; each costs every other some of its certainty."""
+BINS = 4
+"""Most bins of a risk map; each costs every other some of its certainty (docs/design/0014)."""
 
 KEYS = ("draws", "strata", "scores", "probabilities", "edges")
 

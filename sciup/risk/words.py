@@ -47,10 +47,28 @@ def sentence(bound: float, delta: float) -> str:
             "The calibration fields are too few, or have too few pixels painted this colour, to"
             " certify anything about it."
         )
+    return _promise(f"at most about {percent(bound)}", delta)
+
+
+def meaning(delta: float) -> str:
+    """What the values of `risk_bound` mean, all together.
+
+    Examples
+    --------
+    >>> print(meaning(0.1))
+    In fields like the calibration fields at most about the share in risk_bound of pixels painted
+    this colour differ from the truth by more than the tolerance, with 90 % confidence over the
+    choice of calibration fields. It is an average over fields, not a promise for this pixel, and it
+    does not hold for other instruments, PSFs or objects; the out-of-domain badge says when.
+    """
+    return _promise("at most about the share in risk_bound", delta)
+
+
+def _promise(share: str, delta: float) -> str:
     return (
-        f"In fields like the calibration fields at most about {percent(bound)} of pixels painted"
-        " this colour differ from the truth by more than the tolerance, with"
-        f" {100 * (1 - delta):.3g} % confidence over the choice of calibration fields. It is an"
-        " average over fields, not a promise for this pixel, and it does not hold for other"
-        " instruments, PSFs or objects; the out-of-domain badge says when."
+        f"In fields like the calibration fields {share} of pixels painted this colour differ from"
+        f" the truth by more than the tolerance, with {100 * (1 - delta):.3g} % confidence over the"
+        " choice of calibration fields. It is an average over fields, not a promise for this pixel,"
+        " and it does not hold for other instruments, PSFs or objects; the out-of-domain badge says"
+        " when."
     )

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 import sciup
 from sciup.engine.job import Worker
+from sciup.engine.settings import MAPS, USUAL
 from sciup.errors import InterruptedRunError
 from sciup.geometry import Box
 from sciup.io._array import open_array
+from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells, star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -37,10 +39,10 @@ def domain_of(name):
 @functools.cache
 def models():
     folder = Path(tempfile.mkdtemp())
-    return {
-        n: write_toy_model(folder / n, scale=s, domain=domain_of(n), channels=8, head_channels=8)
-        for n, s in MODELS.items()
-    }
+    for n, s in MODELS.items():
+        write_toy_model(folder / n, scale=s, domain=domain_of(n), channels=8, head_channels=8)
+        write_toy_calibration(folder / n, samples=KEEP - 1)
+    return {n: folder / n for n in MODELS}
 
 
 @functools.cache
@@ -54,7 +56,8 @@ def image(domain):
 
 
 def result(name, precision="fp32", **more):
-    options = {"samples": KEEP - 1, "keep_samples": KEEP, "seed": 3, "psf_fwhm": 2.3} | more
+    options = {"samples": KEEP - 1, "keep_samples": KEEP, "seed": 3, "psf_fwhm": 2.3, "maps": MAPS}
+    options |= more
     return sciup.upscale(
         image(domain_of(name)), model=models()[name], precision=precision, device="cpu", **options
     )
@@ -84,9 +87,7 @@ def test_the_whole_has_all_maps_and_draws_that_differ(name, precision):
     full = whole(name, precision)
     s = MODELS[name]
     masked = np.isnan(image(domain_of(name)).array).repeat(s, 0).repeat(s, 1)
-    assert set(full) == {"sample", "mean", "std", "risk_raw", "support"} | {
-        f"samples_{k}" for k in range(KEEP)
-    }
+    assert set(full) == {*MAPS, *(f"samples_{k}" for k in range(KEEP))}
     for key, values in full.items():
         assert values.dtype == np.float32
         assert np.array_equal(np.isnan(values), masked), key
@@ -134,7 +135,7 @@ def test_a_saved_file_equals_the_lazy_result(name, tmp_path):
     lazy = result(name, **options)
     path = lazy.save(tmp_path / f"out{suffix(name)}")
     maps = {
-        "sample": lazy.sample(0), "mean": lazy.mean, "std": lazy.std, "risk_raw": lazy.risk,
+        "sample": lazy.sample(0), "mean": lazy.mean, "std": lazy.std, "risk": lazy.risk,
         "support": lazy.support,
     }  # fmt: skip
     for key, array in maps.items():
@@ -166,7 +167,7 @@ def test_a_resumed_run_equals_a_straight_one(name, tmp_path):
 
     def run(path, tile=512, **more):
         lazy = sciup.upscale(
-            cube, model=models()[name], samples=2, psf_fwhm=2.3, tile=tile, device="cpu"
+            cube, model=models()[name], samples=5, psf_fwhm=2.3, tile=tile, device="cpu"
         )
         return lazy.save(path, **more)
 
@@ -179,7 +180,7 @@ def test_a_resumed_run_equals_a_straight_one(name, tmp_path):
     with pytest.raises(InterruptedRunError):
         run(tmp_path / f"b{suffix(name)}", progress=stop)
     resumed = run(tmp_path / f"b{suffix(name)}", tile=64, resume=True)
-    for key in ("sample", "mean", "std", "risk_raw", "support"):
+    for key in USUAL:
         assert np.array_equal(read(straight, key), read(resumed, key), equal_nan=True), key
 
 

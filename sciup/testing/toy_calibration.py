@@ -1,0 +1,91 @@
+"""A calibration from made fields: every map of a run works as with a real one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sciup.generators.facts import ModelFacts, read_recipe
+from sciup.risk.calibration import FILE, Calibration, Key, calibrate
+from sciup.risk.evidence import Evidence, tally
+from sciup.risk.outside import Features
+
+UNITS = 148
+SIDE = 32
+
+
+def made_fields(
+    units: int = UNITS, draws: int = 16, *, honesty: float = 1.0, seed: int = 0
+) -> Evidence:
+    """Evidence of fields with one block each, whose truth is drawn like the draws.
+
+    Parameters
+    ----------
+    units : int
+        Independent fields.
+    draws : int
+        K.
+    honesty : float
+        Spread of the draws over that of the truth: 1 for an honest sampler.
+    seed : int
+        Of everything.
+    """
+    rng = np.random.default_rng(seed)
+    parts = []
+    for unit in range(units):
+        width = rng.lognormal(0, 0.5) * np.exp(rng.normal(0, 1, (SIDE, SIDE)))
+        truth = width * rng.standard_normal((SIDE, SIDE))
+        sampled = honesty * width * rng.standard_normal((draws + 1, SIDE, SIDE))
+        parts.append(
+            tally(
+                sampled,
+                truth,
+                level=np.zeros_like(width),
+                sigma=np.full_like(width, 0.5),
+                snr=rng.uniform(0, 30, (SIDE, SIDE)),
+                scale=1,
+                scores=rng.lognormal(0, 0.5, (1, 1, 3)),
+                labels={
+                    "unit": f"unit {unit}",
+                    "group": "ab"[unit % 2],
+                    "field": f"field {unit}",
+                    "condition": "made",
+                },
+            )
+        )
+    return Evidence.join(parts)
+
+
+def write_toy_calibration(
+    folder: str | Path, *, samples: int = 16, strange: bool = False, seed: int = 0
+) -> Calibration:
+    """Write ``calibration.json`` into the folder of a toy model.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of `write_toy_model`.
+    samples : int
+        K.
+    strange : bool
+        Whether the badge fires on everything, or on nothing.
+    seed : int
+        Of the made fields.
+    """
+    facts = ModelFacts.read(Path(folder))
+    width = 2 * int(read_recipe(Path(folder))["network"]["head_channels"])
+    evidence = made_fields(draws=samples, seed=seed)
+    familiar = Evidence(**vars(evidence) | {"scores": np.full_like(evidence.scores, 1e9)})
+    made = calibrate(
+        familiar,
+        Features(np.zeros(width), np.eye(width)),
+        Key(facts.weights, samples, facts.trust),
+        about={"data": "made fields", "units": UNITS},
+    )
+    if strange:
+        least = np.full_like(made.domain.block, -1.0)
+        made = replace(made, domain=replace(made.domain, block=least, field=least))
+    made.write(Path(folder) / FILE)
+    return made
