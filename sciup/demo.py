@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ def run(out: Path, *, samples: int, device: str, console: Console) -> None:
         show.beliefs(console, result, "domain and scale")
         with show.progress(console) as progress:
             result.save(target, overwrite=True, progress=progress)
-        maps = read_maps(target)
+        maps = read_maps(target, result.job.maps)
         scores = _scores(case, data, maps, result.job.image.flux_per_pixel)
         table.add_row(case.name, *scores)
         figure = draw(
@@ -164,12 +165,12 @@ def run(out: Path, *, samples: int, device: str, console: Console) -> None:
     console.print(f"{time.perf_counter() - began:.0f} s in all")
 
 
-def read_maps(path: Path) -> dict[str, Values]:
-    """All maps of a finished result."""
+def read_maps(path: Path, names: Sequence[str]) -> dict[str, Values]:
+    """Maps of a finished result."""
     from sciup.io import open_image
 
     maps = {}
-    for name in api.MAPS:
+    for name in names:
         image = (
             open_image(path, hdu=name.upper())
             if path.suffix == ".fits"
@@ -178,6 +179,12 @@ def read_maps(path: Path) -> dict[str, Values]:
         values, _ = image.read(next(image.planes), Box.of_shape(image.plane_shape))
         maps[name] = values.astype(float)
     return maps
+
+
+def _risk(maps: dict[str, Values], cut: tuple[slice, slice]) -> tuple[str, Any, dict[str, Any]]:
+    """The risk panel, calibrated where it can be."""
+    name, words = ("risk", "calibrated") if "risk" in maps else ("risk_raw", "raw vote")
+    return f"risk ({words}, 3 sigma)", maps[name][cut], {"cmap": "inferno"}
 
 
 def _scores(
@@ -227,7 +234,7 @@ def draw(
             maps["std"][cut] * factor,
             {"cmap": "magma", "vmin": 0, "vmax": None},
         ),
-        ("risk (raw vote, 3 sigma)", maps["risk_raw"][cut], {"cmap": "inferno"}),
+        _risk(maps, cut),
     ]
     figure = Figure(figsize=(15, 8), layout="constrained")
     axes = figure.subplots(2, 4).ravel()

@@ -13,8 +13,10 @@ from sciup.calibrate.fields import Source, Told
 from sciup.calibrate.observe import Observation, observe
 from sciup.evaluate.ensembles import auroc, brier, calibration_error, reliability
 from sciup.evaluate.tables import Table
+from sciup.risk.badge import field_score
 from sciup.risk.calibration import ALPHA, Calibration
 from sciup.risk.evidence import STRATA, TOLERANCES
+from sciup.risk.outside import STATISTICS, strangest
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import sliding_mean, verdict
 
@@ -191,13 +193,11 @@ NOTE = (
 
 def verdict_of(seen: Observation, calibration: Calibration) -> Row:
     """What the badge says of a field."""
-    distance = calibration.features.distance(seen.features)[..., None]
-    rows = np.concatenate([seen.innovation, distance], -1).reshape(-1, 3)
-    said = calibration.domain.judge(rows)
-    ranks = calibration.domain.p_values(rows)
+    rows = calibration.familiar.scores(seen.innovation, seen.features).reshape(-1, len(STATISTICS))
+    said = calibration.domain.judge(strangest(rows))
     return {
         "outside": said.outside,
         "field_p": said.field_p,
         "fired": said.fired,
-        "least_p": float(np.nanmin(ranks)) if np.isfinite(ranks).any() else float("nan"),
+        **{name: field_score(column) for name, column in zip(STATISTICS, rows.T, strict=True)},
     }

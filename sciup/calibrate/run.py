@@ -16,7 +16,7 @@ from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.risk.calibration import Calibration, Key, calibrate
 from sciup.risk.evidence import Evidence, tally
-from sciup.risk.outside import Features
+from sciup.risk.outside import Familiar
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int], None]
@@ -35,7 +35,7 @@ class Collection:
     ----------
     source : Source
     folder : Path
-        Of ``features.npz`` and one ``.npz`` per condition.
+        Of ``familiar.npz`` and one ``.npz`` per condition.
     split : str
         Of the manifest; night sky: role of the galaxies.
     skipped : list of str
@@ -48,34 +48,35 @@ class Collection:
     progress: Progress = _silent
     skipped: list[str] = field(default_factory=list)
 
-    def features(self) -> Features:
-        """Of the trunk, on fields of the training."""
-        path = self.folder / "features.npz"
+    def familiar(self) -> Familiar:
+        """What fields of the training look like."""
+        path = self.folder / "familiar.npz"
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
-            vectors = np.concatenate([rows for rows in self._vectors() if len(rows)])
-            np.savez(path, vectors=vectors)
+            innovation, vectors = (np.concatenate(x) for x in zip(*self._blocks(), strict=True))
+            np.savez(path, innovation=innovation, vectors=vectors)
         with np.load(path, allow_pickle=False) as stored:
-            return Features.fit(stored["vectors"])
+            return Familiar.fit(stored["innovation"], stored["vectors"])
 
-    def _vectors(self) -> Sequence[Array]:
+    def _blocks(self) -> list[tuple[Array, Array]]:
         found = []
         for condition in self.source.conditions:
             for one in self.source.fields(condition, "train", skipped=self.skipped.append):
-                rows = observe(one.result, 0).features
-                flat = rows.reshape(-1, rows.shape[-1])
-                found.append(flat[np.isfinite(flat).all(1)])
-                self.progress("features", len(found))
+                seen = observe(one.result, 0)
+                rows = [x.reshape(-1, x.shape[-1]) for x in (seen.innovation, seen.features)]
+                judged = np.isfinite(np.concatenate(rows, 1)).all(1)
+                found.append((rows[0][judged], rows[1][judged]))
+                self.progress("training", len(found))
         return found
 
-    def evidence(self, condition: str, features: Features) -> Evidence:
+    def evidence(self, condition: str, familiar: Familiar) -> Evidence:
         """Of one condition."""
         path = self.folder / f"{condition.replace(':', '-')}.npz"
         if path.is_file():
             return Evidence.load(path)
         parts = []
         for one in self.source.fields(condition, self.split, skipped=self.skipped.append):
-            parts.append(weigh(one, features, self.source.samples))
+            parts.append(weigh(one, familiar, self.source.samples))
             self.progress(condition, len(parts))
         joined = Evidence.join(parts)
         part = path.with_name(path.name + ".part.npz")
@@ -84,7 +85,7 @@ class Collection:
         return joined
 
 
-def weigh(one: KnownField, features: Features, samples: int) -> Evidence:
+def weigh(one: KnownField, familiar: Familiar, samples: int) -> Evidence:
     """The evidence of one field."""
     seen = observe(one.result, samples + 1)
     s = one.result.job.model.scale
@@ -92,7 +93,7 @@ def weigh(one: KnownField, features: Features, samples: int) -> Evidence:
     if not h or not w:
         raise InputError(f"{one.labels['field']} is smaller than 16 px")
     inner = np.s_[..., :h, :w]
-    scores = np.concatenate([seen.innovation, features.distance(seen.features)[..., None]], -1)
+    scores = familiar.scores(seen.innovation, seen.features)
     return tally(
         seen.draws[inner],
         one.truth[inner],
@@ -121,8 +122,8 @@ def make(
         Of the folds.
     """
     source = collection.source
-    features = collection.features()
-    evidence = Evidence.join([collection.evidence(c, features) for c in conditions])
+    familiar = collection.familiar()
+    evidence = Evidence.join([collection.evidence(c, familiar) for c in conditions])
     groups = {
         name: len(set(evidence.unit[evidence.group == name].tolist()))
         for name in np.unique(evidence.group).tolist()
@@ -137,4 +138,4 @@ def make(
         "day": datetime.date.today().isoformat(),
     }
     key = Key(source.model.weights, source.samples, source.model.trust)
-    return calibrate(evidence, features, key, about=about, seed=seed), evidence
+    return calibrate(evidence, familiar, key, about=about, seed=seed), evidence

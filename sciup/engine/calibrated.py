@@ -12,10 +12,11 @@ from sciup.engine.margins import RIM
 from sciup.engine.strangeness import statistics
 from sciup.generators.facts import ModelFacts
 from sciup.generators.posterior import crop
-from sciup.risk.badge import field_scores
+from sciup.risk.badge import field_score
 from sciup.risk.calibration import EVERYTHING, FILE, Calibration, Key, Promise
 from sciup.risk.evidence import STRATA
-from sciup.risk.outside import STATISTICS
+from sciup.risk.outside import STATISTICS, strangest
+from sciup.risk.plain import jsonable
 from sciup.risk.words import meaning
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Calibrated:
     def scores(self, window: Window) -> NDArray[np.float64]:
         """How strange the window is, (statistics,)."""
         innovation, features = statistics(window)
-        return np.append(innovation, self.calibration.features.distance(features))
+        return self.calibration.familiar.scores(innovation, features)
 
     def maps(self, window: Window, invented: Counts, missed: Counts) -> dict[str, Values]:
         """Maps of the core from the numbers of votes of either sign."""
@@ -92,7 +93,7 @@ class Calibrated:
         votes = {"risk": invented + missed, "invented": invented, "missed": missed}
         found = {kind: tables[kind][stratum, count] for kind, count in votes.items()}
         scores = self.scores(window)
-        strange = bool(self.calibration.domain.fires(scores))
+        strange = bool(self.calibration.domain.fires(strangest(scores)))
         bound = tables["bound"][stratum, votes["risk"]]
         maps = {
             "risk": found["risk"],
@@ -109,8 +110,7 @@ class Calibrated:
         """What the badge says of each plane, JSON-ready."""
         found = []
         for plane, rows in sorted(scores.items()):
-            said = self.calibration.domain.judge(rows)
-            field = [None if np.isnan(x) else float(x) for x in field_scores(rows)]
+            said = self.calibration.domain.judge(strangest(rows))
             found.append(
                 {
                     "plane": plane,
@@ -118,7 +118,9 @@ class Calibrated:
                     "p": said.field_p,
                     "blocks": said.blocks,
                     "fired": said.fired,
-                    "scores": dict(zip(STATISTICS, field, strict=True)),
+                    "scores": dict(
+                        zip(STATISTICS, jsonable(map(field_score, rows.T)), strict=True)
+                    ),
                 }
             )
         return found

@@ -74,41 +74,17 @@ def conformal_p(score: ArrayLike, calibration: ArrayLike) -> Array:
     return np.where(np.isnan(s), np.nan, p)
 
 
-def bonferroni(p: ArrayLike) -> Array:
-    """One p-value of several along the last axis: the least times their number.
-
-    An unknown one (NaN) is never the least but counts, or what is missing could choose the level.
+def field_score(scores: ArrayLike) -> float:
+    """Score of a field: the upper quartile of those of its blocks; NaN if none was judged.
 
     Examples
     --------
-    >>> bonferroni([[0.01, 0.5, np.nan], [np.nan, np.nan, np.nan]])
-    array([0.03,  nan])
+    >>> field_score([1.0, 3.0, np.nan])
+    2.5
     """
-    x = np.asarray(p, np.float64)
-    least = np.where(np.isfinite(x), x, np.inf).min(-1)
-    return np.where(np.isfinite(least), np.minimum(1.0, x.shape[-1] * least), np.nan)
-
-
-def field_scores(scores: ArrayLike) -> Array:
-    """Scores of a field: the upper quartile of those of its blocks, statistic by statistic.
-
-    Parameters
-    ----------
-    scores : array_like (blocks, statistics)
-        NaN where a block was not judged.
-
-    Returns
-    -------
-    ndarray (statistics,)
-        NaN where no block was judged.
-
-    Examples
-    --------
-    >>> field_scores([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan]])
-    array([2.5, nan])
-    """
-    columns = [x[np.isfinite(x)] for x in np.asarray(scores, np.float64).T]
-    return np.array([np.quantile(x, FIELD_QUANTILE) if x.size else np.nan for x in columns])
+    x = np.asarray(scores, np.float64)
+    x = x[np.isfinite(x)]
+    return float(np.quantile(x, FIELD_QUANTILE)) if x.size else float("nan")
 
 
 @dataclass(frozen=True)
@@ -144,10 +120,10 @@ class Domain:
 
     Attributes
     ----------
-    block : ndarray (units, statistics)
-        Scores of one random block of each unit.
-    field : ndarray (units, statistics)
-        `field_scores` of one field of each unit.
+    block : ndarray (units,)
+        Score of one random block of each unit, large is strange.
+    field : ndarray (units,)
+        `field_score` of one field of each unit.
     alpha : float
         How often a field of the domain is called outside of it, and how often a block is. A block
         is judged by itself, so that a tile says what the whole image would.
@@ -158,58 +134,47 @@ class Domain:
     alpha: float = 0.1
 
     def __post_init__(self) -> None:
-        units, statistics = self.block.shape
+        (units,) = self.block.shape
         if self.field.shape != self.block.shape:
             raise InputError(
                 f"scores of blocks {self.block.shape} and fields {self.field.shape}",
                 "one of each per unit",
             )
-        if statistics / (units + 1) > self.alpha:
+        if 1 / (units + 1) > self.alpha:
             raise InputError(
                 f"with {units} units the badge could never fire: its least p-value is"
-                f" {statistics / (units + 1):.2g}, above {self.alpha:g}",
-                f"{int(np.ceil(statistics / self.alpha)) - 1} units or more",
+                f" {1 / (units + 1):.2g}, above {self.alpha:g}",
+                f"{int(np.ceil(1 / self.alpha)) - 1} units or more",
                 "add fields of other specimens, wells or pointings, or ship without a badge",
             )
 
-    def p_values(self, scores: ArrayLike) -> Array:
-        """p-values of blocks with scores (..., statistics): ranks, Bonferroni over statistics."""
-        return bonferroni(self._ranked(np.asarray(scores, np.float64), self.block))
-
     def fires(self, scores: ArrayLike) -> NDArray[np.bool_]:
-        """On which blocks with scores (..., statistics) the certified bound must not be shown."""
-        return np.asarray(self.p_values(scores) <= self.alpha)
+        """On which blocks with scores (...) the certified bound must not be shown."""
+        return np.asarray(conformal_p(scores, self.block) <= self.alpha)
 
     def judge(self, scores: ArrayLike) -> Verdict:
-        """Judge a field by its blocks' scores (blocks, statistics), NaN where not judged.
+        """Judge a field by its blocks' scores (blocks,), NaN where not judged.
 
         Examples
         --------
-        >>> calm = np.random.default_rng(0).random((39, 2))
-        >>> found = Domain(calm, calm).judge([[0.4, 0.5], [0.3, 7.0]])
+        >>> calm = np.random.default_rng(0).random(39)
+        >>> found = Domain(calm, calm).judge([0.5, 7.0])
         >>> found.fired, found.outside
         (0.5, True)
         """
-        s = np.atleast_2d(np.asarray(scores, np.float64))
-        judged = np.isfinite(s).any(-1)
-        field_p = float(bonferroni(self._ranked(field_scores(s), self.field)))
+        s = np.atleast_1d(np.asarray(scores, np.float64))
+        judged = np.isfinite(s)
+        field_p = float(conformal_p(field_score(s), self.field))
         fired = float(self.fires(s[judged]).mean()) if judged.any() else float("nan")
         return Verdict(int(judged.sum()), fired, field_p, field_p <= self.alpha)
 
-    def _ranked(self, scores: Array, calibration: Array) -> Array:
-        columns = [conformal_p(scores[..., i], c) for i, c in enumerate(calibration.T)]
-        return np.stack(columns, -1)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        rows = {name: [jsonable(row) for row in getattr(self, name)] for name in ("block", "field")}
-        return rows | {"alpha": self.alpha}
+        return {"block": jsonable(self.block), "field": jsonable(self.field), "alpha": self.alpha}
 
     @classmethod
     def from_dict(cls, data: object) -> Domain:
         """Read what `to_dict` wrote; ModelError for anything else."""
         found = checked(data, ("block", "field", "alpha"), "domain")
-        block, field = (
-            np.array([numbers(row, name) for row in found[name]]) for name in ("block", "field")
-        )
+        block, field = (np.array(numbers(found[name], name)) for name in ("block", "field"))
         return cls(block, field, numbers([found["alpha"]], "alpha", 0, 1)[0])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciup.errors import ModelError, OptionError
-from sciup.risk.badge import Domain, field_scores, pick_blocks
+from sciup.risk.badge import Domain, field_score, pick_blocks
 from sciup.risk.certificate import Certificate, certify
 from sciup.risk.control import Alarm, Interval, alarm_threshold, interval_scaling
 from sciup.risk.evidence import (
@@ -27,7 +27,7 @@ from sciup.risk.evidence import (
 )
 from sciup.risk.folds import DELTA, by_unit, smallest_bin, split
 from sciup.risk.isotonic import BINS, RiskMap, fit
-from sciup.risk.outside import Features
+from sciup.risk.outside import Familiar, strangest
 from sciup.risk.plain import checked, numbers
 from sciup.risk.votes import SCALES
 
@@ -134,8 +134,8 @@ class Calibration:
         By ``PRODUCT TOLERANCE``.
     intervals : dict of str to Interval
         By coverage: how far the spread about the mean is stretched.
-    features : Features
-        Of the trunk, on fields of the training.
+    familiar : Familiar
+        What fields of the training look like.
     domain : Domain
         Of the badge.
     """
@@ -145,7 +145,7 @@ class Calibration:
     seed: int
     promises: dict[str, Promise]
     intervals: dict[str, Interval]
-    features: Features
+    familiar: Familiar
     domain: Domain
 
     @property
@@ -189,14 +189,14 @@ class Calibration:
             "seed": self.seed,
             "promises": {name: p.to_dict() for name, p in self.promises.items()},
             "intervals": {name: vars(i) for name, i in self.intervals.items()},
-            "features": self.features.to_dict(),
+            "familiar": self.familiar.to_dict(),
             "domain": self.domain.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: object) -> Calibration:
         """Read what `to_dict` wrote; ModelError for anything else."""
-        names = ("version", "key", "about", "seed", "promises", "intervals", "features", "domain")
+        names = ("version", "key", "about", "seed", "promises", "intervals", "familiar", "domain")
         found = checked(data, names, "calibration")
         if found["version"] != VERSION:
             raise ModelError(
@@ -215,7 +215,7 @@ class Calibration:
             int(numbers([found["seed"]], "seed", 0)[0]),
             {name: Promise.from_dict(p) for name, p in dict(found["promises"]).items()},
             intervals,
-            Features.from_dict(found["features"]),
+            Familiar.from_dict(found["familiar"]),
             Domain.from_dict(found["domain"]),
         )
 
@@ -242,7 +242,7 @@ class Calibration:
 
 def calibrate(
     evidence: Evidence,
-    features: Features,
+    familiar: Familiar,
     key: Key,
     *,
     about: Mapping[str, Any],
@@ -255,8 +255,8 @@ def calibrate(
     ----------
     evidence : Evidence
         Of fields that were neither trained on nor tuned on.
-    features : Features
-        Of fields of the training; the last of the evidence's scores is their distance.
+    familiar : Familiar
+        What fields of the training look like: the scale of the evidence's scores.
     key : Key
         What the evidence was measured with.
     about : mapping
@@ -276,7 +276,7 @@ def calibrate(
     first = split(evidence.unit.tolist(), evidence.group.tolist(), seed)
     fitting, testing = evidence.take(first), evidence.take(~first)
     domain = badge(fitting, seed)
-    passed = ~domain.fires(testing.scores)
+    passed = ~domain.fires(strangest(testing.scores))
     smallest = smallest_bin(len(set(testing.unit.tolist())), delta, BINS)
     promises = {}
     for product in PRODUCTS:
@@ -292,7 +292,7 @@ def calibrate(
                 alarm(testing, found, product, t),
             )
     intervals = {f"{c:g}": interval(testing, c, 1, delta) for c in COVERAGES}
-    return Calibration(key, dict(about), seed, promises, intervals, features, domain)
+    return Calibration(key, dict(about), seed, promises, intervals, familiar, domain)
 
 
 def shares(evidence: Evidence, values: ArrayLike, pixels: ArrayLike) -> tuple[list[str], Array]:
@@ -433,5 +433,6 @@ def badge(evidence: Evidence, seed: int) -> Domain:
         & (evidence.condition == evidence.condition[i])
         for i in chosen
     ]
-    fields = np.stack([field_scores(evidence.scores[rows]) for rows in same])
-    return Domain(evidence.scores[chosen], fields, FALSE_ALARMS)
+    found = strangest(evidence.scores)
+    fields = np.array([field_score(found[rows]) for rows in same])
+    return Domain(found[chosen], fields, FALSE_ALARMS)

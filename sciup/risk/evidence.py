@@ -50,7 +50,7 @@ class Evidence:
     pixels, width : ndarray (n, interval scales)
         Pixels in all; sum of their spreads in units of the input noise.
     scores : ndarray (n, statistics)
-        How strange the block is, see `sciup.risk.outside`.
+        How strange the block is, see `sciup.risk.outside.Familiar`.
     """
 
     unit: NDArray[np.str_]

@@ -28,6 +28,9 @@ LEAST_PIXELS = BLOCK * BLOCK // 16
 STATISTICS = ("chi_squared", "whiteness", "features")
 """What a block is judged by, in this order."""
 
+LEAST_BLOCKS = 8
+"""Of the training, to say what is familiar."""
+
 LAGS = ((0, 1), (1, 0), (0, 2), (2, 0))
 
 
@@ -200,3 +203,76 @@ class Features:
         if [len(row) for row in rows] != [len(mean)] * len(mean):
             raise ModelError("the covariance of the features is not square", f"{len(mean)} rows")
         return cls(mean, np.array(rows))
+
+
+@dataclass(frozen=True)
+class Familiar:
+    """What fields of the training look like: puts the three statistics on one scale, surprise.
+
+    A surprise of 2 means that one in a hundred blocks of the training is as strange. It refers to
+    the training, not to the calibration, so that ranks among the units of the calibration stay
+    ranks.
+
+    Attributes
+    ----------
+    features : Features
+    known : ndarray (n, 3)
+        `STATISTICS` of blocks of the training, each column ascending. Distances of fields that
+        the features were fitted to would be too small: these are across two halves.
+    """
+
+    features: Features
+    known: Array
+
+    @classmethod
+    def fit(cls, innovation: ArrayLike, vectors: ArrayLike) -> Familiar:
+        """From the scores (n, 2) of `block_scores` and the features (n, d) of n blocks.
+
+        Raises
+        ------
+        InputError
+            With fewer than 8 blocks.
+        """
+        x, v = np.asarray(innovation, np.float64), np.asarray(vectors, np.float64)
+        if len(x) != len(v) or len(v) < LEAST_BLOCKS:
+            raise InputError(f"{len(v)} blocks of the training", f"{LEAST_BLOCKS} or more")
+        distance = np.empty(len(v))
+        for half in (0, 1):
+            distance[half::2] = Features.fit(v[1 - half :: 2]).distance(v[half::2])
+        return cls(Features.fit(v), np.sort(np.column_stack([x, distance]), 0))
+
+    def scores(self, innovation: ArrayLike, vectors: ArrayLike) -> Array:
+        """Surprise at each of `STATISTICS` of blocks, (..., 3); NaN where not judged."""
+        distance = self.features.distance(vectors)[..., None]
+        return self.surprise(np.concatenate([np.asarray(innovation, np.float64), distance], -1))
+
+    def surprise(self, statistics: ArrayLike) -> Array:
+        """Minus the decimal logarithm of the share of blocks of the training as large as this."""
+        s, n = np.asarray(statistics, np.float64), len(self.known)
+        rank = [np.searchsorted(column, s[..., i]) for i, column in enumerate(self.known.T)]
+        share = (1 + n - np.stack(rank, -1)) / (n + 1)
+        return np.where(np.isnan(s), np.nan, -np.log10(share))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"features": self.features.to_dict(), "known": self.known.tolist()}
+
+    @classmethod
+    def from_dict(cls, data: object) -> Familiar:
+        """Read what `to_dict` wrote; ModelError for anything else."""
+        found = checked(data, ("features", "known"), "familiar")
+        known = np.array([numbers(row, "known") for row in found["known"]])
+        return cls(Features.from_dict(found["features"]), known)
+
+
+def strangest(scores: ArrayLike) -> Array:
+    """The largest of the statistics, along the last axis; NaN where there is none.
+
+    Examples
+    --------
+    >>> strangest([[1.0, 4.0, np.nan], [np.nan, np.nan, np.nan]])
+    array([ 4., nan])
+    """
+    x = np.asarray(scores, np.float64)
+    found = np.where(np.isfinite(x), x, -np.inf).max(-1)
+    return np.where(np.isfinite(found), found, np.nan)

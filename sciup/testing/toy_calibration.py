@@ -10,7 +10,7 @@ import numpy as np
 from sciup.generators.facts import ModelFacts, read_recipe
 from sciup.risk.calibration import FILE, Calibration, Key, calibrate
 from sciup.risk.evidence import Evidence, tally
-from sciup.risk.outside import Features
+from sciup.risk.outside import Familiar, Features
 
 UNITS = 148
 SIDE = 32
@@ -80,7 +80,7 @@ def write_toy_calibration(
     familiar = Evidence(**vars(evidence) | {"scores": np.full_like(evidence.scores, 1e9)})
     made = calibrate(
         familiar,
-        Features(np.zeros(width), np.eye(width)),
+        Familiar(Features(np.zeros(width), np.eye(width)), np.zeros((9, 3))),
         Key(facts.weights, samples, facts.trust),
         about={"data": "made fields", "units": UNITS},
     )

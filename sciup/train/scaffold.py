@@ -44,7 +44,7 @@ degradation:                  # every crop sees an instrument drawn from these r
   haze_share: 0.25            # light from out of focus
   masked_share: 0.1           # dead pixels, columns, regions
 trust: {{rounds: 0}}
-loss: {{block_means: 0.5, linear: 0.03, energy: 0.2, mean: 1.0, imprint: 0.03}}
+loss: {{waves: 0.7, block_means: 0.5, linear: 0.03, energy: 0, mean: 1.0, imprint: 0.03}}
 sources:                      # sharp and deep images of what you look at
   - {{path: ".", share: 1.0}}   # a folder, a file or a glob below --data; `channel: 0` picks one
 """
@@ -60,7 +60,7 @@ degradation:                  # every crop sees an instrument drawn from these r
   correlated_share: 0.3       # drizzled or resampled frames
   masked_share: 0.3           # dead pixels, columns, regions
 trust: {{lock: 0.2, rounds: 3}}
-loss: {{block_means: 0.5, linear: 0.1, energy: 0.2, mean: 1.0}}
+loss: {{waves: 0.8, block_means: 0.5, linear: 0.1, energy: 0, mean: 1.0}}
 sources:                      # deep frames whose PSF is stated or shows in stars
   - {{path: ".", share: 1.0}}   # a folder, a file or a glob below --data
 """

@@ -26,11 +26,11 @@ from sciup.risk.evidence import (
     Evidence,
     tally,
 )
-from sciup.risk.outside import Features
+from sciup.risk.outside import Familiar, Features
 from sciup.risk.votes import SCALES, block_mean, mean_at, verdict, vote
 from sciup.testing.toy_calibration import made_fields
 
-FEATURES = Features(np.zeros(2), np.eye(2))
+FAMILIAR = Familiar(Features(np.zeros(2), np.eye(2)), np.zeros((9, 3)))
 KEY = Key("abc", 16, {"wiener": 0.1})
 LABELS = {"unit": "u", "group": "g", "field": "f", "condition": "c"}
 RNG = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def evidence(side=1, **more):
 @pytest.fixture(scope="module")
 def made():
     found = made_fields()
-    return found, calibrate(found, FEATURES, KEY, about={"units": 148})
+    return found, calibrate(found, FAMILIAR, KEY, about={"units": 148})
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -163,7 +163,7 @@ def test_intervals_hold_what_they_promise(made):
 
 def test_an_overconfident_sampler_gets_higher_risks(made):
     _, honest = made
-    tight = calibrate(made_fields(honesty=0.4), FEATURES, KEY, about={})
+    tight = calibrate(made_fields(honesty=0.4), FAMILIAR, KEY, about={})
     tables = [c.promise("sample", "1sigma").tables()["risk"] for c in (honest, tight)]
     assert tables[1][:, 0].mean() > tables[0][:, 0].mean() + 0.1
 
@@ -224,10 +224,10 @@ def test_a_calibration_of_something_else_is_refused(made, change):
 
 
 def test_too_few_units_are_refused():
-    with pytest.raises(InputError, match=r"could never fire.*59 units"):
-        calibrate(made_fields(units=40), FEATURES, KEY, about={})
+    with pytest.raises(InputError, match=r"could never fire.*19 units"):
+        calibrate(made_fields(units=30), FAMILIAR, KEY, about={})
     with pytest.raises(OptionError, match="16 draws"):
-        calibrate(made_fields(units=4), FEATURES, replace(KEY, samples=8), about={})
+        calibrate(made_fields(units=4), FAMILIAR, replace(KEY, samples=8), about={})
 
 
 def test_evidence_survives_the_disk(made, tmp_path):

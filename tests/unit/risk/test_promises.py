@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from sciup.risk.badge import Domain, conformal_p, field_scores
+from sciup.risk.badge import Domain, conformal_p, field_score
 from sciup.risk.betting import bin_bounds, upper_bound
 from sciup.risk.control import (
     alarm_threshold,
@@ -21,6 +21,7 @@ from sciup.risk.control import (
 )
 from sciup.risk.folds import field_shares, smallest_bin
 from sciup.risk.isotonic import fit
+from sciup.risk.outside import strangest
 from sciup.risk.votes import verdict, vote
 
 FIELDS, SIDE, DRAWS, UNITS, DELTA = 800, 16, 8, 60, 0.1
@@ -194,13 +195,14 @@ def test_intervals_cover_with_confidence(repeats):
 def test_the_badge_rarely_fires_at_home_and_always_abroad(repeats):
     generator, units, alpha = np.random.default_rng(5), 59, 0.1
     effect = generator.lognormal(0, 0.3, (FIELDS, 1, 1))
-    scores = effect * generator.lognormal(0, 0.5, (FIELDS, 20, 3))
-    fields = np.stack([field_scores(s) for s in scores])
+    scores = strangest(effect * generator.lognormal(0, 0.5, (FIELDS, 20, 3)))
+    strange_scores = scores * 5
+    fields = np.array([field_score(s) for s in scores])
     home = away = some = 0
     for pick in calibrations(FIELDS, repeats, units + 2):
         known = pick[:units]
         domain = Domain(scores[known, 0], fields[known], alpha)
-        calm, strange = domain.judge(scores[pick[-1]]), domain.judge(scores[pick[-2]] * [1, 5, 1])
+        calm, strange = domain.judge(scores[pick[-1]]), domain.judge(strange_scores[pick[-2]])
         home += calm.outside
         some += calm.fired
         away += strange.outside
