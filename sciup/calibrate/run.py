@@ -69,14 +69,14 @@ class Collection:
                 self.progress("training", len(found))
         return found
 
-    def evidence(self, condition: str, familiar: Familiar) -> Evidence:
+    def evidence(self, condition: str) -> Evidence:
         """Of one condition."""
         path = self.folder / f"{condition.replace(':', '-')}.npz"
         if path.is_file():
             return Evidence.load(path)
         parts = []
         for one in self.source.fields(condition, self.split, skipped=self.skipped.append):
-            parts.append(weigh(one, familiar, self.source.samples))
+            parts.append(weigh(one, self.source.samples))
             self.progress(condition, len(parts))
         joined = Evidence.join(parts)
         part = path.with_name(path.name + ".part.npz")
@@ -85,7 +85,7 @@ class Collection:
         return joined
 
 
-def weigh(one: KnownField, familiar: Familiar, samples: int) -> Evidence:
+def weigh(one: KnownField, samples: int) -> Evidence:
     """The evidence of one field."""
     seen = observe(one.result, samples + 1)
     s = one.result.job.model.scale
@@ -93,7 +93,6 @@ def weigh(one: KnownField, familiar: Familiar, samples: int) -> Evidence:
     if not h or not w:
         raise InputError(f"{one.labels['field']} is smaller than 16 px")
     inner = np.s_[..., :h, :w]
-    scores = familiar.scores(seen.innovation, seen.features)
     return tally(
         seen.draws[inner],
         one.truth[inner],
@@ -101,7 +100,7 @@ def weigh(one: KnownField, familiar: Familiar, samples: int) -> Evidence:
         sigma=seen.sigma[inner],
         snr=seen.snr[inner],
         scale=s,
-        scores=scores,
+        statistics=np.concatenate([seen.innovation, seen.features], -1),
         labels=one.labels,
         truth_noise=one.truth_noise,
     )
@@ -123,7 +122,7 @@ def make(
     """
     source = collection.source
     familiar = collection.familiar()
-    evidence = Evidence.join([collection.evidence(c, familiar) for c in conditions])
+    evidence = Evidence.join([collection.evidence(c) for c in conditions])
     groups = {
         name: len(set(evidence.unit[evidence.group == name].tolist()))
         for name in np.unique(evidence.group).tolist()

@@ -17,13 +17,13 @@ from sciup.risk.calibration import (
     binned,
     risk_map,
     shares,
+    surprise,
     unit_tables,
 )
 from sciup.risk.control import interval_scaling
 from sciup.risk.evidence import INTERVAL_SCALES, PRODUCTS, SCALINGS, TOLERANCES, Evidence
 from sciup.risk.folds import DELTA, FIRST, smallest_bin, split
 from sciup.risk.isotonic import BINS
-from sciup.risk.outside import strangest
 from sciup.risk.votes import SCALES
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ CERTAINTY = 0.95
 def promises(found: Calibration, evidence: Evidence) -> Table:
     """What every bin of risk says, and what the units of fold 2 show."""
     testing = evidence.take(~split(evidence.unit.tolist(), evidence.group.tolist(), found.seed))
-    passed = ~found.domain.fires(strangest(testing.scores))
+    passed = ~found.domain.fires(surprise(testing, found.familiar))
     rows: list[Row] = []
     for product in PRODUCTS:
         for t, tolerance in enumerate(TOLERANCES):

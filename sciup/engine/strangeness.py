@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+LEAST = 1e-3
+"""Of a standard deviation of features: some channels are dead."""
+
 
 def statistics(window: Window) -> tuple[Array, Array]:
     """Misfit and whiteness (2,), and the trunk's features (2 channels,), of the core of a window.
 
     The innovation is what the data have that the network's mean does not explain: after the
-    projection it would be small by construction. Features are the mean and the standard deviation
-    of each channel. NaN with too few pixels.
+    projection it would be small by construction. Features are the mean of each channel and the
+    logarithm of its standard deviation. NaN with too few pixels.
     """
     sampler = window.sampler
     net, rho = sampler.net, sampler.correlation
@@ -35,4 +38,4 @@ def statistics(window: Window) -> tuple[Array, Array]:
     inside = shared[:, window.core_footprint].astype(np.float64)
     if np.isnan(found).all():
         return found, np.full(2 * len(inside), np.nan)
-    return found, np.concatenate([inside.mean(1), inside.std(1)])
+    return found, np.concatenate([inside.mean(1), np.log(inside.std(1) + LEAST)])

@@ -256,7 +256,7 @@ def calibrate(
     evidence : Evidence
         Of fields that were neither trained on nor tuned on.
     familiar : Familiar
-        What fields of the training look like: the scale of the evidence's scores.
+        What fields of the training look like.
     key : Key
         What the evidence was measured with.
     about : mapping
@@ -275,8 +275,8 @@ def calibrate(
         raise OptionError(f"evidence of {evidence.draws} draws", f"{key.samples} draws")
     first = split(evidence.unit.tolist(), evidence.group.tolist(), seed)
     fitting, testing = evidence.take(first), evidence.take(~first)
-    domain = badge(fitting, seed)
-    passed = ~domain.fires(strangest(testing.scores))
+    domain = badge(fitting, familiar, seed)
+    passed = ~domain.fires(surprise(testing, familiar))
     smallest = smallest_bin(len(set(testing.unit.tolist())), delta, BINS)
     promises = {}
     for product in PRODUCTS:
@@ -424,15 +424,21 @@ def interval(evidence: Evidence, coverage: float, scale: int, delta: float) -> I
     return interval_scaling(outside, width, SCALINGS, 1 - coverage, delta)
 
 
-def badge(evidence: Evidence, seed: int) -> Domain:
+def surprise(evidence: Evidence, familiar: Familiar) -> Array:
+    """How strange each block is, (n,)."""
+    table = evidence.statistics
+    return strangest(familiar.scores(table[:, :2], table[:, 2:]))
+
+
+def badge(evidence: Evidence, familiar: Familiar, seed: int) -> Domain:
     """What blocks and fields of fold 1 look like: one of each per unit."""
     chosen = pick_blocks(evidence.unit.tolist(), seed)
+    found = surprise(evidence, familiar)
     same = [
         (evidence.unit == evidence.unit[i])
         & (evidence.field == evidence.field[i])
         & (evidence.condition == evidence.condition[i])
         for i in chosen
     ]
-    found = strangest(evidence.scores)
     fields = np.array([field_score(found[rows]) for rows in same])
     return Domain(found[chosen], fields, FALSE_ALARMS)

@@ -49,8 +49,8 @@ class Evidence:
         Pixels whose truth is farther from the mean than so many spreads.
     pixels, width : ndarray (n, interval scales)
         Pixels in all; sum of their spreads in units of the input noise.
-    scores : ndarray (n, statistics)
-        How strange the block is, see `sciup.risk.outside.Familiar`.
+    statistics : ndarray (n, 2 + d)
+        Misfit and whiteness of the block, then the trunk's features, for the badge.
     """
 
     unit: NDArray[np.str_]
@@ -61,7 +61,7 @@ class Evidence:
     outside: NDArray[np.int32]
     pixels: NDArray[np.int32]
     width: Array
-    scores: Array
+    statistics: Array
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -105,7 +105,7 @@ def tally(
     sigma: ArrayLike,
     snr: ArrayLike,
     scale: int,
-    scores: ArrayLike,
+    statistics: ArrayLike,
     labels: Mapping[str, str],
     truth_noise: float = 0.0,
 ) -> Evidence:
@@ -121,8 +121,8 @@ def tally(
         Background and noise of the input pixel, in the unit of the draws, and its local S/N.
     scale : int
         s, output px per input px; s h and s w are multiples of 16.
-    scores : array_like (rows, columns, statistics)
-        Of every block of `BLOCK` input px.
+    statistics : array_like (rows, columns, 2 + d)
+        Of every block of `BLOCK` input px, see `Evidence`.
     labels : mapping
         unit, group, field and condition.
     truth_noise : float
@@ -134,7 +134,7 @@ def tally(
             f"draws of shape {d.shape} and a truth of shape {t.shape}", "(K + 1, y, x) and (y, x)"
         )
     dark, noise, local = (np.asarray(x, np.float64) for x in (level, sigma, snr))
-    grid = np.asarray(scores, np.float64)
+    grid = np.asarray(statistics, np.float64)
     count, side = grid.shape[0] * grid.shape[1], BLOCK * scale
     outside, pixels, width = _intervals(d, t, noise, truth_noise, side, grid.shape[:2])
     return Evidence(
@@ -146,7 +146,7 @@ def tally(
         outside=outside,
         pixels=pixels,
         width=width,
-        scores=grid.reshape(count, -1),
+        statistics=grid.reshape(count, -1),
     )
 
 

@@ -2,13 +2,14 @@
 
 Three statistics of absolute blocks of the input: chi-squared and whiteness of the innovation (what
 the data have that the model's image, before its projection, does not explain), and the distance of
-the trunk's features. A large value is strange; how strange, `sciup.risk.badge` says.
+the trunk's features from those of the training. A large value is strange; how strange, `sciup.risk.badge` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -132,77 +133,85 @@ def block_scores(
 
 @dataclass(frozen=True)
 class Features:
-    """Mean and shrunk covariance of feature vectors, from fold 1.
+    """Feature vectors of blocks of the training; the question is how far away the nearest is.
+
+    Nearest neighbours and not the distance from one centre: the training has several kinds of
+    images, and what lies between two kinds is not familiar.
 
     Attributes
     ----------
-    mean : ndarray (d,)
-    covariance : ndarray (d, d)
-        Positive definite.
+    vectors : ndarray (n, d)
+
+    References
+    ----------
+    Sun et al. (2022), ICML, arXiv 2204.06507.
     """
 
-    mean: Array
-    covariance: Array
+    vectors: Array
 
-    @classmethod
-    def fit(cls, vectors: ArrayLike) -> Features:
-        """Mean and covariance of (n, d) vectors, each from another unit.
-
-        The correlation matrix is shrunk towards the identity by the weight that is best for white
-        targets (Ledoit & Wolf), so that n may be below d.
-
-        Raises
-        ------
-        InputError
-            With fewer than 2 vectors or a value that is not finite.
-
-        References
-        ----------
-        Ledoit & Wolf (2004), J. Multivar. Anal. 88, 365, doi 10.1016/S0047-259X(03)00096-4.
-        """
-        x = np.asarray(vectors, np.float64)
+    def __post_init__(self) -> None:
+        x = self.vectors
         if x.ndim != 2 or len(x) < 2 or not np.isfinite(x).all():
-            raise InputError(f"features of shape {x.shape}", "(2 or more units, features), finite")
-        mean, spread = x.mean(0), x.std(0)
-        # a feature that never varies keeps a scale, so that any change of it is far away
-        spread = np.maximum(spread, 1e-6 * max(float(np.abs(x).max()), 1e-30))
-        unit = (x - mean) / spread
-        sample = unit.T @ unit / len(unit)
-        target = np.trace(sample) / len(sample) * np.eye(len(sample))
-        distance = float(((sample - target) ** 2).sum())
-        noise = float(
-            ((unit**2).sum(1) ** 2).sum() / len(unit) ** 2 - (sample**2).sum() / len(unit)
-        )
-        weight = min(noise / distance, 1.0) if distance > 0 else 1.0
-        # never quite 0: the covariance must have an inverse
-        shrunk = sample + max(weight, 1e-6) * (target - sample)
-        return cls(mean, shrunk * np.outer(spread, spread))
+            raise InputError(f"features of shape {x.shape}", "(2 or more blocks, features), finite")
+
+    @cached_property
+    def _white(self) -> tuple[Array, Array]:
+        """Matrix that gives the vectors a unit covariance, and the vectors so treated."""
+        root = np.linalg.cholesky(np.linalg.inv(shrunk_covariance(self.vectors)))
+        return root, self.vectors @ root
 
     def distance(self, vector: ArrayLike) -> Array:
-        """Mahalanobis distance of vectors (..., d) from the mean.
+        """Distance of vectors (..., d) to the nearest one, in units of the spread; NaN from NaN.
 
         Examples
         --------
-        >>> float(Features(np.zeros(2), np.diag([4.0, 1.0])).distance([2.0, 0.0]))
-        1.0
+        >>> rng = np.random.default_rng(0)
+        >>> known = Features(rng.standard_normal((500, 2)) * [1, 100])
+        >>> known.distance([[0.0, 0.0], [0.0, 2000.0]]).round(0)
+        array([ 0., 18.])
         """
-        offset = np.asarray(vector, np.float64) - self.mean
-        solved = np.linalg.solve(self.covariance, offset[..., None])[..., 0]
-        return np.asarray(np.sqrt(np.maximum((offset * solved).sum(-1), 0.0)))
+        root, known = self._white
+        x = np.asarray(vector, np.float64) @ root
+        squares = [((known - row) ** 2).sum(-1).min() for row in x.reshape(-1, x.shape[-1])]
+        return np.asarray(np.sqrt(np.reshape(squares, x.shape[:-1])))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"mean": self.mean.tolist(), "covariance": self.covariance.tolist()}
+        return {"vectors": [[float(f"{v:.5g}") for v in row] for row in self.vectors]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Features:
         """Read what `to_dict` wrote; ModelError for anything else."""
-        found = checked(data, ("mean", "covariance"), "feature statistics")
-        mean = np.array(numbers(found["mean"], "mean"))
-        rows = [numbers(row, "covariance") for row in found["covariance"]]
-        if [len(row) for row in rows] != [len(mean)] * len(mean):
-            raise ModelError("the covariance of the features is not square", f"{len(mean)} rows")
-        return cls(mean, np.array(rows))
+        found = checked(data, ("vectors",), "feature vectors")
+        rows = [numbers(row, "vectors") for row in found["vectors"]]
+        if len({len(row) for row in rows}) != 1:
+            raise ModelError("the feature vectors differ in length", "one length")
+        return cls(np.array(rows))
+
+
+def shrunk_covariance(vectors: ArrayLike) -> Array:
+    """Covariance (d, d) of vectors (n, d), of which n may be below d.
+
+    The correlation matrix is shrunk towards the identity by the weight that is best for white
+    targets.
+
+    References
+    ----------
+    Ledoit & Wolf (2004), J. Multivar. Anal. 88, 365, doi 10.1016/S0047-259X(03)00096-4.
+    """
+    x = np.asarray(vectors, np.float64)
+    spread = x.std(0)
+    # a feature that never varies keeps a scale, so that any change of it is far away
+    spread = np.maximum(spread, 1e-6 * max(float(np.abs(x).max()), 1e-30))
+    unit = (x - x.mean(0)) / spread
+    sample = unit.T @ unit / len(unit)
+    target = np.trace(sample) / len(sample) * np.eye(len(sample))
+    distance = float(((sample - target) ** 2).sum())
+    noise = float(((unit**2).sum(1) ** 2).sum() / len(unit) ** 2 - (sample**2).sum() / len(unit))
+    weight = min(noise / distance, 1.0) if distance > 0 else 1.0
+    # never quite 0: the covariance must have an inverse
+    shrunk = sample + max(weight, 1e-6) * (target - sample)
+    return np.asarray(shrunk * np.outer(spread, spread))
 
 
 @dataclass(frozen=True)
@@ -238,8 +247,8 @@ class Familiar:
             raise InputError(f"{len(v)} blocks of the training", f"{LEAST_BLOCKS} or more")
         distance = np.empty(len(v))
         for half in (0, 1):
-            distance[half::2] = Features.fit(v[1 - half :: 2]).distance(v[half::2])
-        return cls(Features.fit(v), np.sort(np.column_stack([x, distance]), 0))
+            distance[half::2] = Features(v[1 - half :: 2]).distance(v[half::2])
+        return cls(Features(v), np.sort(np.column_stack([x, distance]), 0))
 
     def scores(self, innovation: ArrayLike, vectors: ArrayLike) -> Array:
         """Surprise at each of `STATISTICS` of blocks, (..., 3); NaN where not judged."""
@@ -266,13 +275,15 @@ class Familiar:
 
 
 def strangest(scores: ArrayLike) -> Array:
-    """The largest of the statistics, along the last axis; NaN where there is none.
+    """One surprise of three, (..., 3) to (...); NaN where not judged.
+
+    Whiteness and features add up (Fisher's way to combine). The misfit counts for itself: where
+    the noise had to be estimated it is large in familiar images, too.
 
     Examples
     --------
-    >>> strangest([[1.0, 4.0, np.nan], [np.nan, np.nan, np.nan]])
-    array([ 4., nan])
+    >>> strangest([[1.0, 0.5, 1.0], [2.0, 0.1, 0.1], [np.nan, np.nan, np.nan]])
+    array([1.5, 2. , nan])
     """
     x = np.asarray(scores, np.float64)
-    found = np.where(np.isfinite(x), x, -np.inf).max(-1)
-    return np.where(np.isfinite(found), found, np.nan)
+    return np.asarray(np.maximum(x[..., 0], x[..., 1] + x[..., 2]))

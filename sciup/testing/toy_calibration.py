@@ -17,7 +17,7 @@ SIDE = 32
 
 
 def made_fields(
-    units: int = UNITS, draws: int = 16, *, honesty: float = 1.0, seed: int = 0
+    units: int = UNITS, draws: int = 16, *, honesty: float = 1.0, features: int = 2, seed: int = 0
 ) -> Evidence:
     """Evidence of fields with one block each, whose truth is drawn like the draws.
 
@@ -29,6 +29,8 @@ def made_fields(
         K.
     honesty : float
         Spread of the draws over that of the truth: 1 for an honest sampler.
+    features : int
+        Length of the features.
     seed : int
         Of everything.
     """
@@ -46,7 +48,7 @@ def made_fields(
                 sigma=np.full_like(width, 0.5),
                 snr=rng.uniform(0, 30, (SIDE, SIDE)),
                 scale=1,
-                scores=rng.lognormal(0, 0.5, (1, 1, 3)),
+                statistics=rng.lognormal(0, 0.5, (1, 1, 2 + features)),
                 labels={
                     "unit": f"unit {unit}",
                     "group": "ab"[unit % 2],
@@ -76,11 +78,9 @@ def write_toy_calibration(
     """
     facts = ModelFacts.read(Path(folder))
     width = 2 * int(read_recipe(Path(folder))["network"]["head_channels"])
-    evidence = made_fields(draws=samples, seed=seed)
-    familiar = Evidence(**vars(evidence) | {"scores": np.full_like(evidence.scores, 1e9)})
     made = calibrate(
-        familiar,
-        Familiar(Features(np.zeros(width), np.eye(width)), np.zeros((9, 3))),
+        made_fields(draws=samples, features=width, seed=seed),
+        Familiar(Features(np.vstack([np.eye(width), -np.eye(width)])), np.zeros((9, 3))),
         Key(facts.weights, samples, facts.trust),
         about={"data": "made fields", "units": UNITS},
     )

@@ -30,7 +30,7 @@ from sciup.risk.outside import Familiar, Features
 from sciup.risk.votes import SCALES, block_mean, mean_at, verdict, vote
 from sciup.testing.toy_calibration import made_fields
 
-FAMILIAR = Familiar(Features(np.zeros(2), np.eye(2)), np.zeros((9, 3)))
+FAMILIAR = Familiar(Features(np.vstack([np.eye(2), -np.eye(2)])), np.zeros((9, 3)))
 KEY = Key("abc", 16, {"wiener": 0.1})
 LABELS = {"unit": "u", "group": "g", "field": "f", "condition": "c"}
 RNG = np.random.default_rng(0)
@@ -48,7 +48,7 @@ PLANES = {
 def evidence(side=1, **more):
     rows = -(-SHAPE[0] // 128), -(-SHAPE[1] // 128)
     return tally(
-        DRAWS, TRUTH, **PLANES | more, scale=side, scores=np.zeros((*rows, 3)), labels=LABELS
+        DRAWS, TRUTH, **PLANES | more, scale=side, statistics=np.zeros((*rows, 4)), labels=LABELS
     )
 
 
@@ -95,12 +95,12 @@ def test_blocks_share_out_the_pixels():
     flat = np.ones(shape)
     found = tally(
         draws, truth, level=0 * flat, sigma=flat, snr=9 * flat, scale=1,
-        scores=np.arange(18.0).reshape(2, 3, 3), labels=LABELS,
+        statistics=np.arange(18.0).reshape(2, 3, 3), labels=LABELS,
     )  # fmt: skip
     pixels = votes_of(found, "sample", "risk", 0, SCALES[0])[..., 0].sum(1)
     assert pixels.tolist() == [128 * 128, 128 * 128, 128 * 32, 32 * 128, 32 * 128, 32 * 32]
     assert found.pixels[:, 0].tolist() == pixels.tolist()
-    np.testing.assert_array_equal(found.scores, np.arange(18.0).reshape(6, 3))
+    np.testing.assert_array_equal(found.statistics, np.arange(18.0).reshape(6, 3))
 
 
 def test_intervals_by_hand():
@@ -243,4 +243,4 @@ def test_evidence_survives_the_disk(made, tmp_path):
 
 def test_draws_and_truth_must_fit():
     with pytest.raises(InputError, match="draws of shape"):
-        tally(DRAWS, TRUTH[:-1], **PLANES, scale=1, scores=np.zeros((1, 1, 3)), labels=LABELS)
+        tally(DRAWS, TRUTH[:-1], **PLANES, scale=1, statistics=np.zeros((1, 1, 4)), labels=LABELS)
