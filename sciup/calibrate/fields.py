@@ -109,11 +109,12 @@ class Source:
         self, condition: str, split: str, told: Told, skipped: Callable[[str], None]
     ) -> Iterator[KnownField]:
         from sciup.evaluate.fluorescence import methods
-        from sciup.evaluate.fluorescence.data import items
+        from sciup.evaluate.fluorescence.data import has_manifest, items
         from sciup.evaluate.fluorescence.protocol import Condition, degraded
 
         if self.data is None:
             raise OptionError("DATA is missing", "a folder of images")
+        whole = has_manifest(self.data)
         options = methods.Options(self.samples + 1, self.seed, self.precision)
         turn = self.conditions.index(condition)
         mine = [
@@ -121,6 +122,7 @@ class Source:
             for item in items(self.data, split, self.every)
             # by name: in order, channels of a field would get a condition each
             if crc32(f"{item.dataset}/{item.name}".encode()) % len(self.conditions) == turn
+            and (whole or _own_split(item.unit, split))
         ]
         chosen = Condition.parse(condition, self.model.scale)
         for case in degraded(
@@ -152,3 +154,12 @@ class Source:
             )
             labels = {"unit": field.name, "group": SKY, "field": field.name, "condition": SKY}
             yield KnownField(lazy, field.truth, 0.0, labels)
+
+
+def _own_split(unit: str, split: str) -> bool:
+    """Whether an own image has this part: a quarter says what is familiar, the rest calibrates.
+
+    For any other split all count: they come from a folder of their own.
+    """
+    familiar = crc32(f"split {unit}".encode()) % 4 == 0
+    return {"train": familiar, "calibrate": not familiar}.get(split, True)

@@ -1,0 +1,87 @@
+"""``sciup calibrate`` from images to a calibrated run, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from sciup.cli import app, main
+from sciup.risk.calibration import Calibration
+from sciup.testing.toy_images import cells
+from sciup.testing.toy_model import write_toy_model
+
+K = 4
+UNITS = 150
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_toy_model(
+        tmp_path_factory.mktemp("m") / "toy", scale=1, domain="fluorescence", channels=4,
+        head_channels=4,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    for i in range(UNITS):
+        rng = np.random.default_rng(i)
+        part = cells((64, 64), seed=i) + rng.normal(0, 0.5, (64, 64))
+        tifffile.imwrite(folder / f"{i:03}.tif", part.astype(np.float32))
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.mark.slow
+def test_a_calibration_is_made_checked_and_used(model, images, tmp_path):
+    out = tmp_path / "out"
+    made = run("calibrate", model, images, "--out", out, "--samples", K, "--precision", "fp32")
+    assert made.exit_code == 0, made.output
+    assert "| sample | 3sigma |" in made.output
+    found = Calibration.read(model / "calibration.json")
+    assert found.key.samples == K
+    assert found.about["units"] > 90
+    assert {p.stem for p in (out / "evidence").glob("*.npz")} == {
+        "familiar", "1-200", "2-50", "1.5-1000",
+    }  # fmt: skip
+    rows = json.loads((out / "repeated.json").read_text())["rows"]
+    assert all(row["ok"] for row in rows)
+    checked = run(
+        "calibrate", model, images, "--check", "--every", 10, "--samples", K, "--out",
+        tmp_path / "check", "--precision", "fp32",
+    )  # fmt: skip
+    assert checked.exit_code == 0, checked.output
+    assert "| 3sigma | all | all |" in checked.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--known"], "--known was given without --check"),
+        (["--check"], "has no calibration"),
+    ],
+)
+def test_mistakes_are_told(model, images, tmp_path, arguments, says, capsys):
+    (model / "calibration.json").unlink(missing_ok=True)
+    with pytest.raises(SystemExit) as stop:
+        main(["calibrate", str(model), str(images), "--out", str(tmp_path / "o"), *arguments])
+    assert stop.value.code == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_too_few_images_are_refused_and_nothing_is_written(model, tmp_path, images, capsys):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for path in sorted(images.iterdir())[:14]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(SystemExit) as stop:
+        main(["calibrate", str(model), str(folder), "--out", str(tmp_path / "o"), "--samples", "4"])
+    assert stop.value.code == 2
+    assert not (model / "calibration.json").exists()
+    assert "or more" in capsys.readouterr().err
