@@ -10,7 +10,7 @@ import sciup
 from sciup.cli import app
 from sciup.engine.job import Worker
 from sciup.engine.settings import CALIBRATED, MAPS, USUAL, USUAL_RAW
-from sciup.errors import ModelError, OptionError
+from sciup.errors import InterruptedRunError, ModelError, OptionError, ResumeError
 from sciup.io._array import open_array
 from sciup.io._provenance import read_provenance
 from sciup.risk.evidence import STRATA
@@ -166,3 +166,30 @@ def test_the_command_line_says_whether_risk_is_calibrated(folder, calibration, t
     )  # fmt: skip
     assert run.exit_code == 0, run.output
     assert "calibrated on 148 independent fields (made fields)" in " ".join(run.output.split())
+
+
+def test_a_resumed_run_has_the_verdict_of_a_straight_one(folder, calibration, tmp_path):
+    """Scores of blocks that were done before the stop come from the journal."""
+    plane = star_field(SHAPE)
+    cube = open_array(np.stack([plane, plane[::-1]]), domain="night-sky", flux_per_pixel=True)
+    result = sciup.upscale(cube, model=folder, samples=K, precision="fp32", **FIXED)
+    straight = read_provenance(result.save(tmp_path / "a.fits"))["domain"]
+
+    def stop(done, total):
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError):
+        result.save(tmp_path / "b.fits", progress=stop)
+    resumed = read_provenance(result.save(tmp_path / "b.fits", resume=True))["domain"]
+    assert resumed == straight
+    assert [v["plane"] for v in straight] == [0, 1]
+    assert set(straight[0]["scores"]) == {"chi_squared", "whiteness", "features"}
+
+
+def test_another_calibration_cannot_resume(folder, calibration, tmp_path):
+    result = upscale(folder)
+    result.save(tmp_path / "a.fits")
+    write_toy_calibration(folder, samples=K, seed=5)
+    with pytest.raises(ResumeError, match="another calibration"):
+        upscale(folder).save(tmp_path / "a.fits", resume=True)
