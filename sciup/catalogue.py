@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sciup.errors import ModelError
-from sciup.generators.facts import CHECKSUM, checked_weights, read_recipe
+from sciup.generators.facts import CHECKSUM, ModelFacts, checked_weights, read_recipe
 from sciup.resources import WEIGHTS, model_folders
+from sciup.risk.calibration import FILE, Calibration, Key
 
 CARD = "card.md"
-CALIBRATION = "calibration.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Entry:
             float(recipe["target_fwhm"]),
             (folder / WEIGHTS).stat().st_size,
             digest,
-            (folder / CALIBRATION).is_file(),
+            (folder / FILE).is_file(),
             first_paragraph(folder),
         )
 
@@ -98,7 +98,7 @@ def first_paragraph(folder: Path) -> str:
 
 
 def verify(folder: Path) -> str:
-    """Check that the weights are those that were published and fit the recipe.
+    """Check that weights are as published, fit the recipe, and are those of the calibration.
 
     Returns
     -------
@@ -112,11 +112,19 @@ def verify(folder: Path) -> str:
     """
     from sciup.generators.registry import load_generator
 
-    digest = checked_weights(folder)
+    facts = ModelFacts.read(folder)
     load_generator(folder)
-    if (folder / CHECKSUM).is_file():
-        return f"weights {digest[:12]} as published, fit the recipe"
-    return f"weights {digest[:12]} fit the recipe; no {CHECKSUM} to compare them with"
+    words = (
+        f"weights {facts.weights[:12]} as published, fit the recipe"
+        if (folder / CHECKSUM).is_file()
+        else f"weights {facts.weights[:12]} fit the recipe; no {CHECKSUM} to compare them with"
+    )
+    if not (folder / FILE).is_file():
+        return f"{words}; not calibrated"
+    calibration = Calibration.read(folder / FILE)
+    key = Key(facts.weights, calibration.key.samples, facts.trust)
+    calibration.check(key, facts.name)
+    return f"{words}; calibrated for {key.samples} samples at {calibration.tolerances}"
 
 
 __all__ = ["Entry", "catalogue", "read_card", "verify"]
