@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sciup import cli_calibrate, cli_evaluate, cli_models, cli_train
+from sciup import cli_calibrate, cli_evaluate, cli_models, cli_report, cli_train
 from sciup.cli_options import Drawing, Input, Json, Physics, Source, grouped
 from sciup.console import console
 from sciup.errors import SciupError
@@ -96,7 +96,7 @@ def inspect(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="folder for the results")] = Path("demo_output"),
-    samples: Annotated[int, Opt("--samples", help="voting samples")] = 8,
+    samples: Annotated[int, Opt("--samples", help="voting samples")] = 16,
     device: Annotated[str, Opt("--device", help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Upscale a real Hubble field and a real micrograph that were made coarse and noisy.
@@ -119,6 +119,7 @@ for command in (
     cli_train.simulate,
     cli_evaluate.evaluate,
     cli_calibrate.calibrate,
+    cli_report.report,
 ):
     app.command()(command)
 app.add_typer(cli_models.app)

@@ -2,7 +2,8 @@
 
 Three statistics of absolute blocks of the input: chi-squared and whiteness of the innovation (what
 the data have that the model's image, before its projection, does not explain), and the distance of
-the trunk's features from those of the training. A large value is strange; how strange, `sciup.risk.badge` says.
+the trunk's features from those of the training. A large value is strange; how strange,
+`sciup.risk.badge` says.
 """
 
 from __future__ import annotations

@@ -140,7 +140,9 @@ def test_the_three_statistics_share_a_scale():
     np.testing.assert_allclose((scores > 1).mean(0), 0.1, atol=0.09)
     most = np.log10(401)
     assert scores.max() <= most + 1e-9
-    assert (strangest(familiar.scores(np.tile([5.0, 200.0], (400, 1)), vectors[400:] * 2)) > 2).mean() > 0.9
+    assert (
+        strangest(familiar.scores(np.tile([5.0, 200.0], (400, 1)), vectors[400:] * 2)) > 2
+    ).mean() > 0.9
     assert familiar.scores([5.0, 400.0], np.zeros(20))[1] == pytest.approx(most)
     assert np.isnan(familiar.scores([np.nan, np.nan], np.full(20, np.nan))).all()
     again = Familiar.from_dict(json.loads(json.dumps(familiar.to_dict())))

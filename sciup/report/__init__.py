@@ -1,0 +1,1 @@
+"""One page that shows what a finished result is worth, and says how it was made."""

@@ -1,0 +1,132 @@
+"""Input and model of a finished result, found again, so that its draws can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from sciup.api import Result
+from sciup.engine.job import Job
+from sciup.engine.settings import Settings
+from sciup.errors import ModelError, SciupError
+from sciup.generators.facts import ModelFacts
+from sciup.geometry import Box
+from sciup.image import Image
+from sciup.report.finished import Finished
+from sciup.resources import find_model
+from sciup.risk.calibration import FILE, Calibration
+
+Opener = Callable[[str], Image]
+
+
+def find_facts(done: Finished, model: str | None = None) -> ModelFacts | str:
+    """The model that made the result, or why it cannot be used.
+
+    Parameters
+    ----------
+    done : Finished
+    model : str, optional
+        Name or folder, where the recorded name is not enough.
+    """
+    try:
+        facts = ModelFacts.read(find_model(model or str(done.facts["model"])))
+    except SciupError as error:
+        return f"the model cannot be read: {error} For a model folder of your own, give --model."
+    if facts.weights != done.facts["weights"]:
+        return (
+            f"the weights of {facts.name} are not those of the result: {facts.weights[:12]} here,"
+            f" {str(done.facts['weights'])[:12]} then"
+        )
+    return facts
+
+
+def find_calibration(done: Finished, facts: ModelFacts | str) -> Calibration | str:
+    """The calibration that the result used, or why there is none to show."""
+    if not done.facts["risk"].get("calibrated"):
+        return "the result was made without a calibration"
+    if isinstance(facts, str):
+        return facts
+    try:
+        found = Calibration.read(facts.folder / FILE)
+    except ModelError as error:
+        return str(error)
+    if found.digest != done.facts["fingerprint"].get("calibration"):
+        return f"the calibration of {facts.name} has changed since"
+    return found
+
+
+def find_input(done: Finished, opener: Opener, source: str | None = None) -> Image | str:
+    """The input as it was, or why it cannot be used.
+
+    Parameters
+    ----------
+    done : Finished
+    opener : callable
+        Opens a path as the run did.
+    source : str, optional
+        Where it is now; else the recorded place, and then beside the result.
+    """
+    recorded = str(done.facts["source"])
+    tried = [source] if source else [recorded, str(done.path.parent / Path(recorded).name)]
+    place = next((p for p in tried if Path(p).expanduser().exists()), None)
+    if place is None:
+        return f"the input {tried[0]} is no longer there"
+    try:
+        image = opener(place)
+        return _different(done, image) or image
+    except SciupError as error:
+        return f"the input cannot be read: {error}"
+
+
+def _different(done: Finished, image: Image) -> str:
+    """What is not as it was, or nothing."""
+    from sciup.physics.estimate import probe
+
+    prints = done.facts["fingerprint"]
+    if list(image.shape) != list(prints["shape"]):
+        now, then = (" x ".join(map(str, s)) for s in (image.shape, prints["shape"]))
+        return (
+            f"the input {image.source} opens with shape {now}, the result was made of {then}: give"
+            " the options of the run, such as --hdu or --channel"
+        )
+    if probe(image, next(image.planes)).digest != prints["digests"][0]:
+        return f"the pixels of the input {image.source} are not those of the result"
+    return ""
+
+
+def result_of(done: Finished, facts: ModelFacts | str, image: Image | str) -> Result | str:
+    """The run once more, lazily, with the instrument as recorded; or why not."""
+    if isinstance(image, str):
+        return image
+    if isinstance(facts, str):
+        return facts
+    image.flux_per_pixel = bool(done.facts["fingerprint"]["flux_per_pixel"])
+    stored = done.settings
+    settings = Settings(
+        samples=int(stored["samples"]),
+        seed=int(stored["seed"]),
+        maps=tuple(stored["maps"]) or None,
+        keep=int(stored["keep"]),
+        tolerance=done.tolerance,
+        precision=stored["precision"],
+        noise_free=bool(stored["noise_free"]),
+    )
+    return Result(
+        Job(
+            image=image,
+            model=facts,
+            region=done.region,
+            settings=settings,
+            instruments=done.instruments,
+            digests=tuple(done.facts["fingerprint"]["digests"]),
+        )
+    )
+
+
+def on(result: Result, region: Box) -> Result:
+    """The same run on other input pixels."""
+    return Result(replace(result.job, region=region))
+
+
+__all__ = ["find_calibration", "find_facts", "find_input", "on", "result_of"]
