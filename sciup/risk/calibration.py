@@ -370,7 +370,10 @@ def binned(units: ArrayLike, found: RiskMap) -> Array:
     """`unit_tables` summed over the cells of each bin: (units, bins, 2)."""
     score, snr = cells(found.draws)
     member = np.eye(found.bins)[found.bin(found.probability(score, snr))]
-    return np.asarray(np.einsum("ucx,cb->ubx", np.asarray(units, np.float64), member))
+    sums = np.einsum("ucx,cb->ubx", np.asarray(units, np.float64), member)
+    # rounding can leave a little more than everything
+    weight = np.minimum(sums[..., :1], 1.0)
+    return np.concatenate([weight, np.minimum(sums[..., 1:], weight)], -1)
 
 
 def certificate(

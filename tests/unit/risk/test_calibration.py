@@ -11,8 +11,10 @@ from sciup.risk.calibration import (
     EVERYTHING,
     Calibration,
     Key,
+    binned,
     calibrate,
     cells,
+    risk_map,
     shares,
     unit_tables,
     votes_of,
@@ -244,3 +246,16 @@ def test_evidence_survives_the_disk(made, tmp_path):
 def test_draws_and_truth_must_fit():
     with pytest.raises(InputError, match="draws of shape"):
         tally(DRAWS, TRUTH[:-1], **PLANES, scale=1, statistics=np.zeros((1, 1, 4)), labels=LABELS)
+
+
+def test_rounding_leaves_no_more_than_everything():
+    """Three thirds can add up to more than 1, which no unit can have in a bin."""
+    found = made_fields(units=30)
+    _, table = unit_tables(found, "sample", "risk", 0)
+    spread = np.zeros_like(table)
+    spread[:, :, 0] = 1 / table.shape[1] * (1 + 1e-15)
+    spread[:, :, 1] = spread[:, :, 0]
+    sums = binned(spread, risk_map(table, 16, 1.0))
+    assert (sums[..., 1] <= sums[..., 0]).all()
+    assert (sums <= 1).all()
+    assert sums[..., 0].sum(1) == pytest.approx(1)
