@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import Source, Told
+from sciup.calibrate.fields import SKY, Source, Told
 from sciup.calibrate.observe import Observation, observe
 from sciup.evaluate.ensembles import auroc, brier, calibration_error, reliability
 from sciup.evaluate.tables import Table
@@ -165,7 +165,8 @@ def usefulness(
             for tolerance in TOLERANCES:
                 found, alarm = pixels_of(seen, one.truth, calibration, tolerance)
                 group = one.labels["group"]
-                for key in ((group, condition), ("all", condition), ("all", "all")):
+                keys = [(group, condition), ("all", condition), ("all", "all")]
+                for key in keys[: 1 if source.conditions == (SKY,) else 3]:
                     pixels.setdefault((str(tolerance), *key), []).append(found)
                 alarms.setdefault((str(tolerance), condition), []).append(alarm)
     rows = [
