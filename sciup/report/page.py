@@ -224,7 +224,7 @@ def _calibration(c: Content) -> list[str]:
         return [html.paragraph(f"Not shown: there is none for {c.done.tolerance}.")]
     about = c.calibration.about
     caption = (
-        f"Fitted on one half of {about.get('units', '?')} independent fields ({about.get('data')}),"
+        f"Fitted on one part of {about.get('units', '?')} independent fields ({about.get('data')}),"
         " certified on the other. Left: what a raw vote means, by local S/N. Right: the certified"
         " bound of every bin of the risk."
     )
