@@ -129,7 +129,7 @@ def upper_bound(wrong: ArrayLike, weight: ArrayLike, level: float) -> Array:
         raise InputError(
             "shares of pixels of a unit are out of order",
             "0 <= wrong <= in the bin <= 1, none of them NaN",
-            "give what sciup.risk.folds.field_shares returns",
+            "give what sciup.risk.calibration.binned returns",
         )
     low = np.zeros(h.shape[:-1], np.int64)
     high = np.full(h.shape[:-1], STEPS, np.int64)
