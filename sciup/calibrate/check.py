@@ -53,8 +53,7 @@ def risk_of(
     seen: Observation, truth: Array, calibration: Calibration, tolerance: Tolerance
 ) -> tuple[Array, Array]:
     """Calibrated risk and the event of every pixel; NaN where masked."""
-    promise = calibration.promise("sample", tolerance)
-    assert promise is not None  # noqa: S101 - asked for tolerances of the calibration only
+    promise = calibration.promises[f"sample {tolerance}"]
     shown, tau = seen.draws[0], tolerance.limit(seen.draws[0], seen.level, seen.sigma)
     votes = sum(np.abs(verdict(shown, draw, tau)) for draw in seen.draws[1:])
     table = promise.tables()["risk"]
@@ -69,8 +68,7 @@ def pixels_of(
 ) -> tuple[Pixels, Row]:
     """A share of the bright pixels, and what the alarm does on all of them."""
     risk, event = risk_of(seen, truth, calibration, tolerance)
-    promise = calibration.promise("sample", tolerance)
-    assert promise is not None  # noqa: S101 - as above
+    promise = calibration.promises[f"sample {tolerance}"]
     known = np.isfinite(risk) & np.isfinite(event)
     flagged = risk >= promise.alarm.threshold
     wrong = known & (event != 0)

@@ -15,6 +15,7 @@ from sciup.risk.calibration import (
     EVERYTHING,
     Calibration,
     binned,
+    cells,
     risk_map,
     shares,
     surprise,
@@ -40,8 +41,7 @@ def promises(found: Calibration, evidence: Evidence) -> Table:
     rows: list[Row] = []
     for product in PRODUCTS:
         for t, tolerance in enumerate(TOLERANCES):
-            promise = found.promise(product, tolerance)
-            assert promise is not None  # noqa: S101 - made above for each of them
+            promise = found.promises[f"{product} {tolerance}"]
             units, table = unit_tables(testing, product, "risk", t, passed=passed)
             sums = binned(table, promise.maps["risk"]).sum(0)
             edges = (0.0, *promise.maps["risk"].edges, 1.0)
@@ -183,7 +183,7 @@ def vote_scales(evidence: Evidence) -> Table:
             for scale in SCALES:
                 _, table = unit_tables(evidence, product, "risk", t, scale)
                 total = table.sum(0)
-                score = _scores(evidence.draws)
+                score, _ = cells(evidence.draws)
                 rows.append(
                     {
                         "product": product,
@@ -194,9 +194,3 @@ def vote_scales(evidence: Evidence) -> Table:
                     }
                 )
     return Table("raw_votes", "What raw votes say, and what is wrong; units weigh alike", rows)
-
-
-def _scores(draws: int) -> Array:
-    from sciup.risk.calibration import cells
-
-    return cells(draws)[0]
