@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sciup.api import Result
@@ -13,7 +14,6 @@ from sciup.engine.job import Worker
 from sciup.engine.margins import CORE, RIM
 from sciup.engine.strangeness import statistics
 from sciup.generators.posterior import crop
-from sciup.geometry import Tile
 
 Array = NDArray[np.float64]
 
@@ -44,6 +44,7 @@ class Observation:
     features: Array
 
 
+@torch.inference_mode()
 def observe(result: Result, count: int) -> Observation:
     """Draws 0 to count - 1 of the first plane of an image, with what the risk map is made of.
 
@@ -63,8 +64,7 @@ def observe(result: Result, count: int) -> Observation:
     innovation = np.full((*grid, 2), np.nan)
     features = np.full((*grid, 0), np.nan)
 
-    def visit(tile: Tile) -> None:
-        nonlocal features
+    for tile in worker.tiles(job.region):
         window = Window.read(sampler, tile)
         part = tile.core.intersect(job.region)
         source = part.relative_to(tile.core).scaled(scale).slices
@@ -85,10 +85,4 @@ def observe(result: Result, count: int) -> Observation:
         if not features.shape[-1]:
             features = np.full((*grid, len(vector)), np.nan)
         features[at] = vector
-
-    import torch
-
-    with torch.inference_mode():
-        for tile in worker.tiles(job.region):
-            visit(tile)
     return Observation(draws=draws, innovation=innovation, features=features, **planes)
