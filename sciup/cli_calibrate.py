@@ -16,6 +16,7 @@ from sciup.errors import OptionError
 if TYPE_CHECKING:
     from sciup.calibrate.fields import Source
     from sciup.evaluate.tables import Table
+    from sciup.risk.calibration import Calibration
 
 Opt = typer.Option
 
@@ -35,8 +36,12 @@ def calibrate(
     check: Annotated[
         bool, Opt("--check", help="do not calibrate: see what the calibration is worth on a split")
     ] = False,
+    stress: Annotated[
+        bool, Opt("--stress", help="see what risk and badge say of fields spoilt in many ways")
+    ] = False,
     split: Annotated[
-        str | None, Opt("--split", help="of MANIFEST.tsv; default: calibrate, with --check test")
+        str | None,
+        Opt("--split", help="of MANIFEST.tsv; default: calibrate; with --check, --stress: test"),
     ] = None,
     scenes: Annotated[
         Path | None, Opt("--scenes", help="night sky: pack of rendered scenes (.npy with .json)")
@@ -61,6 +66,8 @@ def calibrate(
 
       sciup calibrate fluorescence-x4 microscopy --check --out check
 
+      sciup calibrate fluorescence-x4 microscopy --stress --every 6 --out stress
+
       sciup calibrate night-sky-x2 cosmos_galsim --scenes sky_calibrate.npy
     """
     from sciup.calibrate.fields import Source
@@ -74,8 +81,12 @@ def calibrate(
             "--known was given without --check",
             fix="a calibration must know no more than a user's run",
         )
+    if check and stress:
+        raise OptionError("--check and --stress were given", "one of them")
     if check:
         _check(source, out, split or "test", "all" if known else "nothing")
+    elif stress:
+        _stress(source, out, split or "test")
     else:
         _calibrate(source, out, split or "calibrate")
 
@@ -83,11 +94,11 @@ def calibrate(
 def _calibrate(source: Source, out: Path, split: str) -> None:
     """Evidence, calibration, tables."""
     from sciup.calibrate import validate
-    from sciup.calibrate.run import Collection, make
+    from sciup.calibrate.run import Collection, make, uncalibrated
     from sciup.risk.calibration import FILE
 
-    with _counter() as progress:
-        collection = Collection(source, out / "evidence", split, progress)
+    with _counter() as progress, uncalibrated(source) as plain:
+        collection = Collection(plain, out / "evidence", split, progress)
         found, evidence = make(collection, source.conditions, data=source.words)
     path = source.model.folder / FILE
     found.write(path)
@@ -107,20 +118,34 @@ def _calibrate(source: Source, out: Path, split: str) -> None:
 def _check(source: Source, out: Path, split: str, told: Any) -> None:
     """Tables of usefulness."""
     from sciup.calibrate.check import usefulness
-    from sciup.risk.calibration import FILE, Calibration, Key
 
-    path = source.model.folder / FILE
-    if not path.is_file():
-        raise OptionError(
-            f"{source.model.name} has no calibration", fix=f"sciup calibrate {source.model.name}"
-        )
-    calibration = Calibration.read(path)
-    calibration.check(
-        Key(source.model.weights, source.samples, source.model.trust), source.model.name
-    )
+    calibration = _read(source)
     with _counter() as progress:
         tables = usefulness(source, calibration, split=split, told=told, progress=progress)
     _report(out, f"Risk of {source.model.name} on {split} fields", tables)
+
+
+def _stress(source: Source, out: Path, split: str) -> None:
+    """Tables of spoilt fields."""
+    from sciup.calibrate.stress import stress
+
+    calibration = _read(source)
+    with _counter() as progress:
+        tables = stress(source, calibration, split=split, progress=progress)
+    _report(out, f"Risk of {source.model.name} on spoilt {split} fields", tables)
+
+
+def _read(source: Source) -> Calibration:
+    """The calibration of a model, for as many samples as asked."""
+    from sciup.risk.calibration import FILE, Calibration, Key
+
+    model = source.model
+    path = model.folder / FILE
+    if not path.is_file():
+        raise OptionError(f"{model.name} has no calibration", fix=f"sciup calibrate {model.name}")
+    calibration = Calibration.read(path)
+    calibration.check(Key(model.weights, source.samples, model.trust), model.name)
+    return calibration
 
 
 def _report(out: Path, title: str, tables: list[Table]) -> None:

@@ -192,7 +192,7 @@ NOTE = (
 
 def verdict_of(seen: Observation, calibration: Calibration) -> Row:
     """What the badge says of a field."""
-    rows = calibration.familiar.scores(seen.innovation, seen.features).reshape(-1, len(STATISTICS))
+    rows = calibration.familiar.scores(seen.statistics).reshape(-1, len(STATISTICS))
     said = calibration.domain.judge(strangest(rows))
     return {
         "outside": said.outside,

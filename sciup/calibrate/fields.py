@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zlib import crc32
 
 import numpy as np
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from sciup.api import Result
 from sciup.errors import OptionError
 from sciup.generators.facts import ModelFacts
+
+if TYPE_CHECKING:
+    from sciup.evaluate.fluorescence.protocol import Case
 
 Array = NDArray[np.float64]
 Told = Literal["nothing", "all"]
@@ -105,17 +108,16 @@ class Source:
         else:
             yield from self._micrographs(condition, split, told, skipped)
 
-    def _micrographs(
-        self, condition: str, split: str, told: Told, skipped: Callable[[str], None]
-    ) -> Iterator[KnownField]:
-        from sciup.evaluate.fluorescence import methods
+    def cases(
+        self, condition: str, split: str, skipped: Callable[[str], None] = lambda _: None
+    ) -> Iterator[Case]:
+        """Degraded micrographs of one condition: those that have their names in it."""
         from sciup.evaluate.fluorescence.data import has_manifest, items
         from sciup.evaluate.fluorescence.protocol import Condition, degraded
 
         if self.data is None:
             raise OptionError("DATA is missing", "a folder of images")
         whole = has_manifest(self.data)
-        options = methods.Options(self.samples + 1, self.seed, self.precision)
         turn = self.conditions.index(condition)
         mine = [
             item
@@ -125,9 +127,17 @@ class Source:
             and (whole or _own_split(item.unit, split))
         ]
         chosen = Condition.parse(condition, self.model.scale)
-        for case in degraded(
+        yield from degraded(
             mine, chosen, lambda item, why: skipped(f"{item.dataset}/{item.name}: {why}")
-        ):
+        )
+
+    def _micrographs(
+        self, condition: str, split: str, told: Told, skipped: Callable[[str], None]
+    ) -> Iterator[KnownField]:
+        from sciup.evaluate.fluorescence import methods
+
+        options = methods.Options(self.samples + 1, self.seed, self.precision)
+        for case in self.cases(condition, split, skipped):
             belief: Literal["known", "nothing"] = "known" if told == "all" else "nothing"
             labels = {
                 "unit": f"{case.dataset}/{case.unit}",

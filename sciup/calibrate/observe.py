@@ -30,18 +30,15 @@ class Observation:
         Background and noise of the input pixel, output units.
     snr : ndarray (s h, s w)
         Local S/N.
-    innovation : ndarray (rows, columns, 2)
-        Misfit and whiteness of each block of input pixels.
-    features : ndarray (rows, columns, d)
-        Of the trunk.
+    statistics : ndarray (rows, columns, d)
+        Of each block of input pixels, for the badge.
     """
 
     draws: Array
     level: Array
     sigma: Array
     snr: Array
-    innovation: Array
-    features: Array
+    statistics: Array
 
 
 @torch.inference_mode()
@@ -61,8 +58,7 @@ def observe(result: Result, count: int) -> Observation:
     grid = tuple(-(-n // CORE) for n in job.region.shape)
     planes = {name: np.full(shape, np.nan) for name in ("level", "sigma", "snr")}
     draws = np.full((count, *shape), np.nan)
-    innovation = np.full((*grid, 2), np.nan)
-    features = np.full((*grid, 0), np.nan)
+    blocks = np.full((*grid, 0), np.nan)
 
     for tile in worker.tiles(job.region):
         window = Window.read(sampler, tile)
@@ -81,8 +77,8 @@ def observe(result: Result, count: int) -> Observation:
             core = sampler._values(sampler._core(window.draw(k)), tile)
             draws[k][target] = sampler._masked(window, core)[source]
         at = tuple(a // CORE for a in tile.core.start)
-        innovation[at], vector = statistics(window)
-        if not features.shape[-1]:
-            features = np.full((*grid, len(vector)), np.nan)
-        features[at] = vector
-    return Observation(draws=draws, innovation=innovation, features=features, **planes)
+        row = statistics(window)
+        if not blocks.shape[-1]:
+            blocks = np.full((*grid, len(row)), np.nan)
+        blocks[at] = row
+    return Observation(draws=draws, statistics=blocks, **planes)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,8 @@ from numpy.typing import NDArray
 from sciup.calibrate.fields import KnownField, Source
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
-from sciup.risk.calibration import Calibration, Key, calibrate
+from sciup.generators.facts import ModelFacts
+from sciup.risk.calibration import FILE, Calibration, Key, calibrate
 from sciup.risk.evidence import Evidence, tally
 from sciup.risk.outside import Familiar
 
@@ -25,6 +29,20 @@ Progress = Callable[[str, int], None]
 
 def _silent(condition: str, done: int) -> None:
     """No progress."""
+
+
+@contextmanager
+def uncalibrated(source: Source) -> Iterator[Source]:
+    """The same source with a copy of its model that has no calibration.
+
+    An earlier calibration has no say in a new one, and one of other weights or of another version
+    would stop the runs.
+    """
+    folder = source.model.folder
+    with TemporaryDirectory() as place:
+        copy = Path(place) / folder.name
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(FILE))
+        yield replace(source, model=ModelFacts.read(copy))
 
 
 @dataclass
@@ -53,19 +71,19 @@ class Collection:
         path = self.folder / "familiar.npz"
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
-            innovation, vectors = (np.concatenate(x) for x in zip(*self._blocks(), strict=True))
-            np.savez(path, innovation=innovation, vectors=vectors)
+            rows, units = (np.concatenate(x) for x in zip(*self._blocks(), strict=True))
+            np.savez(path, rows=rows, units=units)
         with np.load(path, allow_pickle=False) as stored:
-            return Familiar.fit(stored["innovation"], stored["vectors"])
+            return Familiar.fit(stored["rows"], stored["units"])
 
-    def _blocks(self) -> list[tuple[Array, Array]]:
+    def _blocks(self) -> list[tuple[Array, NDArray[np.str_]]]:
         found = []
         for condition in self.source.conditions:
             for one in self.source.fields(condition, "train", skipped=self.skipped.append):
-                seen = observe(one.result, 0)
-                rows = [x.reshape(-1, x.shape[-1]) for x in (seen.innovation, seen.features)]
-                judged = np.isfinite(np.concatenate(rows, 1)).all(1)
-                found.append((rows[0][judged], rows[1][judged]))
+                blocks = observe(one.result, 0).statistics
+                rows = blocks.reshape(-1, blocks.shape[-1])
+                rows = rows[np.isfinite(rows).all(1)]
+                found.append((rows, np.full(len(rows), one.labels["unit"])))
                 self.progress("training", len(found))
         return found
 
@@ -100,7 +118,7 @@ def weigh(one: KnownField, samples: int) -> Evidence:
         sigma=seen.sigma[inner],
         snr=seen.snr[inner],
         scale=s,
-        statistics=np.concatenate([seen.innovation, seen.features], -1),
+        statistics=seen.statistics,
         labels=one.labels,
         truth_noise=one.truth_noise,
     )

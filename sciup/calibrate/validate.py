@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from sciup.evaluate.tables import Table
-from sciup.risk.betting import bin_bounds
+from sciup.risk.betting import bin_bounds, bin_rates
 from sciup.risk.calibration import (
     COVERAGES,
     EVERYTHING,
@@ -23,8 +23,7 @@ from sciup.risk.calibration import (
 )
 from sciup.risk.control import interval_scaling
 from sciup.risk.evidence import INTERVAL_SCALES, PRODUCTS, SCALINGS, TOLERANCES, Evidence
-from sciup.risk.folds import DELTA, FIRST, smallest_bin, split
-from sciup.risk.isotonic import BINS
+from sciup.risk.folds import DELTA, FIRST, split
 from sciup.risk.votes import SCALES
 
 Array = NDArray[np.float64]
@@ -43,7 +42,8 @@ def promises(found: Calibration, evidence: Evidence) -> Table:
         for t, tolerance in enumerate(TOLERANCES):
             promise = found.promises[f"{product} {tolerance}"]
             units, table = unit_tables(testing, product, "risk", t, passed=passed)
-            sums = binned(table, promise.maps["risk"]).sum(0)
+            units_sums = binned(table, promise.maps["risk"])
+            rates, sums = mean_rates(units_sums[..., 1], units_sums[..., 0]), units_sums.sum(0)
             edges = (0.0, *promise.maps["risk"].edges, 1.0)
             for b, bound in enumerate(promise.certificate.bound(EVERYTHING)):
                 rows.append(
@@ -53,7 +53,8 @@ def promises(found: Calibration, evidence: Evidence) -> Table:
                         "from": edges[b],
                         "to": edges[b + 1],
                         "share_of_pixels": sums[b, 0] / len(units),
-                        "wrong": sums[b, 1] / max(sums[b, 0], 1e-12),
+                        "wrong_pooled": sums[b, 1] / max(sums[b, 0], 1e-12),
+                        "wrong": rates[b],
                         "bound": bound,
                     }
                 )
@@ -61,7 +62,16 @@ def promises(found: Calibration, evidence: Evidence) -> Table:
         "promises",
         "What each bin of risk promises, and the share of wrong pixels in the units of fold 2",
         rows,
+        ["wrong: mean over units, which is bounded; wrong_pooled: over all pixels."],
     )
+
+
+def mean_rates(wrong: Array, weight: Array) -> Array:
+    """Means over the units that show each bin; NaN for a bin that none shows."""
+    rates = bin_rates(wrong, weight)
+    shown = np.isfinite(rates)
+    total = np.where(shown, rates, 0).sum(-2)
+    return np.asarray(np.where(shown.any(-2), total / np.maximum(shown.sum(-2), 1), np.nan))
 
 
 def alarms(found: Calibration) -> Table:
@@ -108,11 +118,11 @@ def _once(table: Array, rng: np.random.Generator, draws: int, delta: float) -> t
     units = len(table)
     first = round(FIRST * units)
     picked = table[rng.integers(units, size=units)]
-    found = risk_map(picked[:first], draws, smallest_bin(units - first, delta, BINS))
+    found = risk_map(picked[:first], draws)
     sums = binned(picked[first:], found)
     bounds = bin_bounds(sums[..., 1], sums[..., 0], delta)
-    everything = binned(table, found).sum(0)
-    return bounds, everything[:, 1] / np.maximum(everything[:, 0], 1e-12)
+    everything = binned(table, found)
+    return bounds, mean_rates(everything[..., 1], everything[..., 0])
 
 
 def _violations(broken: int, repeats: int, promised: float) -> Row:

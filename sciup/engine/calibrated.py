@@ -81,8 +81,7 @@ class Calibrated:
 
     def scores(self, window: Window) -> NDArray[np.float64]:
         """How strange the window is, (statistics,)."""
-        innovation, features = statistics(window)
-        return self.calibration.familiar.scores(innovation, features)
+        return self.calibration.familiar.scores(statistics(window))
 
     def maps(self, window: Window, invented: Counts, missed: Counts) -> dict[str, Values]:
         """Maps of the core from the numbers of votes of either sign."""

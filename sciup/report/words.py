@@ -18,6 +18,8 @@ STRANGE = {
     " stated noise allows",
     "whiteness": "what the network does not explain has a structure of its own: the PSF or the"
     " noise is perhaps not as stated",
+    "spikes": "single pixels are sharper than the PSF allows: hot pixels or cosmic rays",
+    "appearance": "contrast and grey values are unlike those of the training",
     "features": "the structures look unlike those of the training",
 }
 """Why a field is out of domain, by statistic."""

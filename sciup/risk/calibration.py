@@ -25,8 +25,8 @@ from sciup.risk.evidence import (
     TOLERANCES,
     Evidence,
 )
-from sciup.risk.folds import DELTA, by_unit, smallest_bin, split
-from sciup.risk.isotonic import BINS, RiskMap, fit
+from sciup.risk.folds import DELTA, by_unit, split
+from sciup.risk.isotonic import RiskMap, fit
 from sciup.risk.outside import Familiar, strangest
 from sciup.risk.plain import checked, numbers
 from sciup.risk.votes import SCALES
@@ -48,7 +48,7 @@ THRESHOLDS = np.concatenate([[0.0], np.geomspace(1e-4, 1, 161)])
 """Of the risk, tried for the alarm."""
 
 FILE = "calibration.json"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -196,14 +196,14 @@ class Calibration:
     @classmethod
     def from_dict(cls, data: object) -> Calibration:
         """Read what `to_dict` wrote; ModelError for anything else."""
-        names = ("version", "key", "about", "seed", "promises", "intervals", "familiar", "domain")
-        found = checked(data, names, "calibration")
-        if found["version"] != VERSION:
+        if isinstance(data, dict) and data.get("version") != VERSION:
             raise ModelError(
-                f"the calibration has version {found['version']!r}",
+                f"the calibration has version {data.get('version')!r}",
                 str(VERSION),
                 "run `sciup calibrate` with this version of sciup",
             )
+        names = ("version", "key", "about", "seed", "promises", "intervals", "familiar", "domain")
+        found = checked(data, names, "calibration")
         key = Key(**checked(found["key"], Key.__dataclass_fields__, "key of the calibration"))
         intervals = {
             name: Interval(**checked(i, Interval.__dataclass_fields__, "interval"))
@@ -277,14 +277,13 @@ def calibrate(
     fitting, testing = evidence.take(first), evidence.take(~first)
     domain = badge(fitting, familiar, seed)
     passed = ~domain.fires(surprise(testing, familiar))
-    smallest = smallest_bin(len(set(testing.unit.tolist())), delta, BINS)
     promises = {}
     for product in PRODUCTS:
         for t, tolerance in enumerate(TOLERANCES):
             maps = {}
             for kind in KINDS:
                 _, table = unit_tables(fitting, product, kind, t)
-                maps[kind] = risk_map(table, evidence.draws, smallest)
+                maps[kind] = risk_map(table, evidence.draws)
             found = maps["risk"]
             promises[f"{product} {tolerance}"] = Promise(
                 maps,
@@ -358,12 +357,12 @@ def unit_tables(
     return shares(evidence, counted, pixels)
 
 
-def risk_map(units: ArrayLike, draws: int, smallest: float) -> RiskMap:
+def risk_map(units: ArrayLike, draws: int) -> RiskMap:
     """Curves and bins of `unit_tables`, every unit with the same weight."""
     found = np.asarray(units, np.float64).sum(0)
     score, snr = cells(draws)
     rate = found[:, 1] / np.maximum(found[:, 0], 1e-300)
-    return fit(score, rate, found[:, 0], snr, draws=draws, strata=STRATA, smallest=smallest)
+    return fit(score, rate, found[:, 0], snr, draws=draws, strata=STRATA)
 
 
 def binned(units: ArrayLike, found: RiskMap) -> Array:
@@ -429,8 +428,7 @@ def interval(evidence: Evidence, coverage: float, scale: int, delta: float) -> I
 
 def surprise(evidence: Evidence, familiar: Familiar) -> Array:
     """How strange each block is, (n,)."""
-    table = evidence.statistics
-    return strangest(familiar.scores(table[:, :2], table[:, 2:]))
+    return strangest(familiar.scores(evidence.statistics))
 
 
 def badge(evidence: Evidence, familiar: Familiar, seed: int) -> Domain:

@@ -90,10 +90,10 @@ def certify(shares: Mapping[str, tuple[Array, Array]], delta: float = DELTA) -> 
 
     Examples
     --------
-    >>> weight = np.tile([0.8, 0.2], (60, 1))
+    >>> weight = np.tile([0.9, 0.1], (60, 1))
     >>> found = certify({"nuclei": (weight * [0.0, 0.3], weight)})
     >>> [round(x, 2) for x in found.bound("nuclei")]
-    [0.07, 0.47]
+    [0.06, 0.34]
     """
     if not shares:
         raise InputError("there is no group to certify", "one or more")

@@ -268,7 +268,7 @@ def interval_scaling(
     losses = _checked_losses(outside, len(axis), -1)
     units = len(losses)
     check_units(units, alpha, delta)
-    certain = log_wealth(losses.T, np.ones(units), np.full(len(axis), alpha)) >= -np.log(delta)
+    certain = log_wealth(losses.T, np.full(len(axis), alpha)) >= -np.log(delta)
     if not certain[-1]:
         raise InputError(
             f"even intervals stretched {axis[-1]:g} times leave {losses[:, -1].mean():.2g} of the"

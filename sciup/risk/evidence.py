@@ -49,8 +49,8 @@ class Evidence:
         Pixels whose truth is farther from the mean than so many spreads.
     pixels, width : ndarray (n, interval scales)
         Pixels in all; sum of their spreads in units of the input noise.
-    statistics : ndarray (n, 2 + d)
-        Misfit and whiteness of the block, then the trunk's features, for the badge.
+    statistics : ndarray (n, d)
+        Of the block, for the badge; see `sciup.risk.outside.Familiar`.
     """
 
     unit: NDArray[np.str_]
@@ -121,7 +121,7 @@ def tally(
         Background and noise of the input pixel, in the unit of the draws, and its local S/N.
     scale : int
         s, output px per input px; s h and s w are multiples of 16.
-    statistics : array_like (rows, columns, 2 + d)
+    statistics : array_like (rows, columns, d)
         Of every block of `BLOCK` input px, see `Evidence`.
     labels : mapping
         unit, group, field and condition.

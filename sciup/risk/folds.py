@@ -23,9 +23,6 @@ fewer than 59.
 DELTA = 0.1
 """Probability that a certificate is wrong, over the choice of calibration units."""
 
-USEFUL = 0.5
-"""A bin that could not be bounded below this, even without any error, is not worth having."""
-
 MOST_UNITS = 1_000_000
 
 
@@ -154,7 +151,7 @@ def field_shares(
     return errors / total, weight / total
 
 
-def certifiable(units: int, delta: float = DELTA, bins: int = 1, share: float = 1.0) -> float:
+def certifiable(units: int, delta: float = DELTA, bins: int = 1) -> float:
     """Upper bound of the share of wrong pixels where no unit shows any error.
 
     Parameters
@@ -165,15 +162,13 @@ def certifiable(units: int, delta: float = DELTA, bins: int = 1, share: float = 
         Probability that any of the bounds is too low.
     bins : int
         Bins that are certified together.
-    share : float
-        Share of every unit's pixels in the bin.
 
     Examples
     --------
     >>> [round(certifiable(n, bins=7), 2) for n in (12, 52, 100)]
     [0.34, 0.09, 0.05]
     """
-    return float(upper_bound(np.zeros(units), np.full(units, share), delta / bins))
+    return float(upper_bound(np.zeros(units), delta / bins))
 
 
 def units_needed(bound: float, delta: float = DELTA, bins: int = 1) -> int:
@@ -205,22 +200,6 @@ def units_needed(bound: float, delta: float = DELTA, bins: int = 1) -> int:
         else:
             enough = middle
     return enough
-
-
-def smallest_bin(units: int, delta: float = DELTA, bins: int = 1) -> float:
-    """Least share of pixels of a bin that `units` could bound below one half at all.
-
-    Examples
-    --------
-    >>> [round(smallest_bin(n, bins=7), 2) for n in (12, 52, 100)]
-    [0.51, 0.1, 0.06]
-    """
-    shares = np.arange(1, 101) / 100
-    bounds = upper_bound(
-        np.zeros((len(shares), units)), shares[:, None] * np.ones(units), delta / bins
-    )
-    good = bounds <= USEFUL
-    return float(shares[good][0]) if good.any() else 1.0
 
 
 def check_units(units: int, bound: float, delta: float = DELTA, bins: int = 1) -> None:

@@ -15,8 +15,11 @@ from sciup.risk.plain import checked, numbers
 
 Array = NDArray[np.float64]
 
-BINS = 4
-"""Most bins of a risk map; each costs every other some of its certainty (docs/design/0014)."""
+BINS = 5
+"""Most bins of a risk map; each costs every other some of its certainty (docs/design/0017)."""
+
+SMALLEST = 0.01
+"""Least share of all pixels in a bin."""
 
 KEYS = ("draws", "strata", "scores", "probabilities", "edges")
 
@@ -131,7 +134,7 @@ def fit(
     *,
     draws: int,
     strata: Sequence[float],
-    smallest: float,
+    smallest: float = SMALLEST,
     bins: int = BINS,
 ) -> RiskMap:
     """Fit curves and bins to the pixels of fold 1.
@@ -147,7 +150,7 @@ def fit(
     strata : sequence of float
         Inner edges of the strata in S/N. A stratum without pixels takes the curve of all.
     smallest : float
-        Least share of all weight in a bin, from `sciup.risk.folds.smallest_bin`.
+        Least share of all weight in a bin.
     bins : int
         Most bins.
 
@@ -199,7 +202,7 @@ def _curve(
 
 
 def bin_edges(
-    probability: ArrayLike, weight: ArrayLike, smallest: float, bins: int = BINS
+    probability: ArrayLike, weight: ArrayLike, smallest: float = SMALLEST, bins: int = BINS
 ) -> tuple[float, ...]:
     """Edges of bins that lose least of the spread of the probabilities.
 

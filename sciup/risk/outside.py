@@ -1,9 +1,9 @@
 """Out of domain: where a field does not look like those of the calibration.
 
-Three statistics of absolute blocks of the input: chi-squared and whiteness of the innovation (what
-the data have that the model's image, before its projection, does not explain), and the distance of
-the trunk's features from those of the training. A large value is strange; how strange,
-`sciup.risk.badge` says.
+Five statistics of absolute blocks of the input: chi-squared, whiteness and spikes of the innovation
+(what the data have that the model's image, before its projection, does not explain), and how far
+the trunk's features, and what the data look like, are from the training. A large value is strange;
+how strange, `sciup.risk.badge` says.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciup.errors import InputError, ModelError
+from sciup.risk.appearance import COUNT
 from sciup.risk.plain import checked, numbers
 
 Array = NDArray[np.float64]
@@ -27,11 +28,22 @@ BLOCK = 128
 LEAST_PIXELS = BLOCK * BLOCK // 16
 """Blocks with less footprint are not judged."""
 
-STATISTICS = ("chi_squared", "whiteness", "features")
+STATISTICS = ("chi_squared", "whiteness", "spikes", "appearance", "features")
 """What a block is judged by, in this order."""
 
 LEAST_BLOCKS = 8
 """Of the training, to say what is familiar."""
+
+MOST_BLOCKS = 1000
+"""That are kept."""
+
+NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0))
+
+ALLOWED = 0.3
+"""Sigma of a spike for each unit of local S/N."""
+
+INNOVATION = 3
+"""Statistics of the innovation, which come first."""
 
 LAGS = ((0, 1), (1, 0), (0, 2), (2, 0))
 
@@ -104,13 +116,51 @@ def whiteness(z: ArrayLike, expected: tuple[float, float] = (0.0, 0.0)) -> float
     return float(np.sqrt(total))
 
 
+def spikes(z: ArrayLike, snr: ArrayLike) -> float:
+    """The largest excess of a pixel over its eight neighbours: hot pixels, cosmic rays.
+
+    A share of the local S/N is allowed for: where it is bright, a PSF that is a little wrong leaves
+    peaks, too.
+
+    Parameters
+    ----------
+    z : array_like (h, w)
+        Innovation over its sigma, NaN outside of the footprint.
+    snr : array_like (h, w)
+        S/N of the local mean of the data.
+
+    Returns
+    -------
+    float
+        Standard deviations; NaN with too few pixels.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).standard_normal((128, 128))
+    >>> calm = spikes(z, np.zeros_like(z))
+    >>> z[30, 40] += 12
+    >>> calm < 6 < spikes(z, np.zeros_like(z))
+    True
+    """
+    x = np.asarray(z, np.float64)
+    if np.isfinite(x).sum() < LEAST_PIXELS:
+        return float("nan")
+    inside = np.s_[1:-1, 1:-1]
+    around = np.stack([np.roll(x, (dy, dx), (0, 1))[inside] for dy, dx in NEIGHBOURS])
+    share = 1 + ALLOWED * np.maximum(np.asarray(snr, np.float64)[inside], 0)
+    excess = (x[inside] - around.mean(0)) / share
+    known = excess[np.isfinite(excess)]
+    return float(known.max()) if known.size else float("nan")
+
+
 def block_scores(
     innovation: ArrayLike,
     sigma: ArrayLike,
     footprint: ArrayLike,
+    snr: ArrayLike,
     expected: tuple[float, float] = (0.0, 0.0),
 ) -> Array:
-    """`chi_squared` and `whiteness` of one block.
+    """`chi_squared`, `whiteness` and `spikes` of one block.
 
     Parameters
     ----------
@@ -118,18 +168,20 @@ def block_scores(
         Data minus what the model's image predicts before its projection, and its noise.
     footprint : array_like of bool (h, w)
         True where there are data.
+    snr : array_like (h, w)
+        S/N of the local mean of the data.
     expected : (float, float)
         Autocorrelation of the instrument's noise at lags of 1 and 2 px.
 
     Returns
     -------
-    ndarray (2,)
+    ndarray (3,)
         NaN with too few pixels.
     """
     y, noise = np.asarray(innovation, np.float64), np.asarray(sigma, np.float64)
     good = np.asarray(footprint, bool) & (noise > 0)
     z = np.where(good, y, np.nan) / np.where(good, noise, 1.0)
-    return np.array([chi_squared(z), whiteness(z, expected)])
+    return np.array([chi_squared(z), whiteness(z, expected), spikes(z, snr)])
 
 
 @dataclass(frozen=True)
@@ -217,44 +269,58 @@ def shrunk_covariance(vectors: ArrayLike) -> Array:
 
 @dataclass(frozen=True)
 class Familiar:
-    """What fields of the training look like: puts the three statistics on one scale, surprise.
+    """What fields of the training look like: puts the statistics on one scale, surprise.
 
     A surprise of 2 means that one in a hundred blocks of the training is as strange. It refers to
     the training, not to the calibration, so that ranks among the units of the calibration stay
-    ranks.
+    ranks. A row of raw statistics has `block_scores`, then
+    `sciup.risk.appearance.appearance`, then the features.
 
     Attributes
     ----------
-    features : Features
-    known : ndarray (n, 3)
+    appearance, features : Features
+    known : ndarray (n, 5)
         `STATISTICS` of blocks of the training, each column ascending. Distances of fields that
-        the features were fitted to would be too small: these are across two halves.
+        the features were fitted to would be too small: these are across two halves of the units.
     """
 
+    appearance: Features
     features: Features
     known: Array
 
     @classmethod
-    def fit(cls, innovation: ArrayLike, vectors: ArrayLike) -> Familiar:
-        """From the scores (n, 2) of `block_scores` and the features (n, d) of n blocks.
+    def fit(cls, rows: ArrayLike, units: ArrayLike) -> Familiar:
+        """From raw statistics (n, 3 + 12 + d) of n blocks and the unit of each.
 
         Raises
         ------
         InputError
-            With fewer than 8 blocks.
+            With fewer than 8 blocks, or blocks of one unit only.
         """
-        x, v = np.asarray(innovation, np.float64), np.asarray(vectors, np.float64)
-        if len(x) != len(v) or len(v) < LEAST_BLOCKS:
-            raise InputError(f"{len(v)} blocks of the training", f"{LEAST_BLOCKS} or more")
-        distance = np.empty(len(v))
-        for half in (0, 1):
-            distance[half::2] = Features(v[1 - half :: 2]).distance(v[half::2])
-        return cls(Features(v), np.sort(np.column_stack([x, distance]), 0))
+        x, names = np.asarray(rows, np.float64), np.asarray(units)
+        several = np.unique(names)
+        if len(x) != len(names) or len(x) < LEAST_BLOCKS or len(several) < 2:
+            raise InputError(
+                f"{len(x)} blocks of {len(several)} units of the training",
+                f"{LEAST_BLOCKS} blocks or more, of 2 units or more",
+            )
+        # blocks of one unit resemble each other more than those of a new field will
+        half = np.isin(names, several[::2])
+        innovation, *parts = _parts(x)
+        distances = np.empty((len(x), len(parts)))
+        for j, part in enumerate(parts):
+            for here in (half, ~half):
+                distances[here, j] = Features(part[~here]).distance(part[here])
+        known = np.sort(np.concatenate([innovation, distances], -1), 0)
+        thin = slice(None, None, -(-len(x) // MOST_BLOCKS))
+        looks, vectors = (Features(part[thin]) for part in parts)
+        return cls(looks, vectors, known[thin])
 
-    def scores(self, innovation: ArrayLike, vectors: ArrayLike) -> Array:
-        """Surprise at each of `STATISTICS` of blocks, (..., 3); NaN where not judged."""
-        distance = self.features.distance(vectors)[..., None]
-        return self.surprise(np.concatenate([np.asarray(innovation, np.float64), distance], -1))
+    def scores(self, rows: ArrayLike) -> Array:
+        """Surprise at each of `STATISTICS` of blocks, (..., 5); NaN where not judged."""
+        innovation, looks, vectors = _parts(np.asarray(rows, np.float64))
+        distances = self.appearance.distance(looks), self.features.distance(vectors)
+        return self.surprise(np.concatenate([innovation, np.stack(distances, -1)], -1))
 
     def surprise(self, statistics: ArrayLike) -> Array:
         """Minus the decimal logarithm of the share of blocks of the training as large as this."""
@@ -265,26 +331,39 @@ class Familiar:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"features": self.features.to_dict(), "known": self.known.tolist()}
+        return {
+            "appearance": self.appearance.to_dict(),
+            "features": self.features.to_dict(),
+            "known": self.known.tolist(),
+        }
 
     @classmethod
     def from_dict(cls, data: object) -> Familiar:
         """Read what `to_dict` wrote; ModelError for anything else."""
-        found = checked(data, ("features", "known"), "familiar")
+        found = checked(data, ("appearance", "features", "known"), "familiar")
         known = np.array([numbers(row, "known") for row in found["known"]])
-        return cls(Features.from_dict(found["features"]), known)
+        looks, vectors = (Features.from_dict(found[name]) for name in ("appearance", "features"))
+        return cls(looks, vectors, known)
+
+
+def _parts(rows: Array) -> tuple[Array, Array, Array]:
+    """Innovation, appearance and features of rows of raw statistics."""
+    first, second = INNOVATION, INNOVATION + COUNT
+    return rows[..., :first], rows[..., first:second], rows[..., second:]
 
 
 def strangest(scores: ArrayLike) -> Array:
-    """One surprise of three, (..., 3) to (...); NaN where not judged.
+    """One surprise of five, (..., 5) to (...); NaN where not judged.
 
-    Whiteness and features add up (Fisher's way to combine). The misfit counts for itself: where
-    the noise had to be estimated it is large in familiar images, too.
+    Is the noise as large as stated, has it the texture stated, are there spikes, does the image
+    look familiar: the answer that is strangest. What the block looks like to the eye and to the
+    network is one question, answered twice, so these add up (Fisher's way to combine).
 
     Examples
     --------
-    >>> strangest([[1.0, 0.5, 1.0], [2.0, 0.1, 0.1], [np.nan, np.nan, np.nan]])
+    >>> strangest([[1.0, 0.5, 0.0, 1.0, 0.5], [2.0, 0.1, 0.1, 0.1, 0.3], [np.nan] * 5])
     array([1.5, 2. , nan])
     """
     x = np.asarray(scores, np.float64)
-    return np.asarray(np.maximum(x[..., 0], x[..., 1] + x[..., 2]))
+    innovation, looks = x[..., :INNOVATION], x[..., INNOVATION:]
+    return np.asarray(np.maximum(innovation.max(-1), looks.sum(-1)))

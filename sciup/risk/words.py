@@ -36,9 +36,10 @@ def sentence(bound: float, delta: float) -> str:
     --------
     >>> print(sentence(0.2, 0.1))
     In fields like the calibration fields at most about 20 % of pixels painted this colour differ
-    from the truth by more than the tolerance, with 90 % confidence over the choice of calibration
-    fields. It is an average over fields, not a promise for this pixel, and it does not hold for
-    other instruments, PSFs or objects; the out-of-domain badge says when.
+    from the truth by more than the tolerance, on average over the fields that show the colour, with
+    90 % confidence over the choice of calibration fields. It is no promise for a single field or
+    pixel, and it does not hold for other instruments, PSFs or objects; the out-of-domain badge says
+    when.
     """
     if math.isnan(bound):
         return "No pixel of the calibration fields was painted this colour: nothing is certified."
@@ -57,9 +58,10 @@ def meaning(delta: float) -> str:
     --------
     >>> print(meaning(0.1))
     In fields like the calibration fields at most about the share in risk_bound of pixels painted
-    this colour differ from the truth by more than the tolerance, with 90 % confidence over the
-    choice of calibration fields. It is an average over fields, not a promise for this pixel, and it
-    does not hold for other instruments, PSFs or objects; the out-of-domain badge says when.
+    this colour differ from the truth by more than the tolerance, on average over the fields that
+    show the colour, with 90 % confidence over the choice of calibration fields. It is no promise
+    for a single field or pixel, and it does not hold for other instruments, PSFs or objects; the
+    out-of-domain badge says when.
     """
     return _promise("at most about the share in risk_bound", delta)
 
@@ -67,8 +69,8 @@ def meaning(delta: float) -> str:
 def _promise(share: str, delta: float) -> str:
     return (
         f"In fields like the calibration fields {share} of pixels painted this colour differ from"
-        f" the truth by more than the tolerance, with {100 * (1 - delta):.3g} % confidence over the"
-        " choice of calibration fields. It is an average over fields, not a promise for this pixel,"
-        " and it does not hold for other instruments, PSFs or objects; the out-of-domain badge says"
-        " when."
+        " the truth by more than the tolerance, on average over the fields that show the colour,"
+        f" with {100 * (1 - delta):.3g} % confidence over the choice of calibration fields. It is"
+        " no promise for a single field or pixel, and it does not hold for other instruments, PSFs"
+        " or objects; the out-of-domain badge says when."
     )

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from sciup.generators.facts import ModelFacts, read_recipe
+from sciup.risk.appearance import COUNT
 from sciup.risk.calibration import FILE, Calibration, Key, calibrate
 from sciup.risk.evidence import Evidence, tally
-from sciup.risk.outside import Familiar, Features
+from sciup.risk.outside import INNOVATION, STATISTICS, Familiar, Features
 
 UNITS = 148
 SIDE = 32
@@ -48,7 +49,7 @@ def made_fields(
                 sigma=np.full_like(width, 0.5),
                 snr=rng.uniform(0, 30, (SIDE, SIDE)),
                 scale=1,
-                statistics=rng.lognormal(0, 0.5, (1, 1, 2 + features)),
+                statistics=rng.lognormal(0, 0.5, (1, 1, INNOVATION + COUNT + features)),
                 labels={
                     "unit": f"unit {unit}",
                     "group": "ab"[unit % 2],
@@ -58,6 +59,12 @@ def made_fields(
             )
         )
     return Evidence.join(parts)
+
+
+def made_familiar(features: int = 2) -> Familiar:
+    """Everything is as strange as can be."""
+    looks, vectors = (Features(np.vstack([np.eye(n), -np.eye(n)])) for n in (COUNT, features))
+    return Familiar(looks, vectors, np.zeros((9, len(STATISTICS))))
 
 
 def write_toy_calibration(
@@ -80,7 +87,7 @@ def write_toy_calibration(
     width = 2 * int(read_recipe(Path(folder))["network"]["head_channels"])
     made = calibrate(
         made_fields(draws=samples, features=width, seed=seed),
-        Familiar(Features(np.vstack([np.eye(width), -np.eye(width)])), np.zeros((9, 3))),
+        made_familiar(width),
         Key(facts.weights, samples, facts.trust),
         about={"data": "made fields", "units": UNITS},
     )

@@ -22,6 +22,9 @@ from sciup.train.data import Pairs, Rng, Truths, log_uniform
 from sciup.train.kernels import RIM, Kernels
 from sciup.train.recipe import Recipe
 
+BRIGHT_STARS = (300.0, 1e5)
+"""Fluxes of the stars that are added, in noise of one input pixel."""
+
 
 def correlate(white: Tensor, neighbour: Tensor) -> Tensor:
     """`sciup.generators.noise.correlate` for a batch: (B, C, n + 2, n + 2) to (B, C, n, n).
@@ -284,6 +287,8 @@ def _sky(
     depth = log_uniform(rng, d.depth, n)
     level = rng.normal(0, 0.2, n)  # the estimated background is never quite right
     v_true = truth * (_column(depth) * r.scale**2) + _column(level)
+    if d.bright_star_share:
+        v_true = v_true + _bright_stars(r, rng, truth.shape[-1])
     electrons = log_uniform(rng, d.electrons_per_sigma, n)
     floor = np.exp(rng.normal(0, 0.05, n))
     return Exposure(
@@ -296,6 +301,23 @@ def _sky(
         multiplied=_column(np.zeros(n)) > 0,
         step=_column(np.zeros(n)),
     )
+
+
+def _bright_stars(r: Recipe, rng: Rng, side: int) -> Tensor:
+    """One bright star inside the loss region of a share of the crops, (B, 1, side, side).
+
+    Catalogues have few of them, and whoever has not learned their shape draws rings into the wings.
+    What they are is never in doubt, so that their density, unlike that of faint ones, is free.
+    """
+    inner = r.core * r.scale
+    narrow = 4 * np.log(2) / r.target_fwhm**2
+    at = rng.uniform(0, inner - 1, (2, r.batch, 1))
+    y, x = np.exp(-narrow * (np.arange(side) - (side - inner) / 2 - at) ** 2)
+    flux = log_uniform(rng, BRIGHT_STARS, r.batch)
+    flux = np.where(rng.uniform(size=r.batch) < r.degradation.bright_star_share, flux, 0)
+    peak = flux * r.scale**2 * narrow / np.pi
+    stars = peak[:, None, None] * y[:, :, None] * x[:, None, :]
+    return torch.from_numpy(stars[:, None].astype(np.float32))
 
 
 def _measure(rng: Rng, shot: Exposure, correlation: Tensor) -> Tensor:

@@ -118,6 +118,8 @@ class Degradation:
         Fluorescence: electrons of the brightest structure; dark level relative to it; electrons.
     depth, electrons_per_sigma : (float, float)
         Night sky: factor on source fluxes; electrons per sigma of the sky.
+    bright_star_share : float
+        Night sky: share of crops with one more star of S/N 100 and above.
     correlated_share, haze_share, masked_share : float
         Share of crops with correlated noise, with light of another crop out of focus, with masks.
     multiplied_share, quantised_share : float
@@ -134,6 +136,7 @@ class Degradation:
     read_noise: Range = (0.5, 3)
     depth: Range = (0.5, 4)
     electrons_per_sigma: Range = (3, 300)
+    bright_star_share: float = 0.0
     correlated_share: float = 0.3
     haze_share: float = 0.0
     multiplied_share: float = 0.0
@@ -217,6 +220,10 @@ class Recipe:
         _require(self.seed >= 0, "seed must not be negative")
         _require(self.learning_rate > 0, "learning_rate must be above 0")
         _require(self.target_fwhm >= 0, "target_fwhm must not be negative")
+        _require(
+            self.target_fwhm > 0 or not self.degradation.bright_star_share,
+            "bright_star_share needs a target_fwhm above 0, the width of a star",
+        )
         _require(0 <= self.binned_share < 1, "binned_share must be below 1")
         _require(0 <= self.held_out < 1, "held_out must be below 1")
         micrographs = self.domain == "fluorescence"

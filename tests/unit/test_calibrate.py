@@ -54,7 +54,7 @@ def test_risk_of_an_observation_is_the_map_of_the_engine(run, tolerance):
     inner = np.s_[8:-8, 8:-8]
     assert (np.abs(risk - maps["risk"])[inner] > 1e-6).mean() < 2e-3
     assert np.isin(event, (-1, 0, 1)).all()
-    scores = calibration.familiar.scores(seen.innovation, seen.features)
+    scores = calibration.familiar.scores(seen.statistics)
     for (y, x), row in worker.scores.items():
         np.testing.assert_allclose(scores[y // 128, x // 128], row, rtol=1e-5)
     assert verdict_of(seen, calibration)["outside"] is False

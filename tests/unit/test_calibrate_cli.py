@@ -7,7 +7,12 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
+import sciup
+from sciup.calibrate.fields import Source
+from sciup.calibrate.run import uncalibrated
 from sciup.cli import app, main
+from sciup.errors import ModelError
+from sciup.generators.facts import ModelFacts
 from sciup.risk.calibration import Calibration
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model
@@ -85,3 +90,17 @@ def test_too_few_images_are_refused_and_nothing_is_written(model, tmp_path, imag
     assert stop.value.code == 2
     assert not (model / "calibration.json").exists()
     assert "or more" in capsys.readouterr().err
+
+
+def test_an_earlier_calibration_has_no_say(model, tmp_path):
+    """One of other weights, or of an older version, must not stop a new one."""
+    (model / "calibration.json").write_text('{"version": 1}')
+    source = Source(ModelFacts.read(model), None, samples=K)
+    with uncalibrated(source) as plain:
+        result = sciup.upscale(cells((64, 64)), model=plain.model.folder, samples=K)
+        assert isinstance(result.job.calibration, str)
+    assert not plain.model.folder.exists()
+    assert (model / "calibration.json").is_file()
+    with pytest.raises(ModelError, match="sciup calibrate"):
+        sciup.upscale(cells((64, 64)), model=model, samples=K)
+    (model / "calibration.json").unlink()

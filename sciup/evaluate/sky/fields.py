@@ -99,9 +99,14 @@ def relative_kernel(shape: str, fwhm: float, target: float, scale: int) -> Array
     return shapes.relative_analytic(wide, side, target)
 
 
+def observe_light(truth: Array, kernel: Array, scale: int) -> Array:
+    """Blur and block sum."""
+    return np.maximum(metrics.block_mean(blur(truth, kernel), scale) * scale**2, 0)
+
+
 def observe(truth: Array, kernel: Array, scale: int, rng: np.random.Generator) -> Array:
-    """Blur, block sum, Poisson and sky noise."""
-    light = np.maximum(metrics.block_mean(blur(truth, kernel), scale) * scale**2, 0)
+    """The same with Poisson and sky noise."""
+    light = observe_light(truth, kernel, scale)
     noisy = rng.poisson(light * ELECTRONS) / ELECTRONS + rng.standard_normal(light.shape)
     return np.asarray(noisy, float)
 

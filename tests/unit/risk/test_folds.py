@@ -10,7 +10,6 @@ from sciup.risk.folds import (
     certifiable,
     check_units,
     field_shares,
-    smallest_bin,
     split,
     units_needed,
 )
@@ -55,12 +54,6 @@ def test_too_few_units_are_refused_with_what_they_certify():
         check_units(0, 0.2)
     check_units(need, 0.2, bins=7)
     assert certifiable(need, bins=7) <= 0.2 < certifiable(need - 1, bins=7)
-
-
-def test_the_smallest_bin_is_one_that_could_be_certified():
-    share = smallest_bin(52, bins=7)
-    assert certifiable(52, bins=7, share=share) <= 0.5 < certifiable(52, bins=7, share=share - 0.01)
-    assert smallest_bin(1, bins=7) == 1.0
 
 
 def test_conditions_of_a_unit_are_averaged():

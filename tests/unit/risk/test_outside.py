@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from sciup.errors import InputError, ModelError
+from sciup.risk.appearance import COUNT, appearance
 from sciup.risk.badge import (
     Domain,
     conformal_p,
@@ -18,6 +20,7 @@ from sciup.risk.outside import (
     Features,
     block_scores,
     shrunk_covariance,
+    spikes,
     strangest,
 )
 
@@ -28,7 +31,7 @@ def noise(seed=0, shape=(BLOCK, BLOCK)):
 
 def scores(z, sigma=1.0, footprint=None, expected=(0.0, 0.0)):
     full = np.ones(z.shape, bool) if footprint is None else footprint
-    return block_scores(z, np.full(z.shape, sigma), full, expected)
+    return block_scores(z, np.full(z.shape, sigma), full, np.zeros(z.shape), expected)
 
 
 def test_chi_squared_is_two_sided():
@@ -48,6 +51,20 @@ def test_whiteness_is_against_the_instruments_correlation():
     assert scores(smooth)[0] < 0.1
     coarse = np.repeat(noise(3, (64, 128)), 2, 0)
     assert scores(coarse)[1] > 20
+
+
+def test_a_hot_pixel_is_a_spike_and_a_bright_star_with_a_poor_psf_is_not():
+    z = noise()
+    flat = np.zeros(z.shape)
+    hot = z.copy()
+    hot[64, 64] += 10
+    assert spikes(z, flat) < 6 < 8 < spikes(hot, flat)
+    assert scores(hot)[2] == spikes(hot, flat)
+    y, x = np.indices(z.shape) - 64
+    star = 500 * np.exp(-0.5 * np.hypot(y, x) ** 2)
+    assert spikes(z + 0.05 * star, star) < 6
+    masked = np.where(hot == hot[64, 64], np.nan, hot)
+    assert spikes(masked, flat) < 6
 
 
 def test_masked_pixels_do_not_count_and_small_footprints_are_not_judged():
@@ -130,27 +147,57 @@ def test_domain_survives_plain_data():
         Domain.from_dict(again.to_dict() | {"colour": 1})
 
 
-def test_the_three_statistics_share_a_scale():
+def raw(rng, n, vectors=1.0):
+    """Statistics of n blocks."""
+    return np.column_stack(
+        [
+            rng.normal([5.0, 200.0, 4.5], [0.1, 30.0, 0.4], (n, 3)),
+            rng.standard_normal((n, COUNT)),
+            vectors * rng.standard_normal((n, 20)) * 7,
+        ]
+    )
+
+
+def test_the_statistics_share_a_scale():
     """One in ten blocks like those of the training has a surprise above 1, whatever the unit."""
     rng = np.random.default_rng(0)
-    innovation = rng.normal([5.0, 200.0], [0.1, 30.0], (800, 2))
-    vectors = rng.standard_normal((800, 20)) * 7
-    familiar = Familiar.fit(innovation[:400], vectors[:400])
-    scores = familiar.scores(innovation[400:], vectors[400:])
+    rows = raw(rng, 800)
+    familiar = Familiar.fit(rows[:400], np.arange(400) // 4)
+    scores = familiar.scores(rows[400:])
     np.testing.assert_allclose((scores > 1).mean(0), 0.1, atol=0.09)
     most = np.log10(401)
     assert scores.max() <= most + 1e-9
-    assert (
-        strangest(familiar.scores(np.tile([5.0, 200.0], (400, 1)), vectors[400:] * 2)) > 2
-    ).mean() > 0.9
-    assert familiar.scores([5.0, 400.0], np.zeros(20))[1] == pytest.approx(most)
-    assert np.isnan(familiar.scores([np.nan, np.nan], np.full(20, np.nan))).all()
+    assert (strangest(familiar.scores(raw(rng, 400, 2.0))) > 2).mean() > 0.9
+    strange = rows[0].copy()
+    strange[1] = 400.0
+    assert familiar.scores(strange)[1] == pytest.approx(most)
+    assert np.isnan(familiar.scores(np.full_like(strange, np.nan))).all()
     again = Familiar.from_dict(json.loads(json.dumps(familiar.to_dict())))
-    np.testing.assert_allclose(
-        again.scores(innovation, vectors), familiar.scores(innovation, vectors), atol=0.02
-    )
-    with pytest.raises(InputError, match="8 or more"):
-        Familiar.fit(innovation[:7], vectors[:7])
+    np.testing.assert_allclose(again.scores(rows), familiar.scores(rows), atol=0.02)
+
+
+@pytest.mark.parametrize(("blocks", "units"), [(7, 7), (20, 1)])
+def test_too_little_is_not_familiar(blocks, units):
+    rows = raw(np.random.default_rng(0), blocks)
+    with pytest.raises(InputError, match="8 blocks or more, of 2 units or more"):
+        Familiar.fit(rows, np.arange(blocks) % units)
+
+
+def test_blocks_of_one_unit_do_not_make_each_other_familiar():
+    """A unit's blocks are near each other: a new unit must not look strange for that."""
+    rng = np.random.default_rng(0)
+    centres = np.repeat(rng.standard_normal((60, 20)) * 7, 4, 0)
+    rows = raw(rng, 240)
+    rows[:, -20:] = centres + 0.1 * rng.standard_normal((240, 20))
+    fresh = raw(rng, 60)
+    surprise = Familiar.fit(rows, np.arange(240) // 4).scores(fresh)[:, -1]
+    assert (surprise > 1).mean() < 0.25
+
+
+def test_many_blocks_are_thinned():
+    rows = raw(np.random.default_rng(0), 2500)
+    familiar = Familiar.fit(rows, np.arange(2500))
+    assert len(familiar.features.vectors) == len(familiar.known) == 834
 
 
 def test_one_block_of_each_unit_by_seed():
@@ -175,3 +222,30 @@ def test_a_badge_that_could_never_fire_is_refused():
         Domain(np.zeros(8), np.zeros(8))
     with pytest.raises(InputError, match="one of each"):
         Domain(np.zeros(40), np.zeros(12))
+
+
+def test_appearance_knows_bright_on_dark_from_dark_on_bright():
+    rng = np.random.default_rng(0)
+    blobs = np.zeros((128, 128))
+    blobs[rng.integers(4, 124, 60), rng.integers(4, 124, 60)] = 900.0
+    seen = np.round(gaussian_filter(blobs, 2)) + rng.standard_normal(blobs.shape)
+    one, all_of_it = np.ones_like(seen), np.ones(seen.shape, bool)
+    found = appearance(seen, one, all_of_it)
+    assert len(found) == COUNT
+    assert found[0] > 0.5
+    turned = appearance(-seen, one, all_of_it)
+    np.testing.assert_allclose(turned[[0, 2, 4]], -found[[0, 2, 4]], atol=1e-9)
+    np.testing.assert_allclose(turned[[1, 3, 5, 6, 7, 11]], found[[1, 3, 5, 6, 7, 11]], atol=1e-9)
+    np.testing.assert_allclose(appearance(5 * seen + 40, 5 * one, all_of_it), found, atol=1e-9)
+    part = all_of_it.copy()
+    part[:, 70:] = False
+    np.testing.assert_array_equal(
+        appearance(np.where(part, seen, 1e9), one, part), appearance(seen * part, one, part)
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_appearance_of_nothing(value):
+    flat = np.full((128, 128), value)
+    assert np.isfinite(appearance(flat, np.ones_like(flat), flat == value)).all()
+    assert np.isnan(appearance(flat, np.ones_like(flat), np.zeros(flat.shape, bool))).all()
