@@ -154,9 +154,30 @@ class Result:
         resume: bool = False,
         overwrite: bool = False,
         progress: Progress | None = None,
+        client: Any = None,
     ) -> Path:
-        """Compute everything and write it as FITS or OME-Zarr, by the suffix of `path`."""
-        return run(self.job, Path(path), resume=resume, overwrite=overwrite, progress=progress)
+        """Compute everything and write it as FITS or OME-Zarr, by the suffix of `path`.
+
+        Parameters
+        ----------
+        path : str or Path
+        resume : bool
+            Start, go on after an interruption, or return at once if complete.
+        overwrite : bool
+            Replace an existing output.
+        progress : callable, optional
+            Called with the number of windows done and in all.
+        client : dask.distributed.Client, optional
+            Whose workers compute; they must see input, output and model under the same paths.
+        """
+        return run(
+            self.job,
+            Path(path),
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+            client=client,
+        )
 
 
 def _with(job: Job, name: str) -> Job:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from sciup import cli_calibrate, cli_evaluate, cli_models, cli_report, cli_train
-from sciup.cli_options import Drawing, Input, Json, Physics, Source, grouped
+from sciup.cli_options import Drawing, Input, Json, Machines, Physics, Source, grouped
 from sciup.console import console
 from sciup.errors import SciupError
 
@@ -36,6 +36,7 @@ def upscale(
     source: Source,
     physics: Physics,
     drawing: Drawing,
+    machines: Machines,
     resume: Annotated[bool, Opt("--resume", help="start, go on, or return if complete")] = False,
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an existing output")] = False,
     dry_run: Annotated[
@@ -51,6 +52,8 @@ def upscale(
       sciup upscale plate.ome.zarr out.ome.zarr --channel 0 --psf-fwhm 2.6 --samples 32
 
       sciup upscale huge.fits out.fits --roi 0:4096,0:4096 --dry-run
+
+      sciup upscale mosaic.ome.zarr out.ome.zarr --cluster slurm.yaml --resume
     """
     from sciup import api, show
 
@@ -60,8 +63,12 @@ def upscale(
     if dry_run:
         show.plan(console, result, output)
         return
-    with show.progress(console) as progress:
-        path = result.save(output, resume=resume, overwrite=overwrite, progress=progress)
+    with machines.client(result.job.device) as client:
+        show.workers(console, client)
+        with show.progress(console) as progress:
+            path = result.save(
+                output, resume=resume, overwrite=overwrite, progress=progress, client=client
+            )
     console.print(f"[green]done[/green]  {escape(str(path))}")
 
 

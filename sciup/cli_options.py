@@ -98,6 +98,23 @@ class Drawing:
         return asdict(self) | {"maps": [m.strip() for m in self.maps.split(",") if m.strip()]}
 
 
+@dataclass
+class Machines:
+    """Who computes; without any of these, this process."""
+
+    workers: Annotated[int | None, Opt(help="processes to start on this machine")] = None
+    scheduler: Annotated[str | None, Opt(help="running Dask scheduler: tcp://HOST:PORT")] = None
+    cluster: Annotated[
+        Path | None, Opt(help="YAML file of a batch system (Slurm, PBS, LSF, HTCondor)")
+    ] = None
+
+    def client(self, device: str) -> Any:
+        """A context with a Dask client, or with None."""
+        from sciup.engine.connect import connect
+
+        return connect(self.workers, self.scheduler, self.cluster, device=device)
+
+
 def _psf_image(path: Path | None) -> Any:
     """A PSF file as an array."""
     if path is None:

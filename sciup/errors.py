@@ -8,6 +8,7 @@ Which one to raise:
 `OutputError`          the output exists, is not writable, or does not fit on the disk
 `ModelError`           a model folder, recipe, weight file or checksum is wrong or missing
 `ResumeError`          the unfinished output was started with other input or settings
+`ClusterError`         workers died, cannot be started, or do not see the files
 `MissingPackageError`  an optional package is needed for what was asked
 `InterruptedRunError`  a run was stopped from outside and can go on (exit code 75, not 2)
 =====================  ===================================================================
@@ -70,6 +71,10 @@ class ModelError(SciupError):
 
 class ResumeError(SciupError):
     """The unfinished output was started with another input or other settings."""
+
+
+class ClusterError(SciupError):
+    """Workers died, cannot be started, or do not see the files."""
 
 
 class MissingPackageError(SciupError):

@@ -143,6 +143,15 @@ def progress(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield update
 
 
+def workers(console: Console, client: Any) -> None:
+    """Who computes, and where to watch them."""
+    if client is None:
+        return
+    threads = client.nthreads()
+    who = f"{len(threads)} workers, {sum(threads.values())} threads" if threads else "none yet"
+    console.print(f"[bold]workers[/bold] {who}; dashboard {client.dashboard_link or 'off'}")
+
+
 def masked_share(image: Image) -> float:
     """Share of pixels without data in the sampled blocks of the first plane."""
     from sciup.physics.estimate import probe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,16 @@ def score(parts: list[Pixels]) -> Row:
     return found
 
 
+def by_stratum(parts: list[Pixels], low: float, high: float) -> list[Pixels]:
+    """The pixels of a range of local S/N."""
+    found = []
+    for part in parts:
+        here = (part.snr >= low) & (part.snr < high)
+        rivals = {name: x[here] for name, x in part.rivals.items()}
+        found.append(Pixels(part.risk[here], part.snr[here], part.wrong[here], rivals))
+    return found
+
+
 def _by_snr(snr: Array, wrong: NDArray[np.bool_]) -> Array:
     """The best that S/N alone could say of these very pixels: their share of wrong ones."""
     edges = np.unique(np.quantile(snr, np.linspace(0, 1, SNR_BINS + 1)[1:-1]))
@@ -153,6 +164,7 @@ def usefulness(
 ) -> list[Table]:
     """Tables of risk, alarm and badge on a split that had no part in the calibration."""
     pixels: dict[tuple[str, str, str], list[Pixels]] = {}
+    everything: dict[str, list[Pixels]] = {}
     alarms: dict[tuple[str, str], list[Row]] = {}
     badge: list[Row] = []
     for condition in source.conditions:
@@ -166,10 +178,17 @@ def usefulness(
                 keys = [(group, condition), ("all", condition), ("all", "all")]
                 for key in keys[: 1 if source.conditions == (SKY,) else 3]:
                     pixels.setdefault((str(tolerance), *key), []).append(found)
+                everything.setdefault(str(tolerance), []).append(found)
                 alarms.setdefault((str(tolerance), condition), []).append(alarm)
     rows = [
         {"tolerance": t, "set": group, "condition": c, "fields": len(parts)} | score(parts)
         for (t, group, c), parts in pixels.items()
+    ]
+    strata = [
+        {"tolerance": str(t), "snr_from": low, "snr_to": high} | score(by_stratum(parts, low, high))
+        for t in TOLERANCES
+        for low, high in pairwise((*STRATA, np.inf))
+        if (parts := everything.get(str(t)))
     ]
     prices = [
         {"tolerance": t, "condition": c, "fields": len(found)}
@@ -179,6 +198,7 @@ def usefulness(
     ]
     return [
         Table("usefulness", f"Risk on pixels with S/N > {BRIGHT:g}", rows, [NOTE]),
+        Table("strata", "The same by local S/N, all fields together", strata, [NOTE]),
         Table("alarm", "Wrong pixels that the alarm leaves unflagged", prices),
         Table("badge", "Out-of-domain verdicts", badge),
     ]

@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from sciup.engine.job import Job, Task, Worker
-from sciup.engine.margins import CORE
-from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
-from sciup.geometry import Box, plan_tiles
+from sciup.engine.job import Job
+from sciup.engine.shard import Bench, windows
+from sciup.errors import InterruptedRunError, OutputError, ResumeError
+from sciup.geometry import Box
 from sciup.io import OutputFormat, open_writer
-from sciup.io._journal import Journal, Scores, checksum
-from sciup.io._writer import Writer
+from sciup.io._journal import Journal
 from sciup.physics.psf import gaussian
 
 Progress = Callable[[int, int], None]
@@ -133,6 +132,7 @@ def run(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    client: Any = None,
 ) -> Path:
     """Compute a job into `output`.
 
@@ -149,6 +149,8 @@ def run(
         Replace an existing output.
     progress : callable, optional
         Called with the windows done and in all.
+    client : dask.distributed.Client, optional
+        Whose workers compute; they must see input, output and model under the same paths.
 
     Raises
     ------
@@ -168,8 +170,7 @@ def run(
     journal = Journal(work)
     with _stoppable(output), _disk_errors(output):
         writer.create()
-        done = _verified(job, journal, writer)
-        _compute(job, writer, journal, done, progress)
+        _compute(job, work, kind, journal, client, progress)
         psf = gaussian(4 * round(job.model.target_fwhm) + 9, job.model.target_fwhm)
         facts = provenance(job, kind)
         if job.calibrated is not None:
@@ -280,41 +281,16 @@ def _pinned(job: Job, work: Path, kind: OutputFormat) -> Job:
     return job
 
 
-def _verified(job: Job, journal: Journal, writer: Writer) -> set[tuple[int, tuple[int, ...]]]:
-    """Shards of the journal whose stored data still has its checksum."""
-    records = journal.read()
-    good = set()
-    for task in job.tasks():
-        record = records.get((task.number, task.index))
-        if record and all(_intact(writer, task, *item) for item in record.items()):
-            good.add((task.number, task.index))
-    return good
-
-
-def _intact(writer: Writer, task: Task, name: str, value: str) -> bool:
-    """Whether the stored values of a shard have this checksum."""
-    try:
-        return checksum(writer.read(*_address(name, task.plane), task.box)) == value
-    except InputError:  # damaged so far that it cannot even be decoded
-        return False
-
-
-def _address(name: str, plane: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-    """Map and plane under which a writer stores an array of the block function."""
-    if name.startswith("samples_"):
-        return "samples", (int(name.removeprefix("samples_")), *plane)
-    return name, plane
-
-
 def _compute(
     job: Job,
-    writer: Writer,
+    work: Path,
+    kind: OutputFormat,
     journal: Journal,
-    done: set[tuple[int, tuple[int, ...]]],
+    client: Any,
     progress: Progress | None,
 ) -> None:
+    """Make all shards, here or on the workers of a Dask client."""
     total, count = job.windows, 0
-    worker = Worker(job)
 
     def advance(by: int = 1) -> None:
         nonlocal count
@@ -322,22 +298,16 @@ def _compute(
         if progress is not None:
             progress(count, total)
 
+    records = journal.read()
+    if client is not None:
+        from sciup.engine.cluster import compute
+
+        compute(client, job, work, kind, records, advance)
+        return
+    bench = Bench.of(job, work, kind)
     for task in job.tasks():
-        if (task.number, task.index) in done:
-            advance(plan_tiles(job.input_box(task), CORE, 0, 1)._index.size)
-            continue
-        maps = worker.compute(task, done=advance)
-        _store(task, maps, worker.scores, writer, journal)
-
-
-def _store(
-    task: Task, maps: dict[str, Any], scores: Scores, writer: Writer, journal: Journal
-) -> None:
-    """Data first, then its record."""
-    for name, values in maps.items():
-        map_name, plane = _address(name, task.plane)
-        writer.write(map_name, plane, task.box, values)
-    journal.add((task.number, task.index), {n: checksum(v) for n, v in maps.items()}, scores)
+        if not bench.make(task, records.get((task.number, task.index)), advance):
+            advance(windows(job, task))
 
 
 def _move(path: Path, output: Path, overwrite: bool) -> None:
@@ -352,15 +322,17 @@ def _move(path: Path, output: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _stoppable(output: Path) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into `InterruptedRunError`."""
+    """Turn Ctrl-C, SIGTERM and SIGUSR1 (what Slurm sends before the end) into an error."""
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, stop)
+        for name in (signal.SIGTERM, signal.SIGUSR1):
+            before[name] = signal.signal(name, stop)
     except ValueError:  # not in the main thread
-        before = None
+        pass
     try:
         yield
     except KeyboardInterrupt:
@@ -368,8 +340,8 @@ def _stoppable(output: Path) -> Iterator[None]:
             f"stopped; what was done is in {work_folder(output)}", fix="go on with --resume"
         ) from None
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 @contextmanager

@@ -2,55 +2,32 @@
 
 import errno
 import functools
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-import zarr
 from astropy.io import fits
+from toy_run import (
+    SHARD_WINDOWS,
+    assert_equal_results,
+    base,
+    each,
+    interrupt,
+    lazy,
+    straight,
+)
 
 import sciup
 from sciup.engine import run as engine_run
+from sciup.engine import shard as engine_shard
 from sciup.engine.run import work_folder
 from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
 from sciup.io._journal import Journal
 from sciup.io._provenance import read_provenance
-from sciup.testing.toy_images import star_field
-from sciup.testing.toy_model import write_toy_model
-
-# 2100 rows at 2x are three shards of 2048, 2048 and 104 rows; 17 windows, the first 8 in shard 0.
-SHAPE = (2100, 50)
-SHARD_WINDOWS = 8
-SUFFIXES = (".fits", ".ome.zarr")
-each = pytest.mark.parametrize("suffix", SUFFIXES)
-MAPS = ("sample", "mean", "std")
-
-
-@functools.cache
-def base():
-    """A folder with an input file and two models."""
-    folder = Path(tempfile.mkdtemp())
-    values = star_field(SHAPE, stars=60)
-    values[300:310, 20:30] = np.nan
-    fits.PrimaryHDU(values, fits.Header({"BUNIT": "adu"})).writeto(folder / "in.fits")
-    for seed in (0, 1):
-        write_toy_model(folder / f"m{seed}", name="toy", seed=seed, channels=4, head_channels=4)
-    return folder
-
-
-def lazy(**more):
-    options = {
-        "model": base() / "m0", "samples": 1, "maps": MAPS, "psf_fwhm": 2.4, "device": "cpu",
-        "precision": "fp32", "keep_samples": 2,
-    }  # fmt: skip
-    return sciup.upscale(base() / "in.fits", **options | more)
 
 
 def stop_at(window, action):
@@ -60,16 +37,6 @@ def stop_at(window, action):
             action()
 
     return progress
-
-
-def interrupt():
-    raise KeyboardInterrupt
-
-
-@functools.cache
-def straight(suffix):
-    """An undisturbed run."""
-    return lazy().save(base() / f"straight{suffix}")
 
 
 @functools.cache
@@ -87,42 +54,6 @@ def out(suffix, tmp_path):
     """The place of an output whose first shard is done."""
     shutil.copytree(broken(suffix), tmp_path, dirs_exist_ok=True)
     return tmp_path / f"out{suffix}"
-
-
-def arrays(path):
-    if path.suffix == ".fits":
-        with fits.open(path) as hdus:
-            return {h.name: h.data.copy() for h in hdus if h.is_image and h.data is not None}
-    return {
-        str(p.parent.relative_to(path)): zarr.open_array(str(p.parent), mode="r")[...]
-        for p in sorted(path.rglob("zarr.json"))
-        if json.loads(p.read_text())["node_type"] == "array"
-    }
-
-
-def metadata(path):
-    if path.suffix == ".fits":
-        with fits.open(path) as hdus:
-            cards = {h.name: [c for c in h.header.cards if "DATE" not in c[0]] for h in hdus}
-        text = repr(cards)
-    else:
-        text = "".join(p.read_text() for p in sorted(path.rglob("zarr.json")))
-    created = read_provenance(path)["created"]
-    return text.replace(created, "")
-
-
-def assert_equal_results(a, b):
-    first, second = arrays(a), arrays(b)
-    assert set(first) == set(second)
-    assert len(first) >= 4
-    for name, values in first.items():
-        assert np.array_equal(values, second[name], equal_nan=True), name
-    assert metadata(a) == metadata(b)
-    stories = [read_provenance(p) for p in (a, b)]
-    for story in stories:
-        del story["created"]
-    assert stories[0] == stories[1]
-    assert not work_folder(b).exists()
 
 
 def windows_of(path, **more):
@@ -403,7 +334,7 @@ def test_the_disk_is_full_from_the_start(tmp_path, monkeypatch):
 @each
 def test_the_disk_fills_up_on_the_way(suffix, tmp_path, monkeypatch):
     out = tmp_path / f"out{suffix}"
-    whole = engine_run.open_writer
+    whole = engine_shard.open_writer
 
     def starved(*arguments):
         writer = whole(*arguments)
@@ -418,7 +349,7 @@ def test_the_disk_fills_up_on_the_way(suffix, tmp_path, monkeypatch):
         writer.write = fail
         return writer
 
-    monkeypatch.setattr(engine_run, "open_writer", starved)
+    monkeypatch.setattr(engine_shard, "open_writer", starved)
     with pytest.raises(OutputError, match=r"No space left.*--resume"):
         lazy().save(out)
     assert not out.exists()

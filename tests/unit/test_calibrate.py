@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 import sciup
-from sciup.calibrate.check import Pixels, average_precision, risk_of, score, verdict_of
+from sciup.calibrate.check import (
+    Pixels,
+    average_precision,
+    by_stratum,
+    risk_of,
+    score,
+    verdict_of,
+)
 from sciup.calibrate.fields import CONDITIONS, _own_split
 from sciup.calibrate.observe import observe
 from sciup.engine.job import Worker
@@ -86,3 +93,15 @@ def test_own_images_are_familiar_or_calibrate_but_not_both():
     assert 0.15 < np.mean(train) < 0.35
     assert all(_own_split(u, "test") for u in units)
     assert set(CONDITIONS) == {1, 2, 4}
+
+
+def test_a_stratum_keeps_its_pixels_together():
+    snr = np.array([1.0, 2.0, 4.9, 5.0, 80.0])
+    wrong = snr < 4.95
+    part = Pixels(snr / 100, snr, wrong, {"std": 10 * snr})
+    (found,) = by_stratum([part], 2.0, 5.0)
+    assert found.snr.tolist() == [2.0, 4.9]
+    assert found.wrong.all()
+    np.testing.assert_array_equal(found.rivals["std"], 10 * found.snr)
+    assert score(by_stratum([part], 5.0, np.inf))["wrong"] == 0
+    assert score(by_stratum([part], 100.0, np.inf)) == {"pixels": 0}

@@ -1,0 +1,77 @@
+"""One shard of an output: look whether it is there, compute it, write it, record it.
+
+This is the function that every scheduler calls: the loop of one process, and Dask on any number of
+machines. Whoever calls it, the same shard gets the same pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sciup.engine.job import Job, Task, Worker
+from sciup.engine.margins import CORE
+from sciup.errors import InputError
+from sciup.geometry import plan_tiles
+from sciup.io import OutputFormat, Writer, open_writer
+from sciup.io._journal import Journal, checksum
+
+Record = Mapping[str, str]
+"""Checksums of a shard's maps, from the journal of an earlier run."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a process needs to make shards of one output: network, writer, its own journal."""
+
+    worker: Worker
+    writer: Writer
+    journal: Journal
+
+    @classmethod
+    def of(cls, job: Job, work: Path, kind: OutputFormat, name: str = "serial") -> Bench:
+        """Reopen the output that grows in `work`; `name` is the one of the journal."""
+        return cls(Worker(job), open_writer(work, job.layout, kind), Journal(work, name))
+
+    def make(
+        self, task: Task, record: Record | None, done: Callable[[], None] | None = None
+    ) -> bool:
+        """Make one shard, unless the stored one is still what the record says.
+
+        Data first, then its record: a shard without a record is made again.
+
+        Returns
+        -------
+        bool
+            Whether it was made and not only found.
+        """
+        if record and all(self._intact(task, *item) for item in record.items()):
+            return False
+        maps = self.worker.compute(task, done=done)
+        for name, values in maps.items():
+            map_name, plane = _address(name, task.plane)
+            self.writer.write(map_name, plane, task.box, values)
+        sums = {name: checksum(values) for name, values in maps.items()}
+        self.journal.add((task.number, task.index), sums, self.worker.scores)
+        return True
+
+    def _intact(self, task: Task, name: str, value: str) -> bool:
+        """Whether the stored values of a shard have this checksum."""
+        try:
+            stored = self.writer.read(*_address(name, task.plane), task.box)
+        except InputError:  # damaged so far that it cannot even be decoded
+            return False
+        return checksum(stored) == value
+
+
+def windows(job: Job, task: Task) -> int:
+    """Number of windows of a shard."""
+    return int(plan_tiles(job.input_box(task), CORE, 0, job.model.scale)._index.size)
+
+
+def _address(name: str, plane: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Map and plane under which a writer stores an array of the block function."""
+    if name.startswith("samples_"):
+        return "samples", (int(name.removeprefix("samples_")), *plane)
+    return name, plane

@@ -1,0 +1,221 @@
+"""Shards made by workers of a cluster are those of one process, whatever dies on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from toy_run import assert_equal_results, base, each, interrupt, lazy, straight
+from typer.testing import CliRunner
+
+import sciup
+from sciup.cli import app
+from sciup.engine import cluster as engine_cluster
+from sciup.engine import connect as engine_connect
+from sciup.engine.connect import connect, read_cluster
+from sciup.engine.run import work_folder
+from sciup.errors import ClusterError, InterruptedRunError, OptionError, OutputError
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0"
+    ) as pool, Client(pool) as found:  # fmt: skip
+        yield found
+
+
+@each
+def test_two_workers_make_what_one_process_makes(suffix, client, tmp_path):
+    seen = []
+    path = lazy().save(
+        tmp_path / f"out{suffix}", client=client, progress=lambda *now: seen.append(now)
+    )
+    assert_equal_results(path, straight(suffix))
+    assert seen[-1] == (17, 17)
+    assert not work_folder(path).exists()
+    assert not client.futures
+
+
+@each
+def test_a_stopped_run_goes_on_with_another_number_of_workers(suffix, client, tmp_path):
+    out = tmp_path / f"out{suffix}"
+
+    def stop(done, total):
+        if done:
+            interrupt()
+
+    with pytest.raises(InterruptedRunError):
+        lazy().save(out, client=client, progress=stop)
+    assert not out.exists()
+    made = []
+    keep = engine_cluster._outcome
+    engine_cluster._outcome = lambda future, order: (
+        made.append(future.result()) or keep(future, order)
+    )
+    try:
+        lazy().save(out, client=client, resume=True)
+    finally:
+        engine_cluster._outcome = keep
+    assert len(made) == 3
+    assert not all(made)  # what the first run left was found, by its checksum, and kept
+    assert_equal_results(out, straight(suffix))
+
+
+def kill_one(dask_worker, at):
+    """Run in a worker: end the process as a lost node does."""
+    if dask_worker.name == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@each
+def test_a_worker_is_killed_in_the_middle(suffix, tmp_path):
+    out = tmp_path / f"out{suffix}"
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0"
+    ) as pool, Client(pool) as own:  # fmt: skip
+        killed = []
+
+        def progress(done, total):
+            if done and not killed:
+                killed.append(done)
+                own.run(kill_one, at=0, nanny=False, on_error="ignore")
+
+        lazy().save(out, client=own, progress=progress)
+    assert killed
+    assert_equal_results(out, straight(suffix))
+
+
+def test_a_shard_that_kills_its_workers_is_told(client, tmp_path, monkeypatch):
+    """As with too little memory: tried again with fewer windows, then given up in words."""
+    monkeypatch.setattr(engine_cluster, "ATTEMPTS", 2)
+    tried = []
+
+    def outcome(future, order):
+        from distributed.scheduler import KilledWorker
+
+        class Dead:
+            def exception(self):
+                tried.append(order.attempt)
+                return KilledWorker("shard", None, 3)
+
+        return keep(Dead(), order)
+
+    keep = engine_cluster._outcome
+    monkeypatch.setattr(engine_cluster, "_outcome", outcome)
+    with pytest.raises(ClusterError, match=r"died 2 times, perhaps of memory.*--resume"):
+        lazy().save(tmp_path / "out.fits", client=client)
+    assert tried[:1] == [0]
+    assert 1 in tried
+
+
+@pytest.mark.parametrize("error", [OutputError("the disk is full"), OSError(28, "no space")])
+def test_errors_of_workers_are_told_as_if_they_were_here(error, client, tmp_path, monkeypatch):
+    class Failed:
+        def exception(self):
+            return error
+
+    keep = engine_cluster._outcome
+    monkeypatch.setattr(engine_cluster, "_outcome", lambda _, order: keep(Failed(), order))
+    with pytest.raises(OutputError, match=r"disk is full|no space.*--resume"):
+        lazy().save(tmp_path / "out.fits", client=client)
+
+
+def test_an_image_in_memory_is_refused(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine_cluster, "MOST_BYTES", 100_000)
+    values = np.random.default_rng(0).normal(10, 1, (200, 200)).astype(np.float32)
+    result = sciup.upscale(
+        values, model=base() / "m0", samples=1, psf_fwhm=2.4, maps=("mean",), device="cpu"
+    )
+    with pytest.raises(OptionError, match="its image is in memory"):
+        result.save(tmp_path / "out.zarr", client=client)
+
+
+def test_a_scheduler_and_workers_over_tcp(tmp_path):
+    """Processes that know nothing but an address."""
+    file = tmp_path / "scheduler.json"
+    environment = os.environ | {"PYTHONPATH": str(Path(sciup.__file__).parents[1])}
+    commands = [
+        ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+         "--scheduler-file", str(file)],
+        *[["worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard",
+           "--local-directory", str(tmp_path)]] * 2,
+    ]  # fmt: skip
+    running = []
+    try:
+        for command in commands:
+            running.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]],
+                    env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            )  # fmt: skip
+            while command[0] == "scheduler" and not file.exists():
+                assert running[0].poll() is None
+                time.sleep(0.1)
+        arguments = [
+            "upscale", str(base() / "in.fits"), str(tmp_path / "out.fits"), "--model",
+            str(base() / "m0"), "--samples", "1", "--maps", ",".join(("sample", "mean", "std")),
+            "--psf-fwhm", "2.4", "--device", "cpu", "--precision", "fp32", "--keep-samples", "2",
+            "--scheduler", str(file),
+        ]  # fmt: skip
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+        assert_equal_results(tmp_path / "out.fits", straight(".fits"))
+        assert all(process.poll() is None for process in running)  # it was not ours to end
+    finally:
+        for process in running:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+
+def test_nobody_answers(monkeypatch):
+    monkeypatch.setattr(engine_connect, "WAIT", 1)
+    with (
+        pytest.raises(ClusterError, match="no scheduler answers at tcp"),
+        connect(scheduler="tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_options_that_contradict_or_ask_too_much():
+    with (
+        pytest.raises(OptionError, match="--workers and --scheduler were given"),
+        connect(2, "tcp://a:1"),
+    ):
+        pass
+    with pytest.raises(OptionError, match="--workers 100000"), connect(100000):
+        pass
+    with connect() as nobody:
+        assert nobody is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("system: slurm\njob: 3", "unknown key 'job'.*write 'jobs'"),
+        ("jobs: 3", "lacks the key 'system'"),
+        ("system: cloud", "asks for the system 'cloud'.*slurm"),
+        ("system: slurm\njobs: 0", "0 jobs"),
+        ("system: slurm\noptions: 3", "options of .* are no table"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_cluster_files_are_checked(text, says, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(OptionError, match=says):
+        read_cluster(path)
+
+
+def test_a_missing_worker_folder_is_told(tmp_path):
+    with pytest.raises(ClusterError, match=r"cannot read.*same paths as the client"):
+        engine_cluster._bench(str(tmp_path), "fits", "job-0.pickle", 1)
