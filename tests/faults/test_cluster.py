@@ -1,5 +1,6 @@
 """Shards made by workers of a cluster are those of one process, whatever dies on the way."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -219,3 +220,60 @@ def test_cluster_files_are_checked(text, says, tmp_path):
 def test_a_missing_worker_folder_is_told(tmp_path):
     with pytest.raises(ClusterError, match=r"cannot read.*same paths as the client"):
         engine_cluster._bench(str(tmp_path), "fits", "job-0.pickle", 1)
+
+
+SBATCH = """#!{python}
+import pathlib, subprocess, sys
+script = pathlib.Path(sys.argv[-1]).read_text()
+pathlib.Path("{folder}/job.sh").write_text(script)
+job = subprocess.Popen(
+    ["bash", "-c", script], start_new_session=True, cwd="{folder}",
+    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+)
+print("Submitted batch job", job.pid)
+"""
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("dask_jobqueue"), reason="needs dask-jobqueue")
+def test_jobs_of_a_batch_system_make_the_same(tmp_path, monkeypatch):
+    """A stand-in for sbatch starts the very script that Slurm would get."""
+    (tmp_path / "bin").mkdir()
+    for name, text in (
+        ("sbatch", SBATCH.format(python=sys.executable, folder=tmp_path)),
+        ("scancel", "#!/bin/sh\nkill -- -$1\n"),
+    ):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(sciup.__file__).parents[1]))
+    file = tmp_path / "slurm.yaml"
+    file.write_text(
+        "system: slurm\njobs: 1\noptions:\n  queue: short\n  cores: 1\n  memory: 2GB\n"
+        "  walltime: '00:10:00'\n"
+        "  scheduler_options: {host: 127.0.0.1, dashboard_address: ':0'}\n"
+    )
+    with connect(cluster=file) as client:
+        lazy().save(tmp_path / "out.fits", client=client)
+    assert_equal_results(tmp_path / "out.fits", straight(".fits"))
+    script = (tmp_path / "job.sh").read_text()
+    assert "#SBATCH -p short" in script
+    assert "-t 00:10:00" in script
+
+
+def test_the_examples_of_the_documentation_are_cluster_files():
+    folder = Path(sciup.__file__).parents[1] / "docs" / "how-to" / "clusters"
+    found = [read_cluster(path) for path in sorted(folder.glob("*.yaml"))]
+    assert [f["jobs"] for f in found] == [40, 4]
+
+
+# a cluster of distributed that was refused complains in its destructor
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_options_that_the_batch_system_does_not_know(tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    file = tmp_path / "slurm.yaml"
+    file.write_text("system: slurm\noptions: {cores: 1, memory: 1GB, colour: red}\n")
+    with (
+        pytest.raises(OptionError, match=r"refuses the options for slurm.*colour"),
+        connect(cluster=file),
+    ):
+        pass
