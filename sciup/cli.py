@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sciup import cli_calibrate, cli_evaluate, cli_models, cli_report, cli_train
+from sciup import cli_batch, cli_calibrate, cli_evaluate, cli_models, cli_report, cli_train
 from sciup.cli_options import Drawing, Input, Json, Machines, Physics, Source, grouped
 from sciup.console import console
 from sciup.errors import SciupError
@@ -121,6 +121,7 @@ def demo(
 
 
 for command in (
+    cli_batch.batch,
     cli_train.train,
     cli_train.pack,
     cli_train.simulate,
@@ -147,7 +148,10 @@ def version() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit with 0, 2 (refused) or 75 (interrupted and resumable)."""
+    """Run the command line.
+
+    Exit codes: 0, 2 (refused), 3 (batch: some images failed), 75 (interrupted, can go on).
+    """
     from rich.logging import RichHandler
 
     handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)

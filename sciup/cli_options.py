@@ -164,4 +164,4 @@ def _parameters(kind: Any) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(kind, eval_str=True).parameters)
 
 
-__all__ = ["Drawing", "Input", "Json", "Physics", "Source", "grouped"]
+__all__ = ["Drawing", "Input", "Json", "Machines", "Physics", "Source", "grouped"]

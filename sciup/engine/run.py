@@ -168,7 +168,7 @@ def run(
     job = _pinned(job, work, kind)
     writer = open_writer(work, job.layout, kind)
     journal = Journal(work)
-    with _stoppable(output), _disk_errors(output):
+    with stoppable(str(work)), _disk_errors(output):
         writer.create()
         _compute(job, work, kind, journal, client, progress)
         psf = gaussian(4 * round(job.model.target_fwhm) + 9, job.model.target_fwhm)
@@ -321,8 +321,14 @@ def _move(path: Path, output: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _stoppable(output: Path) -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and SIGUSR1 (what Slurm sends before the end) into an error."""
+def stoppable(remains: str) -> Iterator[None]:
+    """Turn Ctrl-C, SIGTERM and SIGUSR1 (what Slurm sends before the end) into an error.
+
+    Parameters
+    ----------
+    remains : str
+        Where that lies which was done.
+    """
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -337,7 +343,7 @@ def _stoppable(output: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"stopped; what was done is in {work_folder(output)}", fix="go on with --resume"
+            f"stopped; what was done is in {remains}", fix="go on with --resume"
         ) from None
     finally:
         for name, handler in before.items():

@@ -1,0 +1,288 @@
+"""Many images in one run: go on after single failures, and say at the end what became of each."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sciup.api import Result
+from sciup.engine.run import stoppable
+from sciup.errors import InputError, OptionError, OutputError, SciupError
+
+Status = Literal["done", "failed", "stopped"]
+Open = Callable[["Item"], Result]
+Told = Callable[["Outcome"], None]
+
+SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".zarr", ".tif", ".tiff")
+JOBS = (".yaml", ".yml")
+SUMMARY = "batch.json"
+MOST_AT_ONCE = 16
+"""Images that are worked on at a time on a cluster."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a batch.
+
+    Attributes
+    ----------
+    input : str
+    output : Path
+    options : dict
+        What is different for this one.
+    """
+
+    input: str
+    output: Path
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image; `error` says why it failed."""
+
+    input: str
+    output: str
+    status: Status
+    seconds: float
+    error: str = ""
+
+
+def items_of(inputs: Sequence[str], out: Path, suffix: str | None) -> list[Item]:
+    """The images of files, patterns, plates and job files.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Images, patterns such as ``night/*.fits``, OME-Zarr plates, or YAML files of jobs.
+    out : Path
+        Folder of the results; the fields of a plate keep their path in it.
+    suffix : str, optional
+        ``.fits`` or ``.ome.zarr``; default: FITS for FITS and OME-Zarr for the rest.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches nothing, or there is no such file.
+    OptionError
+        If two results would have one name.
+    """
+    found: list[Item] = []
+    for name in inputs:
+        if name.lower().endswith(JOBS):
+            found += read_jobs(Path(name), out, suffix)
+        else:
+            found += [_item(path, inner, out, suffix) for path, inner in _images(name)]
+    names = [item.output for item in found]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise OptionError(
+            f"two images would be written to {twice}", fix="name outputs in a file of jobs"
+        )
+    return found
+
+
+def _images(name: str) -> Iterator[tuple[Path, Path]]:
+    """Images behind a name, and the path of each in the folder of results, without suffix."""
+    matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - it may be absolute
+    paths = [Path(p) for p in matches] or [Path(name)]
+    if not paths[0].exists():
+        raise InputError(f"{name!r} matches no file", "files, OME-Zarr folders, patterns, YAML")
+    for path in paths:
+        stem = path.name
+        while stem.lower().endswith((*SUFFIXES, ".gz", ".ome")):
+            stem = stem.rsplit(".", 1)[0]
+        fields = _plate(path)
+        if not fields:
+            yield path, Path(stem)
+        for inner in fields:
+            yield path / inner, Path(stem) / inner
+
+
+def _plate(path: Path) -> list[str]:
+    """Fields of view of a plate (OME-Zarr 0.4, 0.5), ``ROW/COLUMN/FIELD``; empty if it is none."""
+    plate = _attributes(path).get("plate")
+    if plate is None:
+        return []
+    wells = [str(well["path"]) for well in plate["wells"]]
+    return [
+        f"{well}/{image['path']}"
+        for well in wells
+        for image in _attributes(path / well).get("well", {}).get("images", [])
+    ]
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    for name, key in (("zarr.json", "attributes"), (".zattrs", None)):
+        if (path / name).is_file():
+            found = json.loads((path / name).read_text())
+            found = found.get(key, {}) if key else found
+            return dict(found.get("ome", found))
+    return {}
+
+
+def _item(path: Path, inner: Path, out: Path, suffix: str | None) -> Item:
+    fits = any(s in path.name.lower() for s in (".fit", ".fts", ".fz"))
+    ending = suffix or (".fits" if fits else ".ome.zarr")
+    return Item(str(path), out / inner.with_name(inner.name + ending))
+
+
+def read_jobs(path: Path, out: Path, suffix: str | None) -> list[Item]:
+    """A file of jobs: ``defaults`` (options for all) and ``jobs`` (``input``, ``output``, options).
+
+    Raises
+    ------
+    OptionError
+        If it cannot be read, or a job has no input.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise OptionError(f"{path} cannot be read: {error}", "a YAML file with jobs") from None
+    if not isinstance(found, dict) or not isinstance(found.get("jobs"), list):
+        raise OptionError(f"{path} lists no jobs", "jobs: a list of {input: ..., output: ...}")
+    if unknown := set(found) - {"jobs", "defaults"}:
+        raise OptionError(f"{path} has the unknown key {min(unknown)!r}", "jobs, defaults")
+    items = []
+    for number, job in enumerate(found["jobs"]):
+        if not isinstance(job, dict) or "input" not in job:
+            raise OptionError(f"job {number} of {path} has no input", "input: FILE")
+        options = dict(found.get("defaults") or {}) | job
+        name, place = str(options.pop("input")), options.pop("output", None)
+        for image, inner in _images(name):
+            item = _item(image, inner, out, suffix)
+            items.append(Item(item.input, out / str(place) if place else item.output, options))
+    return items
+
+
+def changed(group: Any, options: Mapping[str, Any]) -> Any:
+    """A group of options (a dataclass) with some of them changed."""
+    import dataclasses
+
+    mine = {f.name for f in dataclasses.fields(group)}
+    return dataclasses.replace(group, **{k: v for k, v in options.items() if k in mine})
+
+
+def check_options(items: Sequence[Item], groups: Sequence[Any]) -> None:
+    """Refuse options of jobs that no group knows, before anything is computed.
+
+    Raises
+    ------
+    OptionError
+        Naming the nearest option there is.
+    """
+    import dataclasses
+
+    known = sorted(f.name for group in groups for f in dataclasses.fields(group))
+    for item in items:
+        for key in item.options:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, 1)
+                raise OptionError(
+                    f"the job of {item.input} has the unknown option {key!r}",
+                    ", ".join(known),
+                    f"write {near[0]!r}" if near else "",
+                )
+
+
+def run_batch(
+    items: Sequence[Item],
+    upscale: Open,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    client: Any = None,
+    told: Told = lambda _: None,
+) -> list[Outcome]:
+    """Make all results, several at a time on a cluster, and a summary in JSON.
+
+    What is there already is kept, what is unfinished goes on.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    upscale : callable
+        From an item to its lazy result.
+    out : Path
+        Folder of the summary.
+    overwrite : bool
+        Replace results that are there.
+    client : dask.distributed.Client, optional
+    told : callable
+        Called with each outcome.
+
+    Raises
+    ------
+    InterruptedRunError
+        If it was stopped from outside.
+    OutputError
+        If the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror}") from None
+    stop = threading.Event()
+    outcomes: list[Outcome] = []
+
+    def one(item: Item) -> Outcome:
+        began = time.monotonic()
+        status, error = _one(item, upscale, overwrite, client, stop)
+        return Outcome(item.input, str(item.output), status, time.monotonic() - began, error)
+
+    workers = 1 if client is None else min(max(len(client.nthreads()), 1), MOST_AT_ONCE)
+    with ThreadPoolExecutor(workers, "sciup-batch") as pool, stoppable(str(out)):
+        futures = [pool.submit(one, item) for item in items]
+        try:
+            for future in as_completed(futures):
+                outcomes.append(future.result())
+                told(outcomes[-1])
+                _write_summary(out, outcomes, len(items))
+        except KeyboardInterrupt:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return outcomes
+
+
+def _one(
+    item: Item, upscale: Open, overwrite: bool, client: Any, stop: threading.Event
+) -> tuple[Status, str]:
+    def progress(_done: int, _total: int) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+
+    try:
+        progress(0, 0)
+        item.output.parent.mkdir(parents=True, exist_ok=True)
+        upscale(item).save(
+            item.output,
+            resume=not overwrite,
+            overwrite=overwrite,
+            progress=progress,
+            client=client,
+        )
+    except SciupError as error:
+        return ("stopped" if error.exit_code == 75 else "failed"), str(error)
+    except KeyboardInterrupt:
+        return "stopped", "stopped from outside"
+    except Exception as error:  # noqa: BLE001 - one image must not end the others
+        return "failed", f"{type(error).__name__}: {error}"
+    return "done", ""
+
+
+def _write_summary(out: Path, outcomes: Sequence[Outcome], total: int) -> None:
+    part = out / (SUMMARY + ".part")
+    facts = {"images": total, "outcomes": [asdict(o) for o in outcomes]}
+    part.write_text(json.dumps(facts, indent=2))
+    part.replace(out / SUMMARY)
