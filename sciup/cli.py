@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sciup import cli_batch, cli_calibrate, cli_evaluate, cli_models, cli_report, cli_train
+from sciup import (
+    cli_batch,
+    cli_bench,
+    cli_calibrate,
+    cli_evaluate,
+    cli_models,
+    cli_report,
+    cli_train,
+)
 from sciup.cli_options import Drawing, Input, Json, Machines, Physics, Source, grouped
 from sciup.console import console
 from sciup.errors import SciupError
@@ -122,6 +130,7 @@ def demo(
 
 for command in (
     cli_batch.batch,
+    cli_bench.bench,
     cli_train.train,
     cli_train.pack,
     cli_train.simulate,
