@@ -217,6 +217,7 @@ def upscale(
     noise_free: bool = False,
     tile: int = 512,
     threads: int | None = None,
+    strict: bool = False,
 ) -> Result:
     """Draw sharp images that agree with the measurement, lazily.
 
@@ -259,6 +260,10 @@ def upscale(
     threads : int, optional
         Windows computed at a time; memory only. Default: torch's number of threads, one on a GPU.
 
+    strict : bool
+        Fail where a part of the input cannot be read. Otherwise it is masked, told, and listed as
+        ``unreadable`` in the provenance of the result.
+
     Returns
     -------
     Result
@@ -297,7 +302,15 @@ def upscale(
     given = Given(psf_fwhm, psf, gain, read_noise, background, noise_sigma)
     region = parse_roi(roi, opened.plane_shape) if isinstance(roi, str) else roi
     job = make_job(
-        opened, facts, settings, given, region=region, device=chosen, tile=tile, threads=threads
+        opened,
+        facts,
+        settings,
+        given,
+        region=region,
+        device=chosen,
+        tile=tile,
+        threads=threads,
+        strict=strict,
     )
     return Result(job)
 

@@ -90,6 +90,9 @@ class Drawing:
     threads: Annotated[int | None, Opt(help="windows at a time; default: all CPUs")] = None
     precision: Annotated[str, Opt(help="auto, fp32 or bf16")] = "auto"
     noise_free: Annotated[bool, Opt("--noise-free", help="treat the input as exact")] = False
+    strict: Annotated[
+        bool, Opt("--strict", help="fail where a part of the input cannot be read, do not mask it")
+    ] = False
 
     def options(self) -> dict[str, Any]:
         """Arguments for `sciup.upscale`."""

@@ -25,6 +25,7 @@ from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import ModelFacts, load_generator
 from sciup.geometry import Box, Tile, iterate, plan_tiles, shards
 from sciup.image import Bool, Float, Image, Plane
+from sciup.io._salvage import Part, Salvaged, about
 from sciup.io._writer import SHARD, Layout
 from sciup.physics.instrument import Given, Instrument, resolve
 
@@ -128,6 +129,7 @@ def make_job(
     device: str = "cpu",
     tile: int = 512,
     threads: int | None = None,
+    strict: bool = False,
 ) -> Job:
     """Resolve the instrument of every plane and put the job together."""
     whole = Box.of_shape(image.plane_shape)
@@ -135,6 +137,7 @@ def make_job(
         raise OptionError(
             f"the region {region} is empty or sticks out of the image", f"boxes inside {whole}"
         )
+    image = image if strict else Salvaged.of(image)
     calibration = Calibrated.find(model, settings)
     settings = replace(settings, maps=_chosen_maps(settings, calibration))
     found = [resolve(image, plane, _domain(model), given) for plane in image.planes]
@@ -213,21 +216,7 @@ class ReadAhead(Image):
     @classmethod
     def of(cls, base: Image, tile: int, halo: int) -> ReadAhead:
         """Wrap an image."""
-        return cls(
-            axes=base.axes,
-            shape=base.shape,
-            dtype=base.dtype,
-            source=base.source,
-            format=base.format,
-            grid=base.grid,
-            unit=base.unit,
-            flux_per_pixel=base.flux_per_pixel,
-            domain=base.domain,
-            facts=base.facts,
-            base=base,
-            tile=tile,
-            halo=halo,
-        )
+        return cls(**about(base), base=base, tile=tile, halo=halo)
 
     def load(self, plane: Plane, box: Box) -> tuple[Float, Bool]:
         """Window from the buffer; the buffer is read anew when the window is not in it."""
@@ -330,6 +319,14 @@ class Worker:
         side = max(self.job.tile, CORE)
         plan = plan_tiles(region, CORE, halo_of(self.net), self.job.model.scale)
         return sorted(plan, key=lambda tile: tuple(a // side for a in tile.core.start))
+
+    def unreadable(self, task: Task) -> list[Part]:
+        """Parts of the input that a shard would have needed and that could not be read."""
+        image = self.job.image
+        if not isinstance(image, Salvaged):
+            return []
+        seen = self.job.input_box(task).grown(halo_of(self.net) + CORE)
+        return image.unreadable_in(task.plane, seen.intersect(Box.of_shape(image.plane_shape)))
 
     @property
     def threads(self) -> int:

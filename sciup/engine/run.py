@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import os
 import shutil
 import signal
@@ -17,11 +18,16 @@ import numpy as np
 
 from sciup.engine.job import Job
 from sciup.engine.shard import Bench, windows
-from sciup.errors import InterruptedRunError, OutputError, ResumeError
+from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
 from sciup.geometry import Box
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal
 from sciup.physics.psf import gaussian
+
+log = logging.getLogger(__name__)
+
+MOST_LOST = 0.25
+"""Of the input that may be unreadable: more is no broken chunk but a broken disk."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of windows done and in all."""
@@ -171,8 +177,10 @@ def run(
     with stoppable(str(work)), _disk_errors(output):
         writer.create()
         _compute(job, work, kind, journal, client, progress)
+        lost = _lost(job, journal)
         psf = gaussian(4 * round(job.model.target_fwhm) + 9, job.model.target_fwhm)
         facts = provenance(job, kind)
+        facts |= {"unreadable": lost} if lost else {}
         if job.calibrated is not None:
             facts["domain"] = job.calibrated.verdict(journal.scores())
         writer.finish(facts, {"psf": psf.astype(np.float32)})
@@ -308,6 +316,28 @@ def _compute(
     for task in job.tasks():
         if not bench.make(task, records.get((task.number, task.index)), advance):
             advance(windows(job, task))
+
+
+def _lost(job: Job, journal: Journal) -> list[dict[str, Any]]:
+    """Parts of the input that could not be read; an error if they are more than single chunks."""
+    found = journal.unreadable()
+    boxes = [Box(tuple(start), tuple(stop)) for _, start, stop in found]
+    whole = job.region.size * len(job.instruments)
+    share = sum(box.intersect(job.region).size for box in boxes) / whole
+    if share > MOST_LOST:
+        raise InputError(
+            f"{share:.0%} of {job.image.source} cannot be read",
+            f"up to {MOST_LOST:.0%}, which is masked and listed",
+            "check the disk or copy the file again, then go on with --resume",
+        )
+    if found:
+        log.warning(
+            "%d parts of the input (%.2g %%) cannot be read and are masked; the provenance lists"
+            " them under 'unreadable'",
+            len(found),
+            100 * share,
+        )
+    return [{"plane": plane, "start": start, "stop": stop} for plane, start, stop in found]
 
 
 def _move(path: Path, output: Path, overwrite: bool) -> None:

@@ -53,7 +53,8 @@ class Bench:
             map_name, plane = _address(name, task.plane)
             self.writer.write(map_name, plane, task.box, values)
         sums = {name: checksum(values) for name, values in maps.items()}
-        self.journal.add((task.number, task.index), sums, self.worker.scores)
+        shard = (task.number, task.index)
+        self.journal.add(shard, sums, self.worker.scores, self.worker.unreadable(task))
         return True
 
     def _intact(self, task: Task, name: str, value: str) -> bool:

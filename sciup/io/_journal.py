@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sciup.io._salvage import Part
 
 Shard = tuple[int, tuple[int, ...]]
 """Number of the plane and index of the shard in it."""
@@ -47,12 +49,20 @@ class Journal:
         self._folder = work / "journal"
         self._worker = worker
 
-    def add(self, shard: Shard, checksums: Mapping[str, str], scores: Scores | None = None) -> None:
+    def add(
+        self,
+        shard: Shard,
+        checksums: Mapping[str, str],
+        scores: Scores | None = None,
+        unreadable: Iterable[Part] = (),
+    ) -> None:
         """Record a shard whose data is on the disk; returns when the record is too."""
         self._folder.mkdir(exist_ok=True)
         rows = [[list(at), list(map(float, row))] for at, row in (scores or {}).items()]
+        lost = [[list(plane), list(box.start), list(box.stop)] for plane, box in unreadable]
         record = {"plane": shard[0], "index": list(shard[1]), "maps": dict(checksums)}
-        line = json.dumps(record | ({"scores": rows} if rows else {}))
+        extra = {"scores": rows, "unreadable": lost}
+        line = json.dumps(record | {key: value for key, value in extra.items() if value})
         with (self._folder / f"{self._worker}.jsonl").open("a+b") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(end - 1, 0))
@@ -62,23 +72,38 @@ class Journal:
             os.fsync(file.fileno())
 
     def read(self) -> dict[Shard, dict[str, str]]:
-        """Checksums of all shards of all workers; a torn last line is ignored."""
-        return {shard: maps for shard, maps, _ in self._records()}
+        """Checksums of the shards of all workers that are as they should be.
+
+        A torn last line is ignored, and so are shards whose input could not be read: the disk may
+        be well again.
+        """
+        return {shard: maps for shard, maps, record in self._records() if not _lost(record)}
+
+    def unreadable(self) -> list[Any]:
+        """Parts of the input that shards lack: ``[plane, start, stop]``, each once."""
+        well = self.read()
+        lost = [row for s, _, record in self._records() if s not in well for row in _lost(record)]
+        return sorted({json.dumps(row): row for row in lost}.values())
 
     def scores(self) -> dict[int, NDArray[np.float64]]:
         """Scores of all blocks (blocks, statistics), plane by plane."""
         found: dict[int, dict[tuple[int, ...], list[float]]] = {}
-        for (plane, _), _, rows in self._records():
+        for (plane, _), _, record in self._records():
+            rows = record.get("scores", [])
             found.setdefault(plane, {}).update({tuple(at): row for at, row in rows})
         return {plane: np.array(list(rows.values())) for plane, rows in found.items() if rows}
 
-    def _records(self) -> Iterator[tuple[Shard, dict[str, str], list[Any]]]:
+    def _records(self) -> Iterator[tuple[Shard, dict[str, str], dict[str, Any]]]:
         for path in sorted(self._folder.glob("*.jsonl")):
             for line in path.read_bytes().splitlines():
                 try:
                     record: dict[str, Any] = json.loads(line)
                     shard = (int(record["plane"]), tuple(int(i) for i in record["index"]))
                     maps = {str(k): str(v) for k, v in record["maps"].items()}
-                    yield shard, maps, list(record.get("scores", []))
+                    yield shard, maps, record
                 except (ValueError, KeyError, TypeError):
                     continue
+
+
+def _lost(record: Mapping[str, Any]) -> list[Any]:
+    return list(record.get("unreadable", []))

@@ -1,0 +1,93 @@
+"""An image whose damaged parts are masked, so that a bad chunk costs its own pixels only."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, fields
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from sciup.errors import InputError
+from sciup.geometry import Box, iterate
+from sciup.image import Bool, Float, Image, Plane
+
+log = logging.getLogger(__name__)
+
+PIECE = 128
+"""Side of the squares, counted from the first pixel, that are tried one by one."""
+
+Part = tuple[Plane, Box]
+
+
+def about(image: Image) -> dict[str, Any]:
+    """Everything that an image says of itself, for a wrapper around it."""
+    return {f.name: getattr(image, f.name) for f in fields(Image)}
+
+
+@dataclass(eq=False)
+class Salvaged(Image):
+    """An image that masks what cannot be read, and remembers it.
+
+    Attributes
+    ----------
+    base : Image
+    unreadable : set of (plane, Box)
+        Parts that could not be read so far, in this process.
+    """
+
+    base: Image = field(kw_only=True)
+    unreadable: set[Part] = field(default_factory=set, kw_only=True)
+    _lock: Any = field(default_factory=Lock, kw_only=True)
+
+    @classmethod
+    def of(cls, base: Image) -> Salvaged:
+        """Wrap an image."""
+        return cls(**about(base), base=base)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Other processes start without a memory."""
+        return self.__dict__ | {"unreadable": set(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Locks do not travel."""
+        self.__dict__.update(state | {"_lock": Lock()})
+
+    def load(self, plane: Plane, box: Box) -> tuple[Float, Bool]:
+        """Like the image's own, with NaN and no footprint where it cannot be read."""
+        try:
+            return self.base.load(plane, box)
+        except InputError as error:
+            log.debug("%s", error)
+        values = np.full(box.shape, np.nan, np.float32)
+        footprint = np.zeros(box.shape, bool)
+        for index in iterate(box.coarsened(PIECE)):
+            whole = Box(index, tuple(i + 1 for i in index)).scaled(PIECE)
+            part = whole.intersect(box)
+            at = part.relative_to(box).slices
+            try:
+                values[at], footprint[at] = self.base.load(plane, part)
+            except InputError as error:
+                self._note(plane, whole.intersect(Box.of_shape(self.plane_shape)), error)
+        return values, footprint
+
+    def load_sigma(self, plane: Plane, box: Box) -> Float | None:
+        """Noise of the file; NaN where it cannot be read."""
+        try:
+            return self.base.load_sigma(plane, box)
+        except InputError as error:
+            self._note(plane, box, error)
+            return np.full(box.shape, np.nan, np.float32)
+
+    def _note(self, plane: Plane, box: Box, error: InputError) -> None:
+        with self._lock:
+            if (plane, box) not in self.unreadable:
+                log.warning("masked, because it cannot be read: %s: %s", box, error.what)
+            self.unreadable.add((plane, box))
+
+    def unreadable_in(self, plane: Plane, box: Box) -> list[Part]:
+        """Parts that could not be read and touch a box."""
+        with self._lock:
+            parts = sorted(self.unreadable, key=lambda part: (part[0], part[1].start))
+        return [part for part in parts if part[0] == plane and part[1].intersect(box).size]
