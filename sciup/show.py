@@ -27,6 +27,7 @@ from sciup.image import Image
 
 UNITS = {
     "psf_fwhm": "input px",
+    "star_fwhm": "input px",
     "electrons_per_unit": "electron per unit",
     "read_noise": "electron",
     "background": "input units",

@@ -48,13 +48,17 @@ def stress(
             progress(name, done + 1)
             rng = np.random.default_rng([source.seed, crc32(f"{name}/{scene.name}".encode())])
             spoilt = spoil(scene, rng)
-            seen = observe(scene.upscale(source, spoilt.observed, spoilt.facts), source.samples + 1)
-            rows.append(verdict_of(seen, calibration))
+            result = scene.upscale(source, spoilt.observed, spoilt.facts)
+            seen = observe(result, source.samples + 1)
+            said = verdict_of(seen, calibration)
+            against = bool(result.instrument.contradiction)
+            rows.append(said | {"outside": said["outside"] or against, "contradicted": against})
             pixels.append(pixels_of(seen, spoilt.truth, calibration, TOLERANCES[0])[0])
             marks += judge_sites(seen, spoilt, calibration, scene.scale)
         fields.append(
             {"spoilt": name, "fields": len(rows)}
             | {"outside": float(np.mean([row["outside"] for row in rows]))}
+            | {"contradicted": float(np.mean([row["contradicted"] for row in rows]))}
             | {"blocks_fired": float(np.nanmean([row["fired"] for row in rows]))}
             | {key: score(pixels)[key] for key in ("said", "wrong", "ece", "auroc")}
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from sciup.engine.margins import RIM
 from sciup.engine.strangeness import statistics
 from sciup.generators.facts import ModelFacts
 from sciup.generators.posterior import crop
+from sciup.physics.instrument import Instrument
 from sciup.risk.badge import field_score
 from sciup.risk.calibration import EVERYTHING, FILE, Calibration, Key, Promise
 from sciup.risk.evidence import STRATA
@@ -93,6 +95,7 @@ class Calibrated:
         found = {kind: tables[kind][stratum, count] for kind, count in votes.items()}
         scores = self.scores(window)
         strange = bool(self.calibration.domain.fires(strangest(scores)))
+        strange |= bool(window.sampler.instrument.contradiction)
         bound = tables["bound"][stratum, votes["risk"]]
         maps = {
             "risk": found["risk"],
@@ -105,15 +108,19 @@ class Calibrated:
         named = {name: values.astype(np.float32) for name, values in maps.items()}
         return named | {SCORES: scores.astype(np.float32)}
 
-    def verdict(self, scores: dict[int, NDArray[np.float64]]) -> list[dict[str, Any]]:
+    def verdict(
+        self, scores: dict[int, NDArray[np.float64]], instruments: Sequence[Instrument]
+    ) -> list[dict[str, Any]]:
         """What the badge says of each plane, JSON-ready."""
         found = []
         for plane, rows in sorted(scores.items()):
             said = self.calibration.domain.judge(strangest(rows))
+            against = instruments[plane].contradiction
             found.append(
                 {
                     "plane": plane,
-                    "outside": said.outside,
+                    "outside": said.outside or bool(against),
+                    "contradiction": against,
                     "p": said.field_p,
                     "blocks": said.blocks,
                     "fired": said.fired,

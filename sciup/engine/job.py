@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -30,6 +31,8 @@ from sciup.io._writer import SHARD, Layout
 from sciup.physics.instrument import Given, Instrument, resolve
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,8 @@ def make_job(
     calibration = Calibrated.find(model, settings)
     settings = replace(settings, maps=_chosen_maps(settings, calibration))
     found = [resolve(image, plane, _domain(model), given) for plane in image.planes]
+    for against in dict.fromkeys(i.contradiction for i, _ in found if i.contradiction):
+        log.warning("%s: neither result nor risk can be trusted", against)
     return Job(
         image=image,
         model=model,

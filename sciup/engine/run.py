@@ -182,7 +182,7 @@ def run(
         facts = provenance(job, kind)
         facts |= {"unreadable": lost} if lost else {}
         if job.calibrated is not None:
-            facts["domain"] = job.calibrated.verdict(journal.scores())
+            facts["domain"] = job.calibrated.verdict(journal.scores(), job.instruments)
         writer.finish(facts, {"psf": psf.astype(np.float32)})
         _move(writer.path, output, overwrite)
         shutil.rmtree(work)

@@ -41,6 +41,13 @@ MOST_ELECTRONS = 5000.0
 """Cleaner images than this peak signal are treated as if they had it: training went to 2000."""
 
 
+DISAGREE = 1.15
+"""Factor between a stated FWHM and that of the stars.
+
+Of 78 simulated fields none had more where the statement was right, and all had where it was off by
+30 %.
+"""
+
 _NONE = Fact(None, "assumed")
 
 
@@ -109,6 +116,8 @@ class Instrument:
         Ends of the stretch, input units (fluorescence).
     psf_beta : Fact
         Moffat exponent of a PSF of which only the FWHM is known (night sky); None: Gaussian.
+    star_fwhm : Fact
+        FWHM of the stars in the image where another one was stated (night sky), input px.
     """
 
     psf_fwhm: Fact
@@ -121,6 +130,26 @@ class Instrument:
     dark: Fact
     bright: Fact
     psf_beta: Fact = _NONE
+    star_fwhm: Fact = _NONE
+
+    @property
+    def contradiction(self) -> str:
+        """What the image says against what was stated; empty if it agrees or cannot tell.
+
+        Examples
+        --------
+        >>> facts = {f.name: _NONE for f in fields(Instrument)}
+        >>> said, seen = Fact(3.0, "given", "--psf-fwhm"), Fact(2.3, "estimated", "24 stars")
+        >>> Instrument(**facts | {"psf_fwhm": said, "star_fwhm": seen}).contradiction
+        'the PSF is stated as 3 input px wide (--psf-fwhm), but 24 stars say 2.3'
+        """
+        said, seen = self.psf_fwhm.value, self.star_fwhm.value
+        if said is None or seen is None or 1 / DISAGREE < seen / said < DISAGREE:
+            return ""
+        return (
+            f"the PSF is stated as {said:.3g} input px wide ({self.psf_fwhm.note}), but"
+            f" {self.star_fwhm.note} say {seen:.3g}"
+        )
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """(name, value, origin, note) of every value in use, for a table."""
@@ -230,26 +259,26 @@ def _width(image: Image, given: Given, estimated: Fact | None, domain: Domain) -
     )
 
 
-def _sky_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, Fact, Fact]:
-    """FWHM, image and Moffat exponent of the PSF of a night-sky image."""
+def _sky_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, Fact, Fact, Fact]:
+    """FWHM, image and Moffat exponent of the PSF of a night-sky image; FWHM of its stars."""
     picture = _picture(image, given)
     if picture is not None:
-        return *picture, _NONE
+        return *picture, _NONE, _NONE
     found = star_psf(sample.blocks)
     if found is not None:
         note = f"Moffat fit to {found.stars} stars"
         estimated = Fact(found.fwhm, "estimated", note)
-        return (
-            _width(image, given, estimated, "night-sky"),
-            _NONE,
-            Fact(found.beta, "estimated", note),
+        width = _width(image, given, estimated, "night-sky")
+        stars = (
+            _NONE if width is estimated else Fact(found.fwhm, "estimated", f"{found.stars} stars")
         )
+        return width, _NONE, Fact(found.beta, "estimated", note), stars
     telescope = str((image.header or {}).get("TELESCOP", "")).upper()
     space = telescope.startswith(SPACE)
     beta = SPACE_BETA if space else ASSUMED_BETA
     where = "wings of NIRCam F444W" if space else "usual seeing"
     note = f"too few stars: {where}; give --psf if you know"
-    return _width(image, given, None, "night-sky"), _NONE, Fact(beta, "assumed", note)
+    return _width(image, given, None, "night-sky"), _NONE, Fact(beta, "assumed", note), _NONE
 
 
 def _blur(sample: estimate.Probe) -> Fact | None:
@@ -266,7 +295,7 @@ def _blur(sample: estimate.Probe) -> Fact | None:
 
 
 def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument:
-    fwhm, psf, beta = _sky_psf(image, given, sample)
+    fwhm, psf, beta, stars = _sky_psf(image, given, sample)
     # a typical block, not all pixels at once: gradients would count as noise
     blocks = [block_sky(b) for b in sample.blocks if np.isfinite(b).sum() >= 16]
     level, sigma = (float(v) for v in np.median([b for b in blocks if b[1] > 0] or [(0, 1)], 0))
@@ -297,6 +326,7 @@ def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument
         dark=_NONE,
         bright=_NONE,
         psf_beta=beta,
+        star_fwhm=stars,
     )
 
 

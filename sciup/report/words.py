@@ -116,6 +116,8 @@ def _reasons(plane: dict[str, Any]) -> list[str]:
         f"Plane {plane.get('plane')}: p = {_number(plane.get('p')):.3g};"
         f" {100 * _number(plane.get('fired')):.0f} % of {plane.get('blocks')} windows are strange."
     ]
+    if plane.get("contradiction"):
+        lines.append(f"Reason: {plane['contradiction']}.")
     scores = {name: _number(value) for name, value in (plane.get("scores") or {}).items()}
     known = sorted((n for n in scores if not math.isnan(scores[n])), key=lambda n: -scores[n])
     for rank, name in enumerate(known):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from typer.testing import CliRunner
 
 import sciup
@@ -14,6 +15,7 @@ from sciup.errors import InterruptedRunError, ModelError, OptionError, ResumeErr
 from sciup.io._array import open_array
 from sciup.io._provenance import read_provenance
 from sciup.risk.evidence import STRATA
+from sciup.risk.outside import STATISTICS
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
@@ -83,6 +85,24 @@ def test_where_the_badge_fires_the_bound_is_withheld_and_the_risk_stays(folder):
         assert np.isfinite(maps["risk"]).all()
     finally:
         (folder / "calibration.json").unlink()
+
+
+def test_a_width_that_the_stars_contradict_withholds_the_bound(
+    folder, calibration, tmp_path, caplog
+):
+    shape = (256, 256)
+    image = open_array(
+        star_field(shape, stars=60, fwhm=2.3), domain="night-sky", flux_per_pixel=True
+    )
+    wrong = FIXED | {"psf_fwhm": 3.4}
+    result = sciup.upscale(image, model=folder, samples=K, precision="fp32", **wrong)
+    assert "stars say 2.29" in caplog.text
+    path = result.save(tmp_path / "out.fits")
+    (said,) = read_provenance(path)["domain"]
+    assert said["outside"]
+    assert "stated as 3.4 input px wide (--psf-fwhm)" in said["contradiction"]
+    assert np.isnan(fits.getdata(path, "RISK_BOUND")).all()
+    assert np.isfinite(fits.getdata(path, "RISK")).all()
 
 
 def test_without_a_calibration_votes_are_raw_and_said_to_be(folder, tmp_path):
@@ -184,7 +204,7 @@ def test_a_resumed_run_has_the_verdict_of_a_straight_one(folder, calibration, tm
     resumed = read_provenance(result.save(tmp_path / "b.fits", resume=True))["domain"]
     assert resumed == straight
     assert [v["plane"] for v in straight] == [0, 1]
-    assert set(straight[0]["scores"]) == {"chi_squared", "whiteness", "features"}
+    assert set(straight[0]["scores"]) == set(STATISTICS)
 
 
 def test_another_calibration_cannot_resume(folder, calibration, tmp_path):

@@ -168,6 +168,28 @@ def test_wings_are_estimated_or_assumed_and_kept():
     assert found(CELLS, "fluorescence").psf_beta.value is None
 
 
+@pytest.mark.parametrize(
+    ("factor", "agrees"), [(1.0, True), (1.08, True), (0.7, False), (1.3, False)]
+)
+def test_stars_contradict_a_wrong_width(factor, agrees):
+    measured = found(SKY, "night-sky")
+    assert measured.star_fwhm.value is None  # nothing was stated
+    assert not measured.contradiction
+    stated = found(SKY, "night-sky", Given(psf_fwhm=factor * measured.psf_fwhm.value))
+    assert stated.star_fwhm.value == pytest.approx(measured.psf_fwhm.value)
+    assert (not stated.contradiction) is agrees
+    back = Instrument.from_json(json.loads(json.dumps(stated.as_json())))
+    assert back.contradiction == stated.contradiction
+    if not agrees:
+        assert "(--psf-fwhm), but" in stated.contradiction
+
+
+def test_where_there_are_no_stars_nothing_is_contradicted():
+    dark = np.random.default_rng(0).normal(0, 1, (96, 96)).astype(np.float32)
+    assert not found(dark, "night-sky", Given(psf_fwhm=9.0)).contradiction
+    assert not found(CELLS, "fluorescence", Given(psf_fwhm=9.0)).contradiction
+
+
 def test_telescopes_in_space_have_wider_wings():
     image = open_array(np.random.default_rng(0).normal(0, 1, (96, 96)), domain="night-sky")
     image.header = {"TELESCOP": "JWST"}
