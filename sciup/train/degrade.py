@@ -304,14 +304,15 @@ def _sky(
 
 
 def _bright_stars(r: Recipe, rng: Rng, side: int) -> Tensor:
-    """One bright star inside the loss region of a share of the crops, (B, 1, side, side).
+    """One bright star in or near the loss region of a share of the crops, (B, 1, side, side).
 
     Catalogues have few of them, and whoever has not learned their shape draws rings into the wings.
     What they are is never in doubt, so that their density, unlike that of faint ones, is free.
     """
     inner = r.core * r.scale
     narrow = 4 * np.log(2) / r.target_fwhm**2
-    at = rng.uniform(0, inner - 1, (2, r.batch, 1))
+    # also beyond the edge, where only wings are seen
+    at = rng.uniform(-0.3 * inner, 1.3 * inner, (2, r.batch, 1))
     y, x = np.exp(-narrow * (np.arange(side) - (side - inner) / 2 - at) ** 2)
     flux = log_uniform(rng, BRIGHT_STARS, r.batch)
     flux = np.where(rng.uniform(size=r.batch) < r.degradation.bright_star_share, flux, 0)
