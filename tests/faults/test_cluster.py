@@ -1,5 +1,6 @@
 """Shards made by workers of a cluster are those of one process, whatever dies on the way."""
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -139,43 +140,66 @@ def test_an_image_in_memory_is_refused(client, tmp_path, monkeypatch):
         result.save(tmp_path / "out.zarr", client=client)
 
 
-def test_a_scheduler_and_workers_over_tcp(tmp_path):
-    """Processes that know nothing but an address."""
-    file = tmp_path / "scheduler.json"
+@contextlib.contextmanager
+def network(folder):
+    """A scheduler and two workers as processes of their own; its file, and the workers."""
+    file = folder / "scheduler.json"
     environment = os.environ | {"PYTHONPATH": str(Path(sciup.__file__).parents[1])}
-    commands = [
-        ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-         "--scheduler-file", str(file)],
-        *[["worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard",
-           "--local-directory", str(tmp_path)]] * 2,
-    ]  # fmt: skip
+    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    worker = ["worker", "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
     running = []
     try:
-        for command in commands:
+        for command in (scheduler, worker, worker):
+            module = f"distributed.cli.dask_{command[0]}"
             running.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]],
-                    env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL,
+                    [sys.executable, "-m", module, "--scheduler-file", str(file), *command[1:]],
+                    env=environment, cwd=folder, stderr=subprocess.DEVNULL,
                     start_new_session=True,
                 )
             )  # fmt: skip
-            while command[0] == "scheduler" and not file.exists():
+            while not file.exists():
                 assert running[0].poll() is None
                 time.sleep(0.1)
-        arguments = [
-            "upscale", str(base() / "in.fits"), str(tmp_path / "out.fits"), "--model",
-            str(base() / "m0"), "--samples", "1", "--maps", ",".join(("sample", "mean", "std")),
-            "--psf-fwhm", "2.4", "--device", "cpu", "--precision", "fp32", "--keep-samples", "2",
-            "--scheduler", str(file),
-        ]  # fmt: skip
-        done = CliRunner().invoke(app, arguments)
-        assert done.exit_code == 0, done.output
-        assert_equal_results(tmp_path / "out.fits", straight(".fits"))
-        assert all(process.poll() is None for process in running)  # it was not ours to end
+        yield file, running[1:]
     finally:
         for process in running:
-            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
+
+
+def test_a_scheduler_and_workers_over_tcp(tmp_path):
+    """Processes that know nothing but an address."""
+    arguments = [
+        "upscale", str(base() / "in.fits"), str(tmp_path / "out.fits"), "--model",
+        str(base() / "m0"), "--samples", "1", "--maps", ",".join(("sample", "mean", "std")),
+        "--psf-fwhm", "2.4", "--device", "cpu", "--precision", "fp32", "--keep-samples", "2",
+        "--scheduler",
+    ]  # fmt: skip
+    with network(tmp_path) as (file, workers):
+        done = CliRunner().invoke(app, [*arguments, str(file)])
+        assert done.exit_code == 0, done.output
+        assert all(process.poll() is None for process in workers)  # they were not ours to end
+    assert_equal_results(tmp_path / "out.fits", straight(".fits"))
+
+
+@each
+def test_a_node_is_lost_in_the_middle(suffix, tmp_path):
+    out = tmp_path / f"out{suffix}"
+    lost = []
+    with network(tmp_path) as (file, workers), connect(scheduler=str(file)) as client:
+        client.wait_for_workers(2, timeout=60)
+
+        def progress(done, total):
+            if done and not lost:
+                os.killpg(workers[0].pid, signal.SIGKILL)  # worker and nanny at once
+                lost.append(done)
+
+        lazy().save(out, client=client, progress=progress)
+    assert lost
+    assert lost[0] < 17
+    assert_equal_results(out, straight(suffix))
 
 
 def test_nobody_answers(monkeypatch):
