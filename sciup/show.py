@@ -149,7 +149,7 @@ def workers(console: Console, client: Any) -> None:
     if client is None:
         return
     threads = client.nthreads()
-    who = f"{len(threads)} workers, {sum(threads.values())} threads" if threads else "none yet"
+    who = f"{len(threads)} with {sum(threads.values())} threads" if threads else "none yet"
     console.print(f"[bold]workers[/bold] {who}; dashboard {client.dashboard_link or 'off'}")
 
 

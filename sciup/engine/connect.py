@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -69,6 +70,7 @@ def connect(
     if len(chosen) > 1:
         raise OptionError(f"{' and '.join(chosen)} were given", "one of them")
     _need("distributed")
+    _quieten()
     if scheduler is not None:
         with _join(scheduler) as client:
             yield client
@@ -92,6 +94,16 @@ def _need(package: str) -> None:
         raise MissingPackageError(
             f"{package.replace('_', '-')} is not installed", fix='pip install "sciup[cluster]"'
         )
+
+
+def _quieten() -> None:
+    """Dask tells of every connection; only what goes wrong is for the user."""
+    import dask
+
+    # read when distributed is imported; later it is the loggers that count
+    with dask.config.set({"logging.distributed": "warning"}):
+        import distributed  # noqa: F401
+    logging.getLogger("distributed").setLevel(logging.WARNING)
 
 
 def _own(workers: int, device: str) -> Any:

@@ -58,11 +58,12 @@ class Journal:
     ) -> None:
         """Record a shard whose data is on the disk; returns when the record is too."""
         self._folder.mkdir(exist_ok=True)
-        rows = [[list(at), list(map(float, row))] for at, row in (scores or {}).items()]
+        rows = [[list(at), [_short(v) for v in row]] for at, row in (scores or {}).items()]
         lost = [[list(plane), list(box.start), list(box.stop)] for plane, box in unreadable]
         record = {"plane": shard[0], "index": list(shard[1]), "maps": dict(checksums)}
         extra = {"scores": rows, "unreadable": lost}
-        line = json.dumps(record | {key: value for key, value in extra.items() if value})
+        record |= {key: value for key, value in extra.items() if value}
+        line = json.dumps(record, separators=(",", ":"))
         with (self._folder / f"{self._worker}.jsonl").open("a+b") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(end - 1, 0))
@@ -107,3 +108,8 @@ class Journal:
 
 def _lost(record: Mapping[str, Any]) -> list[Any]:
     return list(record.get("unreadable", []))
+
+
+def _short(value: float) -> float:
+    """Four digits: a large job has millions of these."""
+    return float(f"{value:.4g}")
