@@ -7,6 +7,7 @@ import glob
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
@@ -81,8 +82,8 @@ def items_of(inputs: Sequence[str], out: Path, suffix: str | None) -> list[Item]
             found += read_jobs(Path(name), out, suffix)
         else:
             found += [_item(path, inner, out, suffix) for path, inner in _images(name)]
-    names = [item.output for item in found]
-    twice = next((n for n in names if names.count(n) > 1), None)
+    names = Counter(item.output for item in found)
+    twice = next((name for name, count in names.items() if count > 1), None)
     if twice is not None:
         raise OptionError(
             f"two images would be written to {twice}", fix="name outputs in a file of jobs"
@@ -170,7 +171,9 @@ def changed(group: Any, options: Mapping[str, Any]) -> Any:
     import dataclasses
 
     mine = {f.name for f in dataclasses.fields(group)}
-    return dataclasses.replace(group, **{k: v for k, v in options.items() if k in mine})
+    # a list in a file is what commas are on the command line
+    plain = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in options.items()}
+    return dataclasses.replace(group, **{k: v for k, v in plain.items() if k in mine})
 
 
 def check_options(items: Sequence[Item], groups: Sequence[Any]) -> None:

@@ -79,7 +79,9 @@ def batch(
         )
         return api.upscale(opened.open(item.input), **known.options(), **how.options())
 
-    with machines.client(physics.device) as client:
+    from sciup.engine.settings import choose_device
+
+    with machines.client(choose_device(physics.device)) as client:
         _run(items, upscale, out, overwrite, client)
 
 

@@ -47,7 +47,8 @@ class Source:
         size = options.pop("pixel_size")
         for name in ("hdu", "channel"):
             text = options[name]
-            options[name] = int(text) if text and text.lstrip("-").isdigit() else text
+            if text is not None:  # files of jobs have numbers, too
+                options[name] = int(text) if str(text).lstrip("-").isdigit() else str(text)
         image = open_image(Path(path), **options)
         if size is not None:
             if not size > 0:

@@ -8,16 +8,18 @@ costs the shards it had at hand, a client that dies costs nothing: `--resume` go
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import pickle
 import socket
+import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
 
@@ -31,6 +33,11 @@ log = logging.getLogger(__name__)
 
 AHEAD = 3
 """Tasks that are sent for every thread of the workers: none waits for the client."""
+
+POLL, SILENCE = 1.0, 60.0
+"""Seconds between looks at the world while nothing happens, and until it is told."""
+
+SAME = "workers must see input, output and model under the same paths as the client"
 
 MOST_BYTES = 32_000_000
 """Of a job that every worker reads: more than this are pixels."""
@@ -46,6 +53,7 @@ class _Order:
     folder: str
     kind: OutputFormat
     job: str
+    source: str
     task: Task
     record: Record | None
     attempt: int
@@ -80,31 +88,35 @@ def compute(
     SciupError
         What a worker said, for example that the disk is full.
     """
-    from distributed import as_completed
-
     name = _store(job, work)
     folder = str(work.absolute())
+    source = job.image.source if Path(job.image.source).exists() else ""
     orders = (
-        _Order(folder, kind, name, task, records.get((task.number, task.index)), 0)
+        _Order(folder, kind, name, source, task, records.get((task.number, task.index)), 0)
         for task in job.tasks()
     )
     flying: dict[Any, _Order] = {}
-    finished = as_completed()
+    done: SimpleQueue[Any] = SimpleQueue()
     try:
-        _send(client, orders, flying, finished)
-        for future in finished:
-            order = flying.pop(future)
-            if again := _outcome(future, order):
-                _send(client, iter([again]), flying, finished)
-            else:
-                advance(windows(job, order.task))
-            _send(client, orders, flying, finished)
+        with _lost_scheduler():
+            _send(client, orders, flying, done)
+            while flying:
+                future = _next(done, client, advance)
+                order = flying.pop(future)
+                if again := _outcome(future, order):
+                    _send(client, iter([again]), flying, done, room=1)
+                else:
+                    advance(windows(job, order.task))
+                _send(client, orders, flying, done)
     finally:
-        client.cancel(list(flying))
+        # orders that workers still hold find their job gone, and write nothing
+        (work / name).unlink(missing_ok=True)
+        with suppress(Exception):
+            client.cancel(list(flying))
 
 
 def _store(job: Job, work: Path) -> str:
-    """Write the job where workers find it; the name tells one job from another."""
+    """Write the job where workers find it, under a name that no other run has."""
     data = pickle.dumps(job)
     if len(data) > MOST_BYTES:
         raise OptionError(
@@ -112,33 +124,75 @@ def _store(job: Job, work: Path) -> str:
             "images in files, and Dask or Zarr arrays of files",
             "save the image, for example as OME-Zarr, and open that",
         )
-    name = f"job-{hashlib.blake2b(data, digest_size=8).hexdigest()}.pickle"
+    for old in work.glob("job-*.pickle"):
+        old.unlink(missing_ok=True)
+    name = f"job-{uuid.uuid4().hex}.pickle"
     part = work / (name + ".part")
     part.write_bytes(data)
     part.replace(work / name)
     return name
 
 
-def _send(client: Any, orders: Iterator[_Order], flying: dict[Any, _Order], finished: Any) -> None:
+@contextmanager
+def _lost_scheduler() -> Iterator[None]:
+    """A broken connection is no broken disk."""
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except (CommClosedError, TimeoutError, ConnectionError) as error:
+        raise ClusterError(
+            f"the connection to the scheduler is lost ({type(error).__name__})",
+            fix="see that it runs, then go on with --resume",
+        ) from None
+
+
+def _next(done: SimpleQueue[Any], client: Any, advance: Callable[[int], None]) -> Any:
+    """The next future that is done; meanwhile whoever waits may stop us, and is told of silence."""
+    silent = 0.0
+    while True:
+        try:
+            return done.get(timeout=POLL)
+        except Empty:
+            advance(0)
+        silent = 0.0 if client.nthreads() else silent + POLL
+        if silent and silent % SILENCE < POLL:
+            log.warning("no worker for %.0f s; waiting (Ctrl-C, then --resume, is safe)", silent)
+
+
+def _send(
+    client: Any,
+    orders: Iterator[_Order],
+    flying: dict[Any, _Order],
+    done: SimpleQueue[Any],
+    room: int | None = None,
+) -> None:
     """Send orders while workers have fewer than `AHEAD` for each of their threads."""
-    room = AHEAD * max(sum(client.nthreads().values()), 1) - len(flying)
+    if room is None:
+        room = AHEAD * max(sum(client.nthreads().values()), 1) - len(flying)
     for order in islice(orders, max(room, 0)):
         task = order.task
         index = "-".join(map(str, task.index))
         key = f"shard-{order.job}-{task.number}-{index}-{order.attempt}"
         future = client.submit(_make, order, key=key, pure=False)
         flying[future] = order
-        finished.add(future)
+        future.add_done_callback(done.put)
 
 
 def _outcome(future: Any, order: _Order) -> _Order | None:
     """Nothing if the shard is there; what to send again if its worker died."""
     from distributed.scheduler import KilledWorker
 
+    where = f"shard {order.task.index} of plane {order.task.number}"
     error = future.exception()
     if error is None:
-        return None
-    where = f"shard {order.task.index} of plane {order.task.number}"
+        # a future that is cancelled, as all are when the connection breaks, has no exception
+        if future.status == "finished":
+            return None
+        raise ClusterError(
+            f"{where} was {future.status}: the scheduler was lost or restarted",
+            fix="go on with --resume",
+        )
     if isinstance(error, SciupError | OSError):
         raise error
     if not isinstance(error, KilledWorker):
@@ -148,7 +202,7 @@ def _outcome(future: Any, order: _Order) -> _Order | None:
         ) from error
     if order.attempt + 1 >= ATTEMPTS:
         raise ClusterError(
-            f"{where} failed: the workers that had it died {ATTEMPTS} times, perhaps of memory",
+            f"{where} failed: its workers died in each of {ATTEMPTS} attempts, perhaps of memory",
             fix="give workers more memory or fewer --threads, then go on with --resume",
         )
     log.warning("%s: its workers died; again, with fewer windows at a time", where)
@@ -158,26 +212,29 @@ def _outcome(future: Any, order: _Order) -> _Order | None:
 def _make(order: _Order) -> bool:
     """Run on a worker: one shard at a time per process, its windows on all threads granted."""
     with _alone:
-        bench = _bench(order.folder, order.kind, order.job, max(_granted() >> order.attempt, 1))
+        if order.source and not Path(order.source).exists():
+            raise ClusterError(f"{socket.gethostname()} does not see {order.source}", fix=SAME)
+        bench = _bench(order.folder, order.kind, order.job, _granted(), order.attempt)
         return bench.make(order.task, order.record)
 
 
 _alone = Lock()
 
 
-@lru_cache(maxsize=2)
-def _bench(folder: str, kind: OutputFormat, name: str, threads: int) -> Bench:
-    """Network and files of a job, once per process."""
+@lru_cache(maxsize=16)
+def _bench(folder: str, kind: OutputFormat, name: str, granted: int, attempt: int) -> Bench:
+    """Network and files of a job, once per process; `sciup batch` has several at a time."""
     path = Path(folder) / name
     try:
         job: Job = pickle.loads(path.read_bytes())  # noqa: S301 - written by our own client
     except OSError as error:
         raise ClusterError(
-            f"{socket.gethostname()} cannot read {path}: {error.strerror}",
-            fix="workers must see input, output and model under the same paths as the client",
+            f"{socket.gethostname()} cannot read {path}: {error.strerror}", fix=SAME
         ) from None
+    wanted = job.threads or (1 if job.device == "cuda" else granted)
+    threads = max(min(wanted, granted) >> attempt, 1)
     here = f"{socket.gethostname()}-{os.getpid()}"
-    return Bench.of(replace(job, threads=threads), Path(folder), kind, here)
+    return Bench.of(replace(job, threads=threads), Path(folder), kind, here, path)
 
 
 def _granted() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ SYSTEMS = {
 """Names in a cluster file, and the classes of dask-jobqueue."""
 
 KEYS = ("system", "jobs", "options")
+
+START = "start one with `dask scheduler` and workers with `dask worker ADDRESS`"
 
 WAIT = 30.0
 """Seconds to wait for a scheduler to answer."""
@@ -79,12 +81,7 @@ def connect(
     from distributed import Client
 
     with pool, Client(pool) as client:
-        try:
-            yield client
-        finally:
-            # a worker that is stopped in the middle of a shard complains at length
-            with suppress(Exception):
-                client.cancel(list(client.futures), force=True)
+        yield client
 
 
 def _need(package: str) -> None:
@@ -100,6 +97,8 @@ def _quieten() -> None:
     """Dask tells of every connection; only what goes wrong is for the user."""
     import dask
 
+    # after two deaths a shard is tried again with less, which we do ourselves
+    dask.config.set({"distributed.scheduler.allowed-failures": 1})
     # read when distributed is imported; later it is the loggers that count
     with dask.config.set({"logging.distributed": "warning"}):
         import distributed  # noqa: F401
@@ -131,14 +130,17 @@ def _join(scheduler: str) -> Iterator[Any]:
     """Client of a running scheduler, which goes on when the client leaves."""
     from distributed import Client
 
-    found = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
+    is_file = scheduler.endswith(".json")
+    found = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
+    if is_file and not Path(scheduler).is_file():  # Dask would wait for it for ever
+        raise ClusterError(f"there is no scheduler file {scheduler}", fix=START)
     try:
         client = Client(**found, timeout=WAIT)
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"no scheduler answers at {scheduler} ({type(error).__name__})",
             "tcp://HOST:PORT, or the JSON file of `dask scheduler --scheduler-file`",
-            "start one with `dask scheduler` and workers with `dask worker ADDRESS`",
+            START,
         ) from None
     with client:
         yield client

@@ -29,6 +29,7 @@ from sciup.image import Bool, Float, Image, Plane
 from sciup.io._salvage import Part, Salvaged, about
 from sciup.io._writer import SHARD, Layout
 from sciup.physics.instrument import Given, Instrument, resolve
+from sciup.physics.mesh import BLOCK as MESH
 
 T = TypeVar("T")
 
@@ -257,6 +258,8 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        if isinstance(job.image, Salvaged):
+            job.image.forget()
         self.net = _network(job.model.folder, job.model.weights, job.device, job.settings.precision)
         self._image = ReadAhead.of(job.image, job.tile, halo_of(self.net))
         self._sampler: PlaneSampler | None = None
@@ -330,7 +333,8 @@ class Worker:
         image = self.job.image
         if not isinstance(image, Salvaged):
             return []
-        seen = self.job.input_box(task).grown(halo_of(self.net) + CORE)
+        # the mesh of the sky looks two of its blocks farther than a window does
+        seen = self.job.input_box(task).grown(halo_of(self.net) + CORE + 2 * MESH)
         return image.unreadable_in(task.plane, seen.intersect(Box.of_shape(image.plane_shape)))
 
     @property

@@ -18,7 +18,7 @@ import numpy as np
 
 from sciup.engine.job import Job
 from sciup.engine.shard import Bench, windows
-from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
+from sciup.errors import ClusterError, InputError, InterruptedRunError, OutputError, ResumeError
 from sciup.geometry import Box
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal
@@ -177,6 +177,7 @@ def run(
     with stoppable(str(work)), _disk_errors(output):
         writer.create()
         _compute(job, work, kind, journal, client, progress)
+        _check_complete(job, journal)
         lost = _lost(job, journal)
         psf = gaussian(4 * round(job.model.target_fwhm) + 9, job.model.target_fwhm)
         facts = provenance(job, kind)
@@ -241,8 +242,14 @@ def _check_finished(job: Job, output: Path, kind: OutputFormat) -> None:
     """A finished output counts as done only if it is of this job."""
     from sciup.io._provenance import read_provenance
 
-    stored = read_provenance(output).get("fingerprint", {})
-    _compare(stored, fingerprint(job, kind), output)
+    facts = read_provenance(output)
+    _compare(facts.get("fingerprint", {}), fingerprint(job, kind), output)
+    if lost := facts.get("unreadable"):
+        log.warning(
+            "%s is complete, but %d parts of its input could not be read; --overwrite tries again",
+            output,
+            len(lost),
+        )
 
 
 def _compare(stored: dict[str, Any], wanted: dict[str, Any], where: Path) -> None:
@@ -318,6 +325,17 @@ def _compute(
             advance(windows(job, task))
 
 
+def _check_complete(job: Job, journal: Journal) -> None:
+    """Every shard has a record: nothing is finished on anybody's word."""
+    made = journal.shards()
+    missing = [task.index for task in job.tasks() if (task.number, task.index) not in made]
+    if missing:
+        raise ClusterError(
+            f"{len(missing)} shards have no record, the first {missing[0]}",
+            fix="go on with --resume; on NFS wait until all see the same folder",
+        )
+
+
 def _lost(job: Job, journal: Journal) -> list[dict[str, Any]]:
     """Parts of the input that could not be read; an error if they are more than single chunks."""
     found = journal.unreadable()
@@ -328,7 +346,7 @@ def _lost(job: Job, journal: Journal) -> list[dict[str, Any]]:
         raise InputError(
             f"{share:.0%} of {job.image.source} cannot be read",
             f"up to {MOST_LOST:.0%}, which is masked and listed",
-            "check the disk or copy the file again, then go on with --resume",
+            "check the disk or put the file back with its date (cp -p), then go on with --resume",
         )
     if found:
         log.warning(

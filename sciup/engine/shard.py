@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sciup.engine.job import Job, Task, Worker
 from sciup.engine.margins import CORE
-from sciup.errors import InputError
+from sciup.errors import ClusterError, InputError
 from sciup.geometry import plan_tiles
 from sciup.io import OutputFormat, Writer, open_writer
 from sciup.io._journal import Journal, checksum
@@ -23,16 +23,27 @@ Record = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Bench:
-    """What a process needs to make shards of one output: network, writer, its own journal."""
+    """What a process needs to make shards of one output: network, writer, its own journal.
+
+    While `token`, if there is one, exists, the run goes on; afterwards nothing is written.
+    """
 
     worker: Worker
     writer: Writer
     journal: Journal
+    token: Path | None = None
 
     @classmethod
-    def of(cls, job: Job, work: Path, kind: OutputFormat, name: str = "serial") -> Bench:
+    def of(
+        cls,
+        job: Job,
+        work: Path,
+        kind: OutputFormat,
+        name: str = "serial",
+        token: Path | None = None,
+    ) -> Bench:
         """Reopen the output that grows in `work`; `name` is the one of the journal."""
-        return cls(Worker(job), open_writer(work, job.layout, kind), Journal(work, name))
+        return cls(Worker(job), open_writer(work, job.layout, kind), Journal(work, name), token)
 
     def make(
         self, task: Task, record: Record | None, done: Callable[[], None] | None = None
@@ -48,7 +59,9 @@ class Bench:
         """
         if record and all(self._intact(task, *item) for item in record.items()):
             return False
+        self._check_run()
         maps = self.worker.compute(task, done=done)
+        self._check_run()
         for name, values in maps.items():
             map_name, plane = _address(name, task.plane)
             self.writer.write(map_name, plane, task.box, values)
@@ -56,6 +69,11 @@ class Bench:
         shard = (task.number, task.index)
         self.journal.add(shard, sums, self.worker.scores, self.worker.unreadable(task))
         return True
+
+    def _check_run(self) -> None:
+        """Leave a run that has ended, and an output that may be another's by now, alone."""
+        if self.token is not None and not self.token.exists():
+            raise ClusterError("the run that this shard belongs to has ended")
 
     def _intact(self, task: Task, name: str, value: str) -> bool:
         """Whether the stored values of a shard have this checksum."""

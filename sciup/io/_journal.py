@@ -80,6 +80,10 @@ class Journal:
         """
         return {shard: maps for shard, maps, record in self._records() if not _lost(record)}
 
+    def shards(self) -> set[Shard]:
+        """All that have a record."""
+        return {shard for shard, _, _ in self._records()}
+
     def unreadable(self) -> list[Any]:
         """Parts of the input that shards lack: ``[plane, start, stop]``, each once."""
         well = self.read()
@@ -89,8 +93,11 @@ class Journal:
     def scores(self) -> dict[int, NDArray[np.float64]]:
         """Scores of all blocks (blocks, statistics), plane by plane."""
         found: dict[int, dict[tuple[int, ...], list[float]]] = {}
-        for (plane, _), _, record in self._records():
-            rows = record.get("scores", [])
+        well = self.read()
+        for shard, _, record in self._records():
+            if _lost(record) and shard in well:
+                continue  # made again since
+            plane, rows = shard[0], record.get("scores", [])
             found.setdefault(plane, {}).update({tuple(at): row for at, row in rows})
         return {plane: np.array(list(rows.values())) for plane, rows in found.items() if rows}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from threading import Lock
 from typing import Any
@@ -17,6 +19,11 @@ log = logging.getLogger(__name__)
 
 PIECE = 128
 """Side of the squares, counted from the first pixel, that are tried one by one."""
+
+NO_ACCESS = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ESTALE),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOTCONN, errno.ETIMEDOUT),
+)
 
 Part = tuple[Plane, Box]
 
@@ -59,17 +66,14 @@ class Salvaged(Image):
         try:
             return self.base.load(plane, box)
         except InputError as error:
-            log.debug("%s", error)
+            _check_access(error)
         values = np.full(box.shape, np.nan, np.float32)
         footprint = np.zeros(box.shape, bool)
-        for index in iterate(box.coarsened(PIECE)):
-            whole = Box(index, tuple(i + 1 for i in index)).scaled(PIECE)
-            part = whole.intersect(box)
-            at = part.relative_to(box).slices
+        for part, at, whole in self._pieces(box):
             try:
                 values[at], footprint[at] = self.base.load(plane, part)
             except InputError as error:
-                self._note(plane, whole.intersect(Box.of_shape(self.plane_shape)), error)
+                self._note(plane, whole, error)
         return values, footprint
 
     def load_sigma(self, plane: Plane, box: Box) -> Float | None:
@@ -77,17 +81,48 @@ class Salvaged(Image):
         try:
             return self.base.load_sigma(plane, box)
         except InputError as error:
-            self._note(plane, box, error)
-            return np.full(box.shape, np.nan, np.float32)
+            _check_access(error)
+        values = np.full(box.shape, np.nan, np.float32)
+        for part, at, whole in self._pieces(box):
+            try:
+                found = self.base.load_sigma(plane, part)
+            except InputError as error:
+                self._note(plane, whole, error)
+                continue
+            if found is not None:
+                values[at] = found
+        return values
+
+    def _pieces(self, box: Box) -> Iterator[tuple[Box, tuple[slice, ...], Box]]:
+        """Parts of a box, where they lie in it, and the whole squares that they belong to."""
+        image = Box.of_shape(self.plane_shape)
+        for index in iterate(box.coarsened(PIECE)):
+            whole = Box(index, tuple(i + 1 for i in index)).scaled(PIECE).intersect(image)
+            part = whole.intersect(box)
+            yield part, part.relative_to(box).slices, whole
 
     def _note(self, plane: Plane, box: Box, error: InputError) -> None:
         with self._lock:
             if (plane, box) not in self.unreadable:
-                log.warning("masked, because it cannot be read: %s: %s", box, error.what)
+                log.warning("cannot be read, and does not count: %s: %s", box, error.what)
             self.unreadable.add((plane, box))
+
+    def forget(self) -> None:
+        """Start anew: the file may have been repaired."""
+        with self._lock:
+            self.unreadable.clear()
 
     def unreadable_in(self, plane: Plane, box: Box) -> list[Part]:
         """Parts that could not be read and touch a box."""
         with self._lock:
             parts = sorted(self.unreadable, key=lambda part: (part[0], part[1].start))
         return [part for part in parts if part[0] == plane and part[1].intersect(box).size]
+
+
+def _check_access(error: InputError) -> None:
+    """A file that is not there, or that nobody may open, is no damaged chunk."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in NO_ACCESS:
+            raise error
+        cause = cause.__cause__

@@ -69,7 +69,8 @@ def test_jobs_have_options_of_their_own(folder, tmp_path):
     jobs = tmp_path / "jobs.yaml"
     jobs.write_text(
         f"defaults: {{seed: 3}}\njobs:\n  - {{input: {folder}/f0.fits, output: a.fits}}\n"
-        f"  - {{input: {folder}/f0.fits, output: b.zarr, seed: 4}}\n"
+        f"  - {{input: {folder}/f0.fits, output: b.zarr, seed: 4,"
+        " maps: [mean, std], hdu: 0}\n"
     )
     done = run(folder, jobs, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output

@@ -112,7 +112,7 @@ def test_a_shard_that_kills_its_workers_is_told(client, tmp_path, monkeypatch):
 
     keep = engine_cluster._outcome
     monkeypatch.setattr(engine_cluster, "_outcome", outcome)
-    with pytest.raises(ClusterError, match=r"died 2 times, perhaps of memory.*--resume"):
+    with pytest.raises(ClusterError, match=r"died in each of 2 attempts, perhaps.*--resume"):
         lazy().save(tmp_path / "out.fits", client=client)
     assert tried[:1] == [0]
     assert 1 in tried
@@ -128,6 +128,56 @@ def test_errors_of_workers_are_told_as_if_they_were_here(error, client, tmp_path
     monkeypatch.setattr(engine_cluster, "_outcome", lambda _, order: keep(Failed(), order))
     with pytest.raises(OutputError, match=r"disk is full|no space.*--resume"):
         lazy().save(tmp_path / "out.fits", client=client)
+
+
+def test_orders_that_the_scheduler_forgot_are_not_taken_for_done(client, tmp_path, monkeypatch):
+    """All futures are cancelled when the connection breaks, and have no exception then."""
+    keep = engine_cluster._outcome
+
+    class Forgotten:
+        status = "cancelled"
+
+        def exception(self):
+            return None
+
+    monkeypatch.setattr(engine_cluster, "_outcome", lambda _, order: keep(Forgotten(), order))
+    with pytest.raises(ClusterError, match=r"was cancelled: the scheduler was lost.*--resume"):
+        lazy().save(tmp_path / "out.fits", client=client)
+    assert not (tmp_path / "out.fits").exists()
+
+
+def test_a_shard_without_a_record_is_never_finished(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine_cluster, "compute", lambda *_: None)
+    with pytest.raises(ClusterError, match=r"3 shards have no record.*--resume"):
+        lazy().save(tmp_path / "out.fits", client=client)
+    assert not (tmp_path / "out.fits").exists()
+
+
+def test_orders_of_a_run_that_has_ended_write_nothing(tmp_path):
+    from sciup.engine.shard import Bench
+
+    job, token = lazy().job, tmp_path / "job-1.pickle"
+    bench = Bench.of(job, tmp_path, "fits", "late", token)
+    wrote = []
+    object.__setattr__(bench.writer, "write", lambda *_: wrote.append(1))
+    with pytest.raises(ClusterError, match="has ended"):
+        bench.make(next(job.tasks()), None)
+    assert not wrote
+    assert not (tmp_path / "journal").exists()
+
+
+def test_a_worker_that_does_not_see_the_input_is_no_damaged_file(tmp_path):
+    order = engine_cluster._Order(
+        str(tmp_path),
+        "fits",
+        "job-0.pickle",
+        "/no/such/input.fits",
+        next(lazy().job.tasks()),
+        None,
+        0,
+    )
+    with pytest.raises(ClusterError, match=r"does not see /no/such/input.fits.*same paths"):
+        engine_cluster._make(order)
 
 
 def test_an_image_in_memory_is_refused(client, tmp_path, monkeypatch):
@@ -211,6 +261,14 @@ def test_nobody_answers(monkeypatch):
         pass
 
 
+def test_a_scheduler_file_that_is_not_there():
+    with (
+        pytest.raises(ClusterError, match="no scheduler file nowhere"),
+        connect(scheduler="nowhere.json"),
+    ):
+        pass
+
+
 def test_options_that_contradict_or_ask_too_much():
     with (
         pytest.raises(OptionError, match="--workers and --scheduler were given"),
@@ -243,7 +301,7 @@ def test_cluster_files_are_checked(text, says, tmp_path):
 
 def test_a_missing_worker_folder_is_told(tmp_path):
     with pytest.raises(ClusterError, match=r"cannot read.*same paths as the client"):
-        engine_cluster._bench(str(tmp_path), "fits", "job-0.pickle", 1)
+        engine_cluster._bench(str(tmp_path), "fits", "job-0.pickle", 1, 0)
 
 
 SBATCH = """#!{python}

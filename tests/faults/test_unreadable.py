@@ -90,6 +90,30 @@ def test_too_much_is_an_error_and_a_repaired_file_goes_on(place):
     assert "unreadable" not in read_provenance(place / "out.zarr")
 
 
+def test_a_file_that_is_gone_is_no_damaged_chunk(place):
+    from sciup.geometry import Box
+    from sciup.io import open_image
+
+    image = open_image(place / "in.zarr")
+
+    def gone(plane, box):
+        try:
+            (place / "nothing").read_bytes()
+        except OSError as error:
+            raise InputError("it cannot be read") from error
+
+    image.load = gone
+    with pytest.raises(InputError, match="cannot be read"):
+        Salvaged.of(image).load((), Box((0, 0), (64, 64)))
+
+
+def test_a_finished_result_with_holes_says_so(place, caplog):
+    spoil(place, (3, 2))
+    upscale(place).save(place / "out.zarr")
+    upscale(place).save(place / "out.zarr", resume=True)
+    assert "1 parts of its input could not be read; --overwrite tries again" in caplog.text
+
+
 class Picky:
     """Stands in for a reader that cannot read one row."""
 
@@ -120,3 +144,19 @@ def test_pieces_are_those_of_the_whole_image_whatever_the_box(place):
         Box((128, 0), (256, 128)), Box((128, 128), (256, 256)),
     ]  # fmt: skip
     assert not found.unreadable_in((), Box((0, 0), (128, 640)))
+
+
+def test_scores_of_a_shard_that_was_made_again_are_the_new_ones(tmp_path):
+    """Journals are read by name: an old one may come last."""
+    from sciup.geometry import Box
+    from sciup.io._journal import Journal
+
+    lost = [((), Box((0, 0), (128, 128)))]
+    Journal(tmp_path, "serial").add((0, (0, 0)), {"mean": "old"}, {(0, 0): [9.0]}, lost)
+    assert Journal(tmp_path).unreadable()
+    Journal(tmp_path, "node1-7").add((0, (0, 0)), {"mean": "new"}, {(0, 0): [1.0]})
+    journal = Journal(tmp_path)
+    assert journal.scores()[0].tolist() == [[1.0]]
+    assert journal.read() == {(0, (0, 0)): {"mean": "new"}}
+    assert journal.unreadable() == []
+    assert journal.shards() == {(0, (0, 0))}
