@@ -246,9 +246,9 @@ def _bench(folder: str, kind: OutputFormat, name: str, granted: int, attempt: in
 def _keep_memory() -> None:
     """Let the process keep what it frees, as it does without Dask.
 
-    Dask's nannies set MALLOC_TRIM_THRESHOLD_, which also stops glibc from learning that large blocks
-    come again and again: every tensor is then mapped and returned page by page, and a window takes
-    more than twice as long (measured).
+    Dask's nannies set MALLOC_TRIM_THRESHOLD_, which also stops glibc from learning that large
+    blocks come again and again: every tensor is then mapped and returned page by page, and a window
+    takes more than twice as long (measured).
     """
     with suppress(OSError, AttributeError):  # not glibc
         libc = ctypes.CDLL(None)
