@@ -82,6 +82,7 @@ def measure(
         _write_image(folder / "in.ome.zarr", model.domain, side)
 
         def lazy() -> api.Result:
+            """The run, not computed yet."""
             image = open_image(folder / "in.ome.zarr")
             image.domain = "night-sky" if model.domain == "night-sky" else "fluorescence"
             image.flux_per_pixel = model.domain == "night-sky"

@@ -95,6 +95,7 @@ def _run(
     count = 0
 
     def told(outcome: Outcome) -> None:
+        """One line for each image."""
         nonlocal count
         count += 1
         colour = COLOURS[outcome.status]

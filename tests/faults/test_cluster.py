@@ -1,7 +1,6 @@
 """Shards made by workers of a cluster are those of one process, whatever dies on the way."""
 
 import contextlib
-import importlib.util
 import os
 import signal
 import subprocess
@@ -316,7 +315,6 @@ print("Submitted batch job", job.pid)
 """
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("dask_jobqueue"), reason="needs dask-jobqueue")
 def test_jobs_of_a_batch_system_make_the_same(tmp_path, monkeypatch):
     """A stand-in for sbatch starts the very script that Slurm would get."""
     (tmp_path / "bin").mkdir()
@@ -351,7 +349,6 @@ def test_the_examples_of_the_documentation_are_cluster_files():
 # a cluster of distributed that was refused complains in its destructor
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_options_that_the_batch_system_does_not_know(tmp_path):
-    pytest.importorskip("dask_jobqueue")
     file = tmp_path / "slurm.yaml"
     file.write_text("system: slurm\noptions: {cores: 1, memory: 1GB, colour: red}\n")
     with (
