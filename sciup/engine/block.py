@@ -152,6 +152,12 @@ class PlaneSampler:
         wanted = st.maps or USUAL_RAW
         if "support" in wanted:
             out["support"] = self._core(window.inner(window.support(whole)))[0, 0].cpu().numpy()
+        if "tolerance" in wanted:
+            tau = np.asarray((limit / 9)[0, 0].cpu().numpy())
+            out["tolerance"] = self.units.width(tau, tile.core, s)
+        if "snr" in wanted:
+            snr = np.asarray(crop(window.snr, RIM)[0, 0].cpu().numpy())
+            out["snr"] = snr.repeat(s, 0).repeat(s, 1)
         if self.calibration is not None:
             votes = [np.asarray(x[0, 0].cpu().numpy(), np.intp) for x in (invented, missed)]
             out |= self.calibration.maps(window, *votes)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sciup.errors import OptionError
 from sciup.risk.tolerance import Tolerance
 
-VALUES = ("sample", "mean", "std", "lower", "upper")
+VALUES = ("sample", "mean", "std", "lower", "upper", "tolerance")
 """Maps in the unit of the image."""
 
 CALIBRATED = (
@@ -16,7 +16,7 @@ CALIBRATED = (
 )  # fmt: skip
 """Maps that need a calibration of the model."""
 
-MAPS = ("sample", "mean", "std", "risk_raw", *CALIBRATED, "support")
+MAPS = ("sample", "mean", "std", "risk_raw", *CALIBRATED, "support", "tolerance", "snr")
 """All maps, in the order in which they are written."""
 
 USUAL = ("sample", "mean", "std", "risk", "risk_bound", "ood", "support")

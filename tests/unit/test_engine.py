@@ -18,6 +18,7 @@ from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.io._array import open_array
 from sciup.risk.tolerance import Tolerance
+from sciup.risk.votes import vote
 from sciup.testing.toy_images import SIGMA_TO_FWHM, cells, star, star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -316,6 +317,20 @@ def test_support_is_a_share_and_larger_where_there_is_signal():
     support = maps_of(upscale(values, "night-sky"))["support"]
     assert ((support >= 0) & (support <= 1)).all()
     assert support[95:107, 85:97].mean() > 2 * support[:40].mean()
+
+
+def test_the_tolerance_map_is_the_one_that_votes():
+    """The votes counted again from the stored draws, with the stored tolerance."""
+    values = star_field((96, 90))
+    names = ("sample", "risk_raw", "tolerance", "snr")
+    maps = maps_of(upscale(values, "night-sky", samples=4, keep_samples=5, maps=names))
+    inner = np.s_[1:-1, 1:-1]  # at the border of the image its mirror votes, too
+    draws = [maps[f"samples_{k}"] for k in range(1, 5)]
+    again = vote(maps["sample"], draws, maps["tolerance"]).risk[inner]
+    assert (np.abs(again - maps["risk_raw"][inner]) < 1e-6).mean() > 0.9999
+    assert maps["snr"].shape == maps["sample"].shape
+    bright = maps["sample"] > np.quantile(maps["sample"], 0.99)
+    assert maps["snr"][bright].mean() > 5 > abs(np.median(maps["snr"]))
 
 
 def test_electrons_without_any_noise_are_possible():
