@@ -124,7 +124,7 @@ class Result:
         layout = self.job.layout
         planes: dict[tuple[int, ...], list[list[Any]]] = {}
         for task in self.job.tasks():
-            token = tokenize(compute.func.__name__, self._token, compute.args[1:], task)
+            token = tokenize(compute.func.__name__, self.token, compute.args[1:], task)
             block = delayed(compute, pure=True)(task, dask_key_name=f"sciup-{token}")
             for part in key:
                 block = block[part]
@@ -137,7 +137,8 @@ class Result:
         return stacked.reshape(layout.shape)
 
     @property
-    def _token(self) -> str:
+    def token(self) -> str:
+        """Digest of all that decides the pixels: input, weights, instrument, settings."""
         import hashlib
         import json
 

@@ -1,0 +1,316 @@
+"""The process that computes for the viewer: ``python -m sciup_napari.child``.
+
+It reads messages from its standard input and answers on its standard output. It ends when its
+input ends, so it never outlives the viewer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sciup_napari.messages import (
+    Core,
+    Done,
+    Failed,
+    Made,
+    Open,
+    Opened,
+    Order,
+    Progress,
+    Run,
+    Wish,
+)
+from sciup_napari.pipe import Pipe
+
+MAPS = ("sample", "mean", "std", "support", "tolerance", "snr")
+"""Maps of a window, calibrated or not."""
+
+RISKS = ("risk", "risk_bound", "risk_invented", "risk_missed", "alarm", "ood")
+
+KEPT = 3
+"""Orders that stay open: going back to the last layer costs nothing."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """An order that windows can be made of."""
+
+    worker: Any  # sciup.engine.job.Worker
+    sampler: Any  # sciup.engine.block.PlaneSampler
+
+    def make(self, core: Core) -> dict[str, Any]:
+        """All maps of one window and its strangeness."""
+        from sciup.engine.margins import CORE
+        from sciup.geometry import Box
+
+        (tile,) = self.worker.tiles(Box(core, (core[0] + CORE, core[1] + CORE)))
+        maps: dict[str, Any] = self.sampler.maps(tile)
+        draws = [maps.pop(f"samples_{k}") for k in range(self.sampler.settings.samples + 1)]
+        del maps["sample"]  # the first of the draws
+        return maps | {"draws": np.stack(draws)}
+
+
+class Child:
+    """Answers messages; several threads compute, one at a time talks."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.pipe = pipe
+        self._open: OrderedDict[str, Opening] = OrderedDict()
+        self._wish: tuple[str, list[Core]] = ("", [])
+        self._changed = threading.Condition()
+        self._orders: list[Open] = []
+        for loop in (self._feed, self._opener):
+            threading.Thread(target=loop, daemon=True).start()
+
+    def serve(self) -> None:
+        """Answer until the viewer is gone."""
+        while True:
+            try:
+                message = self.pipe.receive()
+            except EOFError:
+                return
+            if isinstance(message, Run):
+                self._guarded(message.number, lambda m=message: self._run(m))
+                return
+            with self._changed:
+                if isinstance(message, Open):
+                    self._orders = [message]  # only the last one matters
+                elif isinstance(message, Wish):
+                    self._wish = (message.token, list(message.cores))
+                self._changed.notify_all()
+
+    # -- windows -------------------------------------------------------------------------------
+
+    def _opener(self) -> None:
+        """Open the last order that was asked for."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._orders)
+                message = self._orders.pop()
+            self._guarded(message.number, lambda m=message: self._opened(m))
+
+    def _opened(self, message: Open) -> None:
+        from sciup.engine.job import Worker
+
+        with warnings_told() as told:
+            image, number = image_of(message.order)
+            result = with_draws(result_of(message.order, image))
+        job, token = result.job, result.token
+        with self._changed:
+            known = token in self._open
+        if not known:
+            worker = Worker(job)
+            plane = next(job.image.planes)
+            sampler = replace(worker.sampler(0, plane), plane_number=number)
+            with self._changed:
+                self._open[token] = Opening(worker, sampler)
+                while len(self._open) > KEPT:
+                    self._open.popitem(last=False)
+        self.pipe.send(describe(message.number, result, token, told))
+
+    def _feed(self) -> None:
+        """Hand wishes to the engine's threads, as many at a time as there are threads."""
+        free: threading.Semaphore | None = None
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wish[1] and self._wish[0] in self._open)
+                opening = self._open[self._wish[0]]
+            free = free or threading.Semaphore(opening.worker.threads)
+            free.acquire()
+            with self._changed:  # the wish may have changed while we waited
+                token, cores = self._wish
+                if not cores or token not in self._open:
+                    free.release()
+                    continue
+                opening, core = self._open[token], cores.pop(0)
+            future = opening.worker.submit(opening.make, core)
+            future.add_done_callback(self._sender(token, core, free))
+
+    def _sender(self, token: str, core: Core, free: threading.Semaphore) -> Callable[[Any], None]:
+        def send(future: Future[dict[str, Any]]) -> None:
+            free.release()
+            self._guarded(-1, lambda: self.pipe.send(Made(token, core, future.result())))
+
+        return send
+
+    # -- whole results -------------------------------------------------------------------------
+
+    def _run(self, message: Run) -> None:
+        """Make a result; the process is this run's own, and ends with it."""
+        from sciup.engine.connect import connect
+
+        image, _ = image_of(message.order, whole=not message.plane_only)
+        result = result_of(message.order, image, roi=message.roi)
+        seen = [0.0]
+
+        def progress(done: int, total: int) -> None:
+            if done == total or done / max(total, 1) - seen[0] >= 0.002 or done <= 2:
+                seen[0] = done / max(total, 1)
+                self.pipe.send(Progress(message.number, done, total))
+
+        who = {"workers": None, "scheduler": None, "cluster": None} | dict(message.machines)
+        with connect(**who, device=message.order.device) as client:
+            path = result.save(
+                message.output,
+                resume=message.resume,
+                overwrite=message.overwrite,
+                progress=progress,
+                client=client,
+            )
+        self.pipe.send(Done(message.number, str(path)))
+
+    def _guarded(self, number: int, action: Callable[[], None]) -> None:
+        """Whatever goes wrong is told, not raised: the viewer goes on."""
+        from sciup.errors import SciupError
+
+        try:
+            action()
+        except SciupError as error:
+            self._tell(Failed(number, str(error)))
+        except Exception as error:  # noqa: BLE001
+            self._tell(_unforeseen(number, error))
+
+    def _tell(self, failed: Failed) -> None:
+        try:
+            self.pipe.send(failed)
+        except OSError:  # the viewer is gone: nobody to tell
+            os._exit(1)
+
+
+def _unforeseen(number: int, error: Exception) -> Failed:
+    text = f"{type(error).__name__}: {error}. This should not happen; please report it."
+    return Failed(number, text, traceback.format_exc())
+
+
+def image_of(order: Order, *, whole: bool = False) -> tuple[Any, int]:
+    """The image of an order, all planes of its channel or one, and the number of that one.
+
+    The number is row-major in the whole image; the noise of the draws depends on it.
+    """
+    from sciup.io import open_image
+    from sciup.io._array import open_array
+    from sciup.io._select import SelectedImage
+
+    source = order.source
+    if source.path.endswith(".npy"):
+        values = np.load(source.path, mmap_mode="r")
+        image = open_array(values, **({"domain": _domain(order.model)} if order.model else {}))
+    else:
+        image = open_image(source.path, **source.options)
+    if source.pixel_size is not None and image.grid.size is None:
+        unit = "arcsec" if image.domain == "night-sky" else "micrometer"
+        size = (source.pixel_size, source.pixel_size)
+        image.grid = replace(image.grid, size=size, unit=unit)
+    leading = image.axes[:-2]
+    picks = {a: source.plane.get(a, 0) for a in leading}
+    if whole or not picks:
+        return image, 0
+    number = np.ravel_multi_index(tuple(picks.values()), image.shape[:-2])
+    return SelectedImage(image, picks), int(number)
+
+
+def _domain(model: str) -> Any:
+    from sciup.generators.facts import read_recipe
+    from sciup.resources import find_model
+
+    return read_recipe(find_model(model))["domain"]
+
+
+def result_of(order: Order, image: Any, *, roi: str | None = None) -> Any:
+    """The lazy result of an order, with the usual maps."""
+    from sciup import api
+
+    return api.upscale(
+        image,
+        model=order.model,
+        samples=order.samples,
+        seed=order.seed,
+        tolerance=order.tolerance,
+        device=order.device,
+        roi=roi,
+        **order.instrument,
+    )
+
+
+def with_draws(result: Any) -> Any:
+    """The result with all draws, and with the maps that the trust lens needs."""
+    settings = result.job.settings
+    maps = (*MAPS, *(RISKS if result.job.calibrated else ("risk_raw",)))
+    settings = replace(settings, maps=maps, keep=settings.samples + 1)
+    return replace(result, job=replace(result.job, settings=settings))
+
+
+def describe(number: int, result: Any, token: str, told: list[str]) -> Opened:
+    """What the viewer needs to know of an opened order."""
+    from sciup.engine.margins import CORE
+    from sciup.risk.calibration import FILE
+    from sciup.show import UNITS, risk_words
+
+    job = result.job
+    found = job.calibrated
+    rows = (
+        (name, value, UNITS.get(name, ""), origin, note)
+        for name, value, origin, note in result.instrument.rows()
+    )
+    return Opened(
+        number=number,
+        token=token,
+        model=job.model.name,
+        scale=job.model.scale,
+        core=CORE,
+        plane_shape=job.image.plane_shape,
+        flux=job.model.scale**2 if job.image.flux_per_pixel else 1,
+        samples=job.settings.samples,
+        instrument=tuple(rows),
+        warnings=tuple(dict.fromkeys(told)),
+        calibrated=found is not None,
+        words=risk_words(result),
+        calibration=str(job.model.folder / FILE) if found is not None else None,
+        tolerance=str(job.settings.tolerance),
+    )
+
+
+@contextmanager
+def warnings_told() -> Iterator[list[str]]:
+    """What sciup says meanwhile at the level of a warning."""
+    told: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    handler, logger = Listener(logging.WARNING), logging.getLogger("sciup")
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
+
+
+def main() -> None:
+    """Serve on standard input and output; what else is printed goes to standard error."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdin.close()
+    import torch  # noqa: F401 (seconds, spent before anybody waits)
+
+    import sciup.api  # noqa: F401
+
+    Child(Pipe(incoming, outgoing)).serve()
+    os._exit(0)  # threads that still compute have nobody to compute for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The viewer's end of the line to a child process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sciup_napari.messages import Failed
+from sciup_napari.pipe import Pipe
+
+COMMAND = (sys.executable, "-m", "sciup_napari.child")
+
+LAST_WORDS = 2000
+"""Characters of a dead child's output that are shown."""
+
+
+class Link:
+    """A child process, started at once, and a thread that listens to it.
+
+    Parameters
+    ----------
+    heard : callable
+        Called with every message, in the listening thread.
+    command : tuple of str
+        What is started; other programs are for tests.
+
+    Notes
+    -----
+    If the child ends although nobody ended it, the last message is a `Failed` with number -2.
+    """
+
+    def __init__(self, heard: Callable[[Any], None], command: tuple[str, ...] = COMMAND) -> None:
+        self._heard = heard
+        self._closed = False
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+        )
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:  # for the type checker: both were asked for
+            raise RuntimeError("a child without pipes")
+        self._pipe = Pipe(stdout, stdin)  # type: ignore[arg-type]
+        threading.Thread(target=self._listen, name="sciup-link", daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child can be talked to."""
+        return not self._closed and self._process.poll() is None
+
+    def send(self, message: Any) -> None:
+        """Tell the child something; silently nothing if it is gone (that is told by `heard`)."""
+        try:
+            self._pipe.send(message)
+        except (OSError, ValueError):
+            pass
+
+    def close(self, *, gently: bool = False) -> None:
+        """End the child: at once, or so that it can leave its work resumable."""
+        self._closed = True
+        if gently:
+            self._process.terminate()
+        else:
+            self._process.kill()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message = self._pipe.receive()
+            except (EOFError, OSError, ValueError):
+                break
+            if not self._closed:
+                self._heard(message)
+        code = self._process.wait()
+        if not self._closed and code != 0:
+            self._heard(Failed(-2, f"the process that computes ended ({code})", self._words()))
+        self._closed = True
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            try:
+                stream.close()  # type: ignore[union-attr]
+            except OSError:  # what was still to be sent has nobody to go to
+                pass
+
+    def _words(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")[-LAST_WORDS:]

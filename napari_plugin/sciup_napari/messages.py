@@ -1,0 +1,188 @@
+"""What the viewer and its child process say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Core = tuple[int, int]
+"""First input pixel (y, x) of the core of a window."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pixels of a layer are.
+
+    Attributes
+    ----------
+    path : str
+        File or folder that `sciup.open_image` knows, or a ``.npy`` file.
+    options : mapping
+        Of `open_image`: ``hdu``, ``channel``.
+    plane : mapping of str to int
+        Index on the leading axes, by letter.
+    pixel_size : float, optional
+        Where the file does not say: micrometer, or arcsec for the sky.
+    """
+
+    path: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    plane: Mapping[str, int] = field(default_factory=dict)
+    pixel_size: float | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be drawn.
+
+    Attributes
+    ----------
+    source : Source
+    model : str, optional
+        Name or folder; by domain unless given.
+    samples, seed, tolerance, device
+        See `sciup.upscale`.
+    instrument : mapping of str to float
+        What the user states: ``psf_fwhm``, ``gain``, ``read_noise``, ``background``,
+        ``noise_sigma``.
+    """
+
+    source: Source
+    model: str | None = None
+    samples: int = 16
+    seed: int = 0
+    tolerance: str = "3sigma"
+    instrument: Mapping[str, float] = field(default_factory=dict)
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Open:
+    """To the child: get ready to make windows of this."""
+
+    number: int
+    order: Order
+
+
+@dataclass(frozen=True)
+class Wish:
+    """To the child: make these windows, in this order; earlier wishes are void."""
+
+    token: str
+    cores: tuple[Core, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """To the child: make a whole result.
+
+    Attributes
+    ----------
+    order : Order
+    output : str
+    roi : str, optional
+        ``Y0:Y1,X0:X1`` in input pixels.
+    plane_only : bool
+        The plane of the source instead of all planes of its channel.
+    machines : mapping
+        ``workers``, ``scheduler`` or ``cluster``: who computes, as on the command line.
+    resume, overwrite : bool
+    """
+
+    number: int
+    order: Order
+    output: str
+    roi: str | None = None
+    plane_only: bool = True
+    machines: Mapping[str, Any] = field(default_factory=dict)
+    resume: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """From the child: ready, and what is believed.
+
+    Attributes
+    ----------
+    number : int
+        Of the order.
+    token : str
+        Digest of all that decides the pixels.
+    model, scale, core, plane_shape
+        What windows are like: name of the model, output pixels per input pixel, side of a core in
+        input pixels, height and width of the plane in input pixels.
+    flux : int
+        Values of the output are those of the input divided by this: scale squared where a value is
+        a flux per pixel, else 1.
+    samples : int
+        K; K + 1 draws are made.
+    instrument : tuple of (name, value, unit, origin, note)
+    warnings : tuple of str
+    calibrated : bool
+    words : str
+        What the risk means, or why it is not calibrated.
+    calibration : str, optional
+        Path of ``calibration.json``.
+    tolerance : str
+    """
+
+    number: int
+    token: str
+    model: str
+    scale: int
+    core: int
+    plane_shape: tuple[int, int]
+    flux: int
+    samples: int
+    instrument: tuple[tuple[str, str, str, str, str], ...]
+    warnings: tuple[str, ...]
+    calibrated: bool
+    words: str
+    calibration: str | None
+    tolerance: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """From the child: a window; maps by name, (s core, s core), NaN outside the image."""
+
+    token: str
+    core: Core
+    maps: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """From the child: windows done of a run, and in all."""
+
+    number: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """From the child: a run is finished."""
+
+    number: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """From the child: why something cannot be done, in the user's words.
+
+    Attributes
+    ----------
+    number : int
+        Of the order; -1 for a window.
+    text : str
+    details : str
+        Traceback, where it was not foreseen.
+    """
+
+    number: int
+    text: str
+    details: str = ""

@@ -1,0 +1,88 @@
+"""Where windows lie on a layer, and which of them are on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.geometry import Box
+from sciup_napari.messages import Core
+
+Matrix = NDArray[np.float64]
+
+MOST_WINDOWS = 64
+"""That are asked for at once: above that the view is too wide for detail to be seen."""
+
+
+def to_world(layer: Any) -> Matrix:
+    """The (3, 3) affine matrix from data to world on the last two axes of a layer.
+
+    It is found from where three points go, so scale, translation, rotation, shear and affine are
+    all in it. For a multiscale layer, data means level 0.
+    """
+    zero = np.zeros(layer.ndim)
+
+    def world(y: float, x: float) -> NDArray[np.float64]:
+        point = zero.copy()
+        point[-2:] = y, x
+        return np.asarray(layer.data_to_world(point), float)[-2:]
+
+    origin = world(0, 0)
+    matrix = np.eye(3)
+    matrix[:2, 2] = origin
+    matrix[:2, 0], matrix[:2, 1] = world(1, 0) - origin, world(0, 1) - origin
+    return matrix
+
+
+def finer(matrix: Matrix, scale: int, start: Sequence[int] = (0, 0)) -> Matrix:
+    """The matrix of a grid that is `scale` times finer and begins at input pixel `start`.
+
+    napari gives whole numbers to the centres of pixels, so the outer edge of input pixel n is
+    n - 1/2, and the first fine centre inside it lies half a fine pixel further.
+
+    Examples
+    --------
+    >>> finer(np.eye(3), 4)[:2, 2]
+    array([-0.375, -0.375])
+    """
+    inner = np.eye(3)
+    inner[0, 0] = inner[1, 1] = 1 / scale
+    inner[:2, 2] = np.asarray(start, float) - 0.5 + 0.5 / scale
+    return np.asarray(matrix @ inner)
+
+
+def on_screen(layer: Any, shape: tuple[int, int]) -> Box:
+    """The input pixels of a layer that are on the canvas; empty if none are."""
+    corners = np.asarray(layer.corner_pixels, float)[:, -2:]
+    if layer.multiscale:
+        corners = corners * np.asarray(layer.downsample_factors)[layer.data_level][-2:]
+    low = np.clip(np.floor(corners[0]).astype(int), 0, shape)
+    high = np.clip(np.ceil(corners[1]).astype(int) + 1, low, shape)
+    return Box(tuple(map(int, low)), tuple(map(int, high)))
+
+
+def pixel_on_canvas(layer: Any, zoom: float) -> float:
+    """Side of an input pixel on the canvas, in canvas pixels."""
+    matrix = to_world(layer)[:2, :2]
+    return float(zoom * np.sqrt(abs(np.linalg.det(matrix))))
+
+
+def cores_in(box: Box, core: int) -> list[Core]:
+    """First pixels of the cores that touch a box, nearest to its middle first.
+
+    Examples
+    --------
+    >>> cores_in(Box((100, 0), (140, 20)), 128)
+    [(0, 0), (128, 0)]
+    """
+    if not box.size:
+        return []
+    rows, cols = (
+        range(a // core * core, b, core) for a, b in zip(box.start, box.stop, strict=True)
+    )
+    middle = [(a + b - core) / 2 for a, b in zip(box.start, box.stop, strict=True)]
+    found = [(y, x) for y in rows for x in cols]
+    return sorted(found, key=lambda c: (c[0] - middle[0]) ** 2 + (c[1] - middle[1]) ** 2)

@@ -1,0 +1,224 @@
+"""What a set of draws says at another tolerance, or about another draw. numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.risk.calibration import Calibration, Promise
+from sciup.risk.evidence import STRATA
+from sciup.risk.tolerance import Tolerance
+
+Values = NDArray[np.float32]
+
+COMMON_ALARM = 0.3
+"""Alarm level where no calibration gives one."""
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Risk of one draw, (h, w) each; NaN where there is no draw.
+
+    Attributes
+    ----------
+    risk, invented, missed : ndarray
+    bound : ndarray
+        Certified; NaN everywhere where nothing is certified.
+    certified : bool
+        Whether `risk` is calibrated at this tolerance; otherwise it is a raw vote and exploratory.
+    """
+
+    risk: Values
+    invented: Values
+    missed: Values
+    bound: Values
+    certified: bool
+
+
+def count(draws: Values, shown: int, tolerance: Values | float) -> tuple[Values, Values]:
+    """Number of other draws that are lower (invented) and higher (missed) than the shown one.
+
+    Differences are means over 3 x 3 px, as in `sciup.risk.votes`; at the border of the frame over
+    the pixels that are there.
+
+    Examples
+    --------
+    >>> draws = np.zeros((3, 2, 2), np.float32); draws[0] = 5
+    >>> count(draws, 0, 3.0)[0]
+    array([[2., 2.],
+           [2., 2.]], dtype=float32)
+    """
+    first = draws[shown]
+    pixels = _sums(np.isfinite(first).astype(np.float32))
+    limit = np.where(pixels > 0, pixels, np.nan) * np.asarray(tolerance, np.float32)
+    invented, missed = (np.zeros(first.shape, np.float32) for _ in range(2))
+    filled = np.nan_to_num(draws)
+    for k in range(len(draws)):
+        if k != shown:
+            moved = _sums(filled[shown] - filled[k])
+            invented += moved > limit
+            missed += moved < -limit
+    gap = ~np.isfinite(first)
+    invented[gap] = missed[gap] = np.nan
+    return invented, missed
+
+
+def _sums(x: Values) -> Values:
+    """Sums over 3 x 3 pixels, those outside being 0."""
+    rows = np.pad(x, ((1, 1), (0, 0)))
+    rows = rows[:-2] + rows[1:-1] + rows[2:]
+    both = np.pad(rows, ((0, 0), (1, 1)))
+    return np.asarray(both[:, :-2] + both[:, 1:-1] + both[:, 2:])
+
+
+class Judge:
+    """Turns votes into risk, calibrated where the model is calibrated for the tolerance.
+
+    Parameters
+    ----------
+    calibration : str, optional
+        Path of ``calibration.json``.
+    """
+
+    def __init__(self, calibration: str | None) -> None:
+        self._calibration = Calibration.read(Path(calibration)) if calibration else None
+
+    @property
+    def certified(self) -> tuple[str, ...]:
+        """Tolerances for which risk is certified."""
+        if self._calibration is None:
+            return ()
+        return tuple(
+            name.split()[1] for name in self._calibration.promises if name.startswith("sample ")
+        )
+
+    def promise(self, tolerance: str) -> Promise | None:
+        """What is promised at a tolerance, if anything."""
+        if self._calibration is None:
+            return None
+        return self._calibration.promise("sample", Tolerance.parse(tolerance))
+
+    def alarm(self, tolerance: str) -> float:
+        """The risk from which a pixel is flagged."""
+        promise = self.promise(tolerance)
+        return COMMON_ALARM if promise is None else float(promise.alarm.threshold)
+
+    def risk(
+        self, draws: Values, shown: int, limit: Values, tolerance: str, snr: Values, strange: Values
+    ) -> Risk:
+        """Risk of one draw.
+
+        Parameters
+        ----------
+        draws : ndarray (K + 1, h, w)
+        shown : int
+        limit : ndarray (h, w)
+            The tolerance in the unit of the draws.
+        tolerance : str
+            The same in words, such as ``3sigma``.
+        snr : ndarray (h, w)
+            S/N of the local mean of the measurement.
+        strange : ndarray (h, w)
+            1 where the badge fires: there nothing is certified.
+        """
+        invented, missed = count(draws, shown, limit)
+        promise = self.promise(tolerance)
+        if promise is None:
+            other = len(draws)
+            parts = [(votes + 0.25) / other for votes in (invented, missed)]
+            nothing = np.full_like(invented, np.nan)
+            return Risk(parts[0] + parts[1], *parts, nothing, certified=False)
+        tables = promise.tables()
+        stratum = np.searchsorted(STRATA, np.nan_to_num(snr), side="right")
+        gap = np.isnan(invented)
+
+        def look_up(kind: str, votes: Values) -> Values:
+            found = tables[kind][stratum, np.nan_to_num(votes).astype(int)].astype(np.float32)
+            return np.where(gap, np.float32(np.nan), found)
+
+        total = invented + missed
+        bound = np.where(strange > 0, np.float32(np.nan), look_up("bound", total))
+        return Risk(
+            look_up("risk", total),
+            look_up("invented", invented),
+            look_up("missed", missed),
+            bound,
+            certified=True,
+        )
+
+
+def distance(draws: Values) -> NDArray[np.float64]:
+    """How far each draw is from the mean of all, rms in units of their spread."""
+    mean, std = draws.mean(0), draws.std(0, ddof=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = ((draws - mean) / np.where(std > 0, std, np.nan)) ** 2
+    flat = z.reshape(len(draws), -1)
+    known = np.isfinite(flat).all(0)
+    if not known.any():
+        return np.zeros(len(draws))
+    return np.asarray(np.sqrt(flat[:, known].mean(1, dtype=np.float64)))
+
+
+def chosen(draws: Values) -> dict[str, int]:
+    """The draws nearest to the mean, in the middle, and farthest from it.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> draws = rng.normal(size=(5, 8, 8)).astype("f4") * np.array([1, .1, 2, 1, 3], "f4")[:, None, None]
+    >>> chosen(draws)["nearest"], chosen(draws)["farthest"]
+    (1, 4)
+    """
+    order = np.argsort(distance(draws))
+    return {
+        "nearest": int(order[0]),
+        "typical": int(order[len(order) // 2]),
+        "farthest": int(order[-1]),
+    }
+
+
+def blend(sample: Values, mean: Values, risk: Values) -> Values:
+    """The sample where its detail can be trusted, fading to the mean where it cannot.
+
+    The weight of the sample is 1 - risk: at risk 1 only the mean is left.
+
+    Examples
+    --------
+    >>> blend(np.full((1, 2), 5.0), np.ones((1, 2)), np.array([[0.0, 1.0]]))
+    array([[5., 1.]])
+    """
+    weight = 1 - np.clip(np.nan_to_num(risk, nan=1.0), 0, 1)
+    return np.asarray(mean + weight * (sample - mean))
+
+
+def summary(values: dict[str, Any]) -> str:
+    """One pixel in plain words.
+
+    Parameters
+    ----------
+    values : dict
+        ``risk``, ``certified``, ``invented``, ``missed``, ``tolerance``, ``bound``, ``ood``.
+    """
+    risk = values["risk"]
+    if not np.isfinite(risk):
+        return "No data here."
+    share = f"{100 * risk:.0f} of 100" if risk >= 0.01 else "fewer than 1 of 100"
+    if values["certified"]:
+        said = (
+            f"{share} pixels that look like this one are wrong by more than {values['tolerance']}."
+        )
+        if np.isfinite(values["bound"]):
+            said += f" Certified: at most {100 * values['bound']:.0f}, averaged over fields."
+        elif values["ood"] > 0:
+            said += " Not certified: this part looks unlike the fields of the calibration."
+    else:
+        said = (
+            f"Exploratory: {share} of the other draws differ from this one by more than"
+            f" {values['tolerance']}. This is a vote, not a calibrated risk."
+        )
+    more = "invented (too bright)" if values["invented"] >= values["missed"] else "missed (too dark)"
+    return f"{said} If it is wrong, it is more likely {more}." if risk >= 0.05 else said
