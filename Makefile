@@ -28,7 +28,7 @@ check: lint test  ## everything a change must pass: format, lint, types, layers,
 lint: $(VENV)/.dev  ## format, lint, types and layers, without the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict sciup
+	$(BIN)/mypy --strict sciup napari_plugin/sciup_napari
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev  ## bring the source into the house's format

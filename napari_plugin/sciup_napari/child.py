@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from sciup_napari.messages import (
     Order,
     Progress,
     Run,
+    Source,
     Wish,
 )
 from sciup_napari.pipe import Pipe
@@ -82,7 +85,7 @@ class Child:
             except EOFError:
                 return
             if isinstance(message, Run):
-                self._guarded(message.number, lambda m=message: self._run(m))
+                self._guarded(message.number, partial(self._run, message))
                 return
             with self._changed:
                 if isinstance(message, Open):
@@ -99,7 +102,7 @@ class Child:
             with self._changed:
                 self._changed.wait_for(lambda: self._orders)
                 message = self._orders.pop()
-            self._guarded(message.number, lambda m=message: self._opened(m))
+            self._guarded(message.number, partial(self._opened, message))
 
     def _opened(self, message: Open) -> None:
         from sciup.engine.job import Worker
@@ -204,11 +207,12 @@ def image_of(order: Order, *, whole: bool = False) -> tuple[Any, int]:
     from sciup.io._select import SelectedImage
 
     source = order.source
-    if source.path.endswith(".npy"):
-        values = np.load(source.path, mmap_mode="r")
-        image = open_array(values, **({"domain": _domain(order.model)} if order.model else {}))
-    else:
+    if source.kind == "file":
         image = open_image(source.path, **source.options)
+    else:
+        image = open_array(
+            _array(source), **({"domain": _domain(order.model)} if order.model else {})
+        )
     if source.pixel_size is not None and image.grid.size is None:
         unit = "arcsec" if image.domain == "night-sky" else "micrometer"
         size = (source.pixel_size, source.pixel_size)
@@ -219,6 +223,19 @@ def image_of(order: Order, *, whole: bool = False) -> tuple[Any, int]:
         return image, 0
     number = np.ravel_multi_index(tuple(picks.values()), image.shape[:-2])
     return SelectedImage(image, picks), int(number)
+
+
+def _array(source: Source) -> Any:
+    """An array that the viewer has written down; lazy."""
+    if source.kind == "npy":
+        return np.load(source.path, mmap_mode="r")
+    if source.kind == "zarr":
+        import zarr
+
+        return zarr.open_array(source.path, mode="r")
+    import cloudpickle
+
+    return cloudpickle.loads(Path(source.path).read_bytes())
 
 
 def _domain(model: str) -> Any:
@@ -232,6 +249,7 @@ def result_of(order: Order, image: Any, *, roi: str | None = None) -> Any:
     """The lazy result of an order, with the usual maps."""
     from sciup import api
 
+    stated: dict[str, Any] = dict(order.instrument)
     return api.upscale(
         image,
         model=order.model,
@@ -240,7 +258,7 @@ def result_of(order: Order, image: Any, *, roi: str | None = None) -> Any:
         tolerance=order.tolerance,
         device=order.device,
         roi=roi,
-        **order.instrument,
+        **stated,
     )
 
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sciup_napari.messages import Failed
@@ -53,18 +54,17 @@ class Link:
 
     def send(self, message: Any) -> None:
         """Tell the child something; silently nothing if it is gone (that is told by `heard`)."""
-        try:
+        with suppress(OSError, ValueError):
             self._pipe.send(message)
-        except (OSError, ValueError):
-            pass
 
-    def close(self, *, gently: bool = False) -> None:
-        """End the child: at once, or so that it can leave its work resumable."""
+    def close(self) -> None:
+        """End the child at once; nothing more is heard of it."""
         self._closed = True
-        if gently:
-            self._process.terminate()
-        else:
-            self._process.kill()
+        self._process.kill()
+
+    def interrupt(self) -> None:
+        """Ask the child to leave its work resumable; it tells so and ends."""
+        self._process.terminate()
 
     def _listen(self) -> None:
         while True:
@@ -79,10 +79,8 @@ class Link:
             self._heard(Failed(-2, f"the process that computes ended ({code})", self._words()))
         self._closed = True
         for stream in (self._process.stdin, self._process.stdout, self._errors):
-            try:
+            with suppress(OSError):  # what was still to be sent has nobody to go to
                 stream.close()  # type: ignore[union-attr]
-            except OSError:  # what was still to be sent has nobody to go to
-                pass
 
     def _words(self) -> str:
         self._errors.seek(0)

@@ -17,7 +17,9 @@ class Source:
     Attributes
     ----------
     path : str
-        File or folder that `sciup.open_image` knows, or a ``.npy`` file.
+        File or folder.
+    kind : {"file", "npy", "zarr", "dask"}
+        What `sciup.open_image` knows; an array on disk; a Zarr array; a pickled Dask array.
     options : mapping
         Of `open_image`: ``hdu``, ``channel``.
     plane : mapping of str to int
@@ -27,6 +29,7 @@ class Source:
     """
 
     path: str
+    kind: str = "file"
     options: Mapping[str, Any] = field(default_factory=dict)
     plane: Mapping[str, int] = field(default_factory=dict)
     pixel_size: float | None = None

@@ -42,9 +42,9 @@ class Frame:
         whole = Box(core, (core[0] + self.core, core[1] + self.core))
         part = whole.intersect(self.box)
         if part.size:
-            target = part.relative_to(self.box).scaled(self.scale).slices
-            source = part.relative_to(whole).scaled(self.scale).slices
-            canvas[(..., *target)] = values[(..., *source)]
+            rows, cols = part.relative_to(self.box).scaled(self.scale).slices
+            y, x = part.relative_to(whole).scaled(self.scale).slices
+            canvas[..., rows, cols] = values[..., y, x]
 
     def fill(
         self, windows: Iterable[tuple[Core, Maps]], pick: Callable[[Maps], Values | None]

@@ -64,6 +64,12 @@ def on_screen(layer: Any, shape: tuple[int, int]) -> Box:
     return Box(tuple(map(int, low)), tuple(map(int, high)))
 
 
+def camera_of(viewer: Any) -> Any:
+    """The camera: napari 0.9 moved it from the viewer to its scene."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
 def pixel_on_canvas(layer: Any, zoom: float) -> float:
     """Side of an input pixel on the canvas, in canvas pixels."""
     matrix = to_world(layer)[:2, :2]

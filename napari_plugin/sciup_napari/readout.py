@@ -129,9 +129,8 @@ class Judge:
         promise = self.promise(tolerance)
         if promise is None:
             other = len(draws)
-            parts = [(votes + 0.25) / other for votes in (invented, missed)]
-            nothing = np.full_like(invented, np.nan)
-            return Risk(parts[0] + parts[1], *parts, nothing, certified=False)
+            more, less = ((v + np.float32(0.25)) / np.float32(other) for v in (invented, missed))
+            return Risk(more + less, more, less, np.full_like(invented, np.nan), certified=False)
         tables = promise.tables()
         stratum = np.searchsorted(STRATA, np.nan_to_num(snr), side="right")
         gap = np.isnan(invented)
@@ -169,7 +168,8 @@ def chosen(draws: Values) -> dict[str, int]:
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> draws = rng.normal(size=(5, 8, 8)).astype("f4") * np.array([1, .1, 2, 1, 3], "f4")[:, None, None]
+    >>> spread = np.array([1, 0.1, 2, 1, 3], "f4")[:, None, None]
+    >>> draws = rng.normal(size=(5, 8, 8)).astype("f4") * spread
     >>> chosen(draws)["nearest"], chosen(draws)["farthest"]
     (1, 4)
     """
@@ -220,5 +220,7 @@ def summary(values: dict[str, Any]) -> str:
             f"Exploratory: {share} of the other draws differ from this one by more than"
             f" {values['tolerance']}. This is a vote, not a calibrated risk."
         )
-    more = "invented (too bright)" if values["invented"] >= values["missed"] else "missed (too dark)"
+    more = (
+        "invented (too bright)" if values["invented"] >= values["missed"] else "missed (too dark)"
+    )
     return f"{said} If it is wrong, it is more likely {more}." if risk >= 0.05 else said

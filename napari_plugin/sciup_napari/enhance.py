@@ -1,0 +1,310 @@
+"""The widget with which a layer is enhanced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from sciup.errors import SciupError
+from sciup_napari.instrument_table import InstrumentTable
+from sciup_napari.layer_source import check
+from sciup_napari.messages import Opened
+from sciup_napari.models import Choice, fitting, size_words
+from sciup_napari.session import session_of
+
+TOLERANCES = ("3sigma", "1sigma", "10%")
+
+
+class EnhanceWidget(QScrollArea):
+    """Choose a layer and a model, and see more.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The name is what napari fills in.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = session_of(napari_viewer)
+        self.live = self.session.live
+        self._build()
+        self._connect()
+        self.refresh_layers()
+        self.live.warm_up()
+
+    # -- how it looks --------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.layer_box, self.model_box = QComboBox(), QComboBox()
+        self.about, self.pixels = _note(), _note()
+        self.preview = QPushButton("Preview view")
+        self.preview.setToolTip("Enhance what is on the screen now")
+        self.follow = QCheckBox("Live zoom")
+        self.follow.setToolTip("Go on enhancing as you pan and zoom")
+        self.region, self.everything = QPushButton("Run on region"), QPushButton("Run on all…")
+        self.region.setToolTip("Make a result of the last rectangle of a Shapes layer")
+        self.everything.setToolTip("Make a result file of the whole layer, here or on a cluster")
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setEnabled(False)
+        self.progress = QProgressBar()
+        self.progress.hide()
+        self.status, self.risk, self.warning = _note(), _note(), _note()
+        self.warning.setObjectName("sciup-warning")
+        self.warning.setStyleSheet("color: #E69F00;")
+        self.table = InstrumentTable()
+        self.table.setMinimumHeight(150)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("layer", self.layer_box)
+        form.addRow("model", self.model_box)
+        rows: tuple[Any, ...] = (
+            form, self.about, self.pixels,
+            _row(self.preview, self.follow), _row(self.region, self.everything),
+            self.progress, _row(self.status, self.cancel), self.warning,
+            QLabel("<b>Instrument</b>"), self.table, self.risk, self._more(),
+        )  # fmt: skip
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        for row in rows:
+            layout.addWidget(row) if isinstance(row, QWidget) else layout.addLayout(row)
+        layout.addStretch()
+        self.setWidget(body)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(300)
+
+    def _more(self) -> QCollapsible:
+        self.samples, self.seed, self.budget = _spin(1, 64, 16), _spin(0, 2**31 - 1, 0), QSpinBox()
+        self.budget.setRange(100, 64000)
+        self.budget.setSingleStep(500)
+        self.budget.setValue(int(self.live.cache.budget))
+        self.budget.setSuffix(" MB")
+        self.tolerance, self.device = QComboBox(), QComboBox()
+        self.tolerance.addItems(TOLERANCES)
+        self.tolerance.setToolTip("How far off a 3 px mean must be to count as wrong")
+        self.samples.setToolTip("Draws that vote; one more is shown. Models are calibrated for 16")
+        self.device.addItems(("auto", "cpu", "cuda"))
+        inner = QWidget()
+        form = QFormLayout(inner)
+        for label, widget in (
+            ("samples", self.samples), ("seed", self.seed), ("tolerance", self.tolerance),
+            ("device", self.device), ("memory", self.budget),
+        ):  # fmt: skip
+            form.addRow(label, widget)
+        box = QCollapsible("More")
+        box.setContent(inner)
+        box.collapse(animate=False)
+        return box
+
+    def _connect(self) -> None:
+        layers = self.viewer.layers.events
+        for event in (layers.inserted, layers.removed, layers.reordered):
+            event.connect(self.refresh_layers)
+        self.viewer.layers.selection.events.active.connect(self._activated)
+        self.layer_box.currentIndexChanged.connect(self._layer_changed)
+        self.model_box.currentIndexChanged.connect(self._model_changed)
+        self.preview.clicked.connect(lambda: self.start(follow=self.follow.isChecked()))
+        self.follow.toggled.connect(self._follow)
+        self.region.clicked.connect(self.run_region)
+        self.everything.clicked.connect(self.run_all)
+        self.cancel.clicked.connect(self.stop)
+        self.budget.valueChanged.connect(lambda v: setattr(self.live.cache, "budget", float(v)))
+        self.table.stated.connect(self._stated)
+        self.live.opened.connect(self._opened)
+        self.live.failed.connect(self._failed)
+        self.live.status.connect(self.status.setText)
+        self.session.progress.connect(self._progressed)
+        self.session.ended.connect(self._ended)
+
+    # -- layers and models ---------------------------------------------------------------------
+
+    def refresh_layers(self, *_: Any) -> None:
+        """Offer the image layers that there are, but not what sciup itself has made."""
+        chosen = self.layer
+        self.layer_box.blockSignals(True)
+        self.layer_box.clear()
+        for layer in self.viewer.layers:
+            if type(layer).__name__ == "Image" and not self.session.made(layer):
+                self.layer_box.addItem(layer.name, layer)
+        where = self.layer_box.findData(chosen)
+        self.layer_box.setCurrentIndex(max(where, 0) if self.layer_box.count() else -1)
+        self.layer_box.blockSignals(False)
+        if self.layer is not chosen:
+            self._layer_changed()
+        for button in (self.preview, self.follow, self.region, self.everything):
+            button.setEnabled(self.layer is not None)
+
+    @property
+    def layer(self) -> Any:
+        """The layer that is chosen."""
+        return self.layer_box.currentData()
+
+    @property
+    def model(self) -> Choice | None:
+        """The model that is chosen."""
+        found = self.model_box.currentData()
+        return found if isinstance(found, Choice) else None
+
+    def _activated(self, event: Any) -> None:
+        """Follow the layer list, unless something is going on."""
+        where = self.layer_box.findData(event.value)
+        if where >= 0 and not self.live.following:
+            self.layer_box.setCurrentIndex(where)
+
+    def _layer_changed(self, *_: Any) -> None:
+        self.table.given.clear()
+        self.table.fill(())
+        self.model_box.blockSignals(True)
+        self.model_box.clear()
+        for choice in fitting(self.layer) if self.layer is not None else ():
+            self.model_box.addItem(choice.label, choice)
+            index = self.model_box.count() - 1
+            self.model_box.setItemData(index, choice.about, Qt.ItemDataRole.ToolTipRole)
+        self.model_box.blockSignals(False)
+        self._model_changed()
+
+    def _model_changed(self, *_: Any) -> None:
+        if self.model is None or self.layer is None:
+            self.about.setText("Open an image first." if self.layer is None else "")
+            self.pixels.setText("")
+            return
+        self.about.setText(self.model.about)
+        self.pixels.setText(size_words(self.layer, self.model.scale))
+        if self.live.following:
+            self.start(follow=True)
+
+    # -- live ----------------------------------------------------------------------------------
+
+    def order(self) -> dict[str, Any]:
+        """What is asked for besides the source."""
+        return {
+            "model": str(self.model.folder) if self.model else None,
+            "samples": self.samples.value(),
+            "seed": self.seed.value(),
+            "tolerance": self.tolerance.currentText(),
+            "instrument": dict(self.table.given),
+            "device": self.device.currentText(),
+        }
+
+    def start(self, *, follow: bool) -> None:
+        """Enhance what is on the screen."""
+        try:
+            check(self.layer)
+        except SciupError as error:
+            show_error(str(error))
+            self.follow.setChecked(False)
+            return
+        self.warning.setText("")
+        self.cancel.setEnabled(True)
+        self.live.enhance(self.layer, follow, **self.order())
+
+    def _follow(self, on: bool) -> None:
+        if on:
+            self.start(follow=True)
+        else:
+            self.live.stop()
+
+    def _stated(self) -> None:
+        self.status.setText("values stated: press Preview view")
+        if self.live.following:
+            self.start(follow=True)
+
+    def _opened(self, facts: Opened) -> None:
+        self.table.fill(facts.instrument)
+        self.risk.setText(f"Risk: {facts.words}.")
+        self.warning.setText("\n".join(facts.warnings))
+        for text in facts.warnings:
+            show_warning(text)
+
+    def _failed(self, text: str) -> None:
+        self.follow.blockSignals(True)
+        self.follow.setChecked(self.live.following)
+        self.follow.blockSignals(False)
+        show_error(text)
+
+    def stop(self) -> None:
+        """Cancel whatever goes on."""
+        self.follow.setChecked(False)
+        self.live.stop()
+        self.session.cancel()
+        self.cancel.setEnabled(False)
+
+    # -- runs ----------------------------------------------------------------------------------
+
+    def run_region(self) -> None:
+        """Make a result of a rectangle and open it."""
+        from sciup_napari.regions import region_of
+
+        try:
+            roi = region_of(self.viewer, self.layer)
+        except SciupError as error:
+            show_info(str(error))
+            return
+        self._run(self.session.temporary_output(), roi=roi)
+
+    def run_all(self) -> None:
+        """Make a result of the whole layer; ask where it goes and who computes."""
+        from sciup_napari.run_dialog import RunDialog
+
+        dialog = RunDialog(self.layer.name, parent=self)
+        if dialog.exec():
+            self._run(dialog.output, machines=dialog.machines, **dialog.how)
+
+    def _run(self, output: str, **how: Any) -> None:
+        try:
+            self.session.run(self.layer, self.order(), output, **how)
+        except SciupError as error:
+            show_error(str(error))
+            return
+        self.cancel.setEnabled(True)
+        self.progress.setRange(0, 0)
+        self.progress.show()
+        self.status.setText("run: starting")
+
+    def _progressed(self, done: int, total: int) -> None:
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        self.status.setText(f"run: {done} of {total} windows")
+
+    def _ended(self, text: str) -> None:
+        self.progress.hide()
+        self.status.setText(text)
+        self.cancel.setEnabled(self.live.following)
+
+
+def _note() -> QLabel:
+    label = QLabel("")
+    label.setWordWrap(True)
+    return label
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
+
+
+def _spin(low: int, high: int, value: int) -> QSpinBox:
+    box = QSpinBox()
+    box.setRange(low, high)
+    box.setValue(value)
+    return box

@@ -1,0 +1,100 @@
+"""What is believed about the instrument, value by value, with the origin of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+OPTIONS = {
+    "psf_fwhm": "psf_fwhm",
+    "electrons_per_unit": "gain",
+    "read_noise": "read_noise",
+    "background": "background",
+    "noise_sigma": "noise_sigma",
+}
+"""Rows that can be stated by hand, and the option that states them."""
+
+NAMES = {
+    "psf_fwhm": "PSF FWHM",
+    "psf": "PSF",
+    "psf_beta": "PSF Moffat exponent",
+    "electrons_per_unit": "gain",
+    "read_noise": "read noise",
+    "background": "background",
+    "noise_sigma": "noise",
+    "correlation": "noise correlation",
+    "dark": "dark end",
+    "bright": "bright end",
+    "star_fwhm": "stars' FWHM",
+}
+
+UNITS = {"electron per unit": "e/unit", "electron": "e", "input px": "px", "input units": "unit"}
+
+COLOURS = {"given": "#009E73", "header": "#56B4E9", "estimated": "#E69F00", "assumed": "#D55E00"}
+"""Okabe and Ito's palette: told apart with every common colour vision."""
+
+COLUMNS = ("", "value", "origin")
+
+Row = tuple[str, str, str, str, str]
+
+
+class InstrumentTable(QTableWidget):
+    """Values that can be edited; an edited one counts as given.
+
+    Signals
+    -------
+    stated ()
+        The user has stated or unstated a value.
+    """
+
+    stated = Signal()
+
+    def __init__(self) -> None:
+        super().__init__(0, len(COLUMNS))
+        self.given: dict[str, float] = {}
+        self._filling = False
+        self.setHorizontalHeaderLabels(COLUMNS)
+        self.verticalHeader().hide()
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.itemChanged.connect(self._edited)
+        self.setToolTip(
+            "What is believed about the instrument. Type a value to state it; empty it to let"
+            " sciup find out."
+        )
+
+    def fill(self, rows: Sequence[Row]) -> None:
+        """Show (name, value, unit, origin, note)."""
+        self._filling = True
+        self.setRowCount(len(rows))
+        for i, (name, value, unit, origin, note) in enumerate(rows):
+            label = NAMES.get(name, name) + (f" [{UNITS.get(unit, unit)}]" if unit else "")
+            texts = (label, value, origin)
+            for j, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setToolTip(f"{origin}: {note}" if note else origin)
+                editable = j == 1 and name in OPTIONS
+                flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+                item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if editable else flags)
+                if j == 1:
+                    item.setData(Qt.ItemDataRole.UserRole, name)
+                if j == 2:
+                    item.setForeground(QColor(COLOURS.get(origin, "#999999")))
+                self.setItem(i, j, item)
+        self._filling = False
+
+    def _edited(self, item: QTableWidgetItem) -> None:
+        name = item.data(Qt.ItemDataRole.UserRole)
+        if self._filling or name not in OPTIONS:
+            return
+        text = item.text().strip().replace(",", ".")
+        try:
+            self.given[OPTIONS[name]] = float(text)
+        except ValueError:
+            self.given.pop(OPTIONS[name], None)
+        self.stated.emit()

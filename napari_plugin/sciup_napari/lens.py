@@ -1,0 +1,319 @@
+"""The trust lens: what of the enhanced image can be believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QRadioButton,
+    QScrollArea,
+    QSlider,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from sciup_napari.histogram import Histogram
+from sciup_napari.lens_state import OVERLAYS
+from sciup_napari.readout import chosen, summary
+from sciup_napari.session import session_of
+
+SHOWS = {
+    "sample": ("Draw", "One sharp image that agrees with the data"),
+    "mean": ("Mean", "Mean of all draws: smoothest, and nearest to the truth on average"),
+    "blend": ("Blend", "The draw, fading to the mean where it is risky"),
+    "mix": ("Mix", "Sharpness by hand, from the mean to the draw: not calibrated"),
+}
+
+CHOSEN = {
+    "nearest": "The draw nearest to the mean on this screen: chosen, so its risk is not calibrated",
+    "typical": "The draw of middle distance from the mean on this screen: chosen",
+    "farthest": "The draw farthest from the mean on this screen: chosen",
+}
+
+TOLERANCE_STEP = 0.1
+"""Sigmas per step of the slider."""
+
+ANIMATE, BLINK = 350, 500
+"""Milliseconds per draw, and per half of a blink."""
+
+
+class TrustLens(QScrollArea):
+    """Look at the draws, at where they disagree, and at one pixel.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The name is what napari fills in.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.live = session_of(napari_viewer).live
+        self._picked: dict[str, int] = {}
+        self._build()
+        self._connect()
+        self._words()
+
+    # -- how it looks --------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.addLayout(self._show_rows())
+        layout.addLayout(self._trust_rows())
+        self.pixel, self.histogram = QLabel("Click on the image to ask about a pixel."), Histogram()
+        self.pixel.setWordWrap(True)
+        self.pixel.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        layout.addWidget(QLabel("<b>Pixel</b>"))
+        layout.addWidget(self.histogram)
+        layout.addWidget(self.pixel)
+        layout.addStretch()
+        self.setWidget(body)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(300)
+
+    def _show_rows(self) -> QVBoxLayout:
+        self.shows = QButtonGroup(self)
+        radios = QHBoxLayout()
+        for i, (label, tip) in enumerate(SHOWS.values()):
+            radio = QRadioButton(label)
+            radio.setToolTip(tip)
+            radio.setChecked(i == 0)
+            self.shows.addButton(radio, i)
+            radios.addWidget(radio)
+        self.draw = QSpinBox()
+        self.draw.setRange(0, 16)
+        self.draw.setPrefix("draw ")
+        self.animate, self.blink = QCheckBox("Animate"), QCheckBox("Blink")
+        self.animate.setToolTip("Show one draw after the other, each with its own risk")
+        self.blink.setToolTip("Input and enhanced image in turn")
+        draws = _row(self.draw, self.animate, self.blink)
+        picks = QHBoxLayout()
+        self.picks = {}
+        for name, tip in CHOSEN.items():
+            button = QPushButton(name.capitalize())
+            button.setToolTip(tip)
+            picks.addWidget(button)
+            self.picks[name] = button
+        self.mix, self.swipe = _slider(0, 100, 50), _slider(0, 100, 0)
+        self.mix.setToolTip("From the mean (left) to the draw (right); not calibrated")
+        self.swipe.setToolTip("Share of the view, from the left, that shows the input")
+        self.mix_row = QWidget()
+        mixing = QHBoxLayout(self.mix_row)
+        mixing.setContentsMargins(0, 0, 0, 0)
+        for widget in (QLabel("mean"), self.mix, QLabel("draw")):
+            mixing.addWidget(widget)
+        self.mix_row.hide()
+        swipe = QFormLayout()
+        swipe.addRow("swipe to input", self.swipe)
+        self.shown = QLabel("")
+        self.shown.setWordWrap(True)
+        rows = QVBoxLayout()
+        rows.addWidget(QLabel("<b>Show</b>"))
+        for part in (radios, draws, picks):
+            rows.addLayout(part)
+        rows.addWidget(self.mix_row)
+        rows.addLayout(swipe)
+        rows.addWidget(self.shown)
+        return rows
+
+    def _trust_rows(self) -> QVBoxLayout:
+        self.overlay, self.contour = QComboBox(), QCheckBox("line around flagged pixels")
+        self.overlay.addItems(OVERLAYS)
+        self.overlay.setCurrentText("risk")
+        self.tolerance, self.alarm = _slider(5, 100, 30), _slider(1, 99, 30)
+        self.tolerance_words, self.alarm_words, self.flagged = QLabel(), QLabel(), QLabel()
+        self.reset = QPushButton("Calibrated values")
+        self.reset.setToolTip("Back to the tolerance of the order and the calibrated alarm")
+        form = QFormLayout()
+        form.addRow("overlay", self.overlay)
+        form.addRow("", self.contour)
+        form.addRow("tolerance", self.tolerance)
+        form.addRow("", self.tolerance_words)
+        form.addRow("alarm at", self.alarm)
+        form.addRow("", self.alarm_words)
+        form.addRow("", self.flagged)
+        form.addRow("", self.reset)
+        rows = QVBoxLayout()
+        rows.addWidget(QLabel("<b>Trust</b>"))
+        rows.addLayout(form)
+        return rows
+
+    def _connect(self) -> None:
+        live = self.live
+        self.shows.idClicked.connect(self._show)
+        self.draw.valueChanged.connect(lambda k: self._set(draw=k))
+        self.mix.valueChanged.connect(lambda v: self._set(mix=v / 100))
+        self.swipe.valueChanged.connect(lambda v: self._set(swipe=v / 100))
+        self.overlay.currentTextChanged.connect(lambda text: self._set(overlay=text))
+        self.contour.toggled.connect(lambda on: self._set(contour=on))
+        self.tolerance.valueChanged.connect(self._tolerance)
+        self.alarm.valueChanged.connect(lambda v: self._set(alarm=v / 100))
+        self.reset.clicked.connect(self._reset)
+        for name, button in self.picks.items():
+            button.clicked.connect(lambda _=False, n=name: self._pick(n))
+        self._animation, self._blinking = QTimer(self), QTimer(self)
+        self._animation.setInterval(ANIMATE)
+        self._blinking.setInterval(BLINK)
+        self._animation.timeout.connect(self.flip)
+        self._blinking.timeout.connect(self._wink)
+        self.animate.toggled.connect(_runs(self._animation))
+        self.blink.toggled.connect(self._blink)
+        live.opened.connect(self._opened)
+        live.drawn.connect(self._words)
+        self.viewer.mouse_drag_callbacks.append(self._clicked)
+
+    # -- what the user does --------------------------------------------------------------------
+
+    def flip(self) -> None:
+        """Show the next draw."""
+        self.draw.setValue((self.draw.value() + 1) % (self.draw.maximum() + 1))
+
+    def _set(self, **changes: Any) -> None:
+        if "draw" in changes:
+            self._picked = {}
+        self.live.set_lens(**changes)
+        self._words()
+
+    def _show(self, number: int) -> None:
+        name = list(SHOWS)[number]
+        self.mix_row.setVisible(name == "mix")
+        self._set(show=name)
+
+    def _tolerance(self, steps: int) -> None:
+        sigmas = round(steps * TOLERANCE_STEP, 3)
+        facts = self.live.facts
+        same = facts is not None and facts.tolerance == f"{sigmas:g}sigma"
+        self._set(tolerance=None if same else sigmas)
+
+    def _reset(self) -> None:
+        ordered = self.live.facts.tolerance if self.live.facts is not None else "3sigma"
+        if ordered.endswith("sigma"):
+            self.tolerance.setValue(round(float(ordered.removesuffix("sigma")) / TOLERANCE_STEP))
+        self._set(tolerance=None, alarm=None)
+        self._level()
+
+    def _pick(self, name: str) -> None:
+        """Show a draw by its distance from the mean; it is said to be chosen."""
+        windows = self.live.windows()
+        if not windows or self.live.frame is None:
+            return
+        number = chosen(self.live.frame.draws(windows)[:, ::2, ::2])[name]
+        self.draw.setValue(number)
+        self._picked = {name: number}
+        if self.live.lens.show == "mean":
+            self.shows.button(0).setChecked(True)
+            self._show(0)
+        self._words()
+
+    def _blink(self, on: bool) -> None:
+        _runs(self._blinking)(on)
+        if not on and self.live.image is not None:
+            self.live.image.visible = True
+
+    def _wink(self) -> None:
+        if self.live.image is not None:
+            self.live.image.visible = not self.live.image.visible
+
+    def _clicked(self, _: Any, event: Any) -> Any:
+        """Tell of the pixel that was clicked on; a drag moves the view as usual."""
+        yield
+        dragged = False
+        while event.type == "mouse_move":
+            dragged = True
+            yield
+        if not dragged:
+            self.ask(event.position)
+
+    def ask(self, position: Any) -> None:
+        """Tell of the pixel at a position in the world."""
+        facts = self.live.at(position)
+        self.histogram.show_facts(facts)
+        self.pixel.setText("Nothing is enhanced here yet." if facts is None else words_of(facts))
+
+    # -- what it says --------------------------------------------------------------------------
+
+    def _opened(self, facts: Any) -> None:
+        self.draw.setMaximum(facts.samples)
+        in_sigmas = facts.tolerance.endswith("sigma")
+        self.tolerance.setEnabled(in_sigmas)
+        self.live.lens = type(self.live.lens)(
+            overlay=self.live.lens.overlay, contour=self.live.lens.contour
+        )
+        self.draw.setValue(0)
+        self.shows.button(0).setChecked(True)
+        self.mix_row.hide()
+        self._reset()
+
+    def _level(self) -> None:
+        self.alarm.blockSignals(True)
+        self.alarm.setValue(round(100 * self.live.alarm))
+        self.alarm.blockSignals(False)
+
+    def _words(self) -> None:
+        """Say what is certified and what is not."""
+        live, tolerance = self.live, self.live.tolerance
+        certified = tolerance in live.judge.certified
+        picked = bool(self._picked)
+        words = "certified" if certified and not picked else "exploratory: not certified"
+        self.tolerance_words.setText(f"{tolerance.replace('sigma', ' sigma')} — {words}")
+        own = live.lens.alarm is not None
+        level = "your level: exploratory" if own or not certified else "calibrated level"
+        self.alarm_words.setText(f"risk {live.alarm:.2f} — {level}")
+        if not own:
+            self._level()
+        share = live.flagged_share
+        self.flagged.setText("" if share is None else f"{100 * share:.0f} % of the screen flagged")
+        for name in self._picked:
+            self.shown.setText(f"{name} draw of this screen — chosen, not typical of a result")
+            return
+        mixed = live.lens.show == "mix"
+        self.shown.setText("sharpness set by hand — not calibrated" if mixed else "")
+
+
+def words_of(facts: Any) -> str:
+    """One pixel in words."""
+    lines = [summary(facts)]
+    lines.append(
+        f"Value {facts['shown']:.4g}, spread {facts['std']:.3g}, S/N of the input"
+        f" {facts['snr']:.1f}."
+    )
+    if np.isfinite(facts["support"]):
+        lines.append(
+            f"{100 * facts['support']:.0f} % of the detail here was measured, the rest drawn."
+        )
+    if facts["chi_squared"] is not None:
+        surprise = facts["chi_squared"]
+        said = "as expected" if surprise < 2 else f"strange (1 in {10**surprise:.0f})"
+        lines.append(f"Fit to the data (chi squared of this window): {said}.")
+    return "\n".join(lines)
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
+
+
+def _slider(low: int, high: int, value: int) -> QSlider:
+    slider = QSlider(Qt.Orientation.Horizontal)
+    slider.setRange(low, high)
+    slider.setValue(value)
+    return slider
+
+
+def _runs(timer: QTimer) -> Any:
+    return lambda on: timer.start() if on else timer.stop()

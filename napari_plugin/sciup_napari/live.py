@@ -1,0 +1,432 @@
+"""Windows on the screen: what the camera sees is enhanced, nearest to the middle first."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from sciup.errors import SciupError
+from sciup.geometry import Box
+from sciup_napari.cache import Cache, Maps
+from sciup_napari.layer_source import source_of
+from sciup_napari.lens_state import LensState
+from sciup_napari.link import Link
+from sciup_napari.live_layers import LiveLayers
+from sciup_napari.messages import Core, Failed, Made, Open, Opened, Order, Wish
+from sciup_napari.mosaic import Frame
+from sciup_napari.place import (
+    MOST_WINDOWS,
+    camera_of,
+    cores_in,
+    finer,
+    on_screen,
+    pixel_on_canvas,
+    to_world,
+)
+from sciup_napari.readout import Judge, Risk
+
+SETTLE = 15
+"""Milliseconds after a movement of the camera: napari draws first, then we ask what it drew."""
+
+GATHER = 40
+"""Milliseconds in which windows that arrive are gathered to one redraw."""
+
+LEAST_PIXEL = 0.5
+"""Canvas pixels that an output pixel must cover: below, finer detail cannot be seen."""
+
+MARGIN = 8
+"""Input pixels around the screen that are drawn as well, so that small movements show no edge."""
+
+
+RISKS = ("risk", "risk_invented", "risk_missed", "risk_bound")
+
+
+class LiveView(QObject):
+    """Enhances what a viewer shows of one layer.
+
+    Signals
+    -------
+    opened (Opened)
+        What is believed, as soon as it is known.
+    failed (str)
+        In the user's words.
+    status (str)
+        What is going on, one line.
+    drawn ()
+        The layers show something new.
+    """
+
+    opened = Signal(object)
+    failed = Signal(str)
+    status = Signal(str)
+    drawn = Signal()
+    _heard = Signal(object)
+    _judged = Signal(object)
+
+    def __init__(self, viewer: Any, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.cache = Cache()
+        self.layer: Any = None
+        self.facts: Opened | None = None
+        self.judge = Judge(None)
+        self.lens = LensState()
+        self.following = False
+        self.frame: Frame | None = None
+        self._layers = LiveLayers(viewer)
+        self._link: Link | None = None
+        self._order: Order | None = None
+        self._number = 0
+        self._risk: Risk | None = None
+        self._shown_risk: Risk | None = None
+        self._risk_of: Any = None
+        self._folder = tempfile.TemporaryDirectory(prefix="sciup-napari-")
+        self._threads = ThreadPoolExecutor(1, "sciup-viewer")
+        self._heard.connect(self._on_message)
+        self._judged.connect(self._on_judged)
+        self._settle, self._gather = self._timer(SETTLE, self.look), self._timer(GATHER, self.draw)
+        camera = camera_of(viewer).events
+        for event in (camera.center, camera.zoom):
+            event.connect(self._moved)
+        viewer.dims.events.current_step.connect(self._stepped)
+        viewer.layers.events.removed.connect(self._removed)
+
+    def _timer(self, milliseconds: int, action: Any) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(action)
+        return timer
+
+    # -- what to enhance -----------------------------------------------------------------------
+
+    def warm_up(self) -> None:
+        """Start the child, so that it has loaded its libraries when it is needed."""
+        if self._link is None or not self._link.alive:
+            self._link = Link(self._heard.emit)
+
+    def enhance(self, layer: Any, follow: bool, **order: Any) -> None:
+        """Begin to enhance a layer.
+
+        Parameters
+        ----------
+        layer : napari Image layer
+        follow : bool
+            Go on when the camera moves, or show this view only.
+        **order
+            Fields of `Order` but the source.
+        """
+        self.warm_up()
+        self.following = follow
+        if layer is not self.layer:
+            self._layers.clear()
+        self.layer, self.facts, self._order = layer, None, None
+        self._number += 1
+        number, step = self._number, tuple(self.viewer.dims.current_step)
+        self.status.emit("reading what the image says of its instrument")
+
+        def prepare() -> None:
+            try:
+                source = source_of(layer, step, Path(self._folder.name))
+                message: Any = Open(number, Order(source, **order))
+            except SciupError as error:
+                message = Failed(number, str(error))
+            except Exception as error:  # noqa: BLE001 (any kind of array may be in a layer)
+                message = Failed(number, f"the layer cannot be read: {error}")
+            self._heard.emit(message)
+
+        self._threads.submit(prepare)
+
+    def stop(self) -> None:
+        """Follow no longer; what is shown stays."""
+        self.following = False
+        if self._link is not None and self.facts is not None:
+            self._link.send(Wish(self.facts.token, ()))
+        self.status.emit("stopped")
+
+    def clear(self) -> None:
+        """Take everything off the screen."""
+        self.stop()
+        self._layers.clear()
+        self.layer = self.facts = self.frame = None
+        self.status.emit("")
+
+    def close(self) -> None:
+        """End the child and its files."""
+        self.following = False
+        for timer in (self._settle, self._gather):
+            timer.stop()
+        if self._link is not None:
+            self._link.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._folder.cleanup()
+
+    # -- what the child says -------------------------------------------------------------------
+
+    def _on_message(self, message: Any) -> None:
+        if isinstance(message, Made):
+            self.cache.put(message.token, message.core, message.maps)
+            mine = self.facts is not None and message.token == self.facts.token
+            if mine and not self._gather.isActive():
+                self._gather.start()
+            return
+        if isinstance(message, Failed):
+            if message.number in (self._number, -1, -2):
+                self.following = self.following and message.number == -1
+                self.status.emit("failed")
+                self.failed.emit(message.text + ("\n" + message.details).rstrip())
+            return
+        if message.number != self._number:  # an answer to an earlier question
+            return
+        if isinstance(message, Open):
+            if self._link is not None:
+                self._link.send(message)
+        elif isinstance(message, Opened):
+            self._opened(message)
+
+    def _opened(self, facts: Opened) -> None:
+        self.facts, self._risk, self.frame = facts, None, None
+        try:
+            self.judge = Judge(facts.calibration)
+        except SciupError as error:
+            self.judge = Judge(None)
+            self.failed.emit(str(error))
+        self.opened.emit(facts)
+        self.look()
+
+    # -- the camera ----------------------------------------------------------------------------
+
+    def _moved(self, *_: Any) -> None:
+        if self.following:
+            self._settle.start()
+
+    def _stepped(self, *_: Any) -> None:
+        """Another plane is another image."""
+        if self.layer is None or self.facts is None or self.layer.ndim < 3:
+            return
+        self._layers.hide()
+        self.status.emit("another plane: press Enhance again")
+
+    def _removed(self, event: Any) -> None:
+        if event.value is self.layer:
+            self.clear()
+
+    def look(self) -> None:
+        """Ask for the windows that are on the screen, and show those that are there."""
+        if self.facts is None or self.layer is None:
+            return
+        facts = self.facts
+        seen = on_screen(self.layer, facts.plane_shape)
+        cores = cores_in(seen, facts.core)
+        pixel = pixel_on_canvas(self.layer, camera_of(self.viewer).zoom)
+        if pixel < LEAST_PIXEL * facts.scale or len(cores) > MOST_WINDOWS:
+            more = LEAST_PIXEL * facts.scale / max(pixel, 1e-9)
+            self._ask(())
+            self.status.emit(
+                f"zoom in {max(more, 1.1):.1f} x or more: finer detail is too small to see"
+            )
+            return
+        box = seen.grown(MARGIN).intersect(Box.of_shape(facts.plane_shape))
+        self.frame = Frame(box, facts.scale, facts.core)
+        self._ask(tuple(c for c in cores if self.cache.get(facts.token, c) is None))
+        self.draw()
+
+    def _ask(self, cores: tuple[Core, ...]) -> None:
+        if self._link is not None and self.facts is not None:
+            self._link.send(Wish(self.facts.token, cores))
+
+    def windows(self) -> list[tuple[Core, Maps]]:
+        """The windows of the frame that are there."""
+        if self.facts is None or self.frame is None:
+            return []
+        wanted = cores_in(self.frame.box, self.facts.core)
+        found = ((core, self.cache.get(self.facts.token, core)) for core in wanted)
+        return [(core, maps) for core, maps in found if maps is not None]
+
+    # -- what is shown -------------------------------------------------------------------------
+
+    def set_lens(self, **changes: Any) -> None:
+        """Look in another way at the same draws."""
+        self.lens = replace(self.lens, **changes)
+        self.draw()
+
+    @property
+    def tolerance(self) -> str:
+        """The tolerance that is shown."""
+        if self.lens.tolerance is not None:
+            return f"{self.lens.tolerance:g}sigma"
+        return self.facts.tolerance if self.facts is not None else "3sigma"
+
+    def draw(self) -> None:
+        """Put the windows that are there on the screen."""
+        windows = self.windows()
+        if self.facts is None or self.frame is None or self.layer is None or not windows:
+            return
+        risk = self._shown_risk = self._current_risk(windows)
+        matrix = finer(to_world(self.layer), self.facts.scale, self.frame.box.start)
+        self._layers.show(self.frame, windows, self.lens, risk, matrix, self.layer, self.facts.flux)
+        self._layers.show_alarm(risk, self.alarm, self.lens, matrix)
+        wanted = cores_in(on_screen(self.layer, self.facts.plane_shape), self.facts.core)
+        there = sum(self.cache.get(self.facts.token, c) is not None for c in wanted)
+        self.status.emit(self._words(there, len(wanted)))
+        self.drawn.emit()
+
+    @property
+    def alarm(self) -> float:
+        """The risk from which a pixel is flagged."""
+        if self.lens.alarm is not None:
+            return self.lens.alarm
+        return self.judge.alarm(self.tolerance)
+
+    @property
+    def image(self) -> Any:
+        """The layer with the enhanced image, if there is one."""
+        return self._layers.image
+
+    @property
+    def flagged_share(self) -> float | None:
+        """Share of the enhanced screen that is flagged."""
+        risk = self._shown_risk
+        if risk is None or not np.isfinite(risk.risk).any():
+            return None
+        known = np.isfinite(risk.risk)
+        return float((risk.risk[known] >= self.alarm).mean())
+
+    def _words(self, there: int, wanted: int) -> str:
+        done = f"{there} of {wanted} windows" if there < wanted else f"{wanted} windows, all draws"
+        return f"{done}; {self.cache.megabytes:.0f} MB kept"
+
+    def _current_risk(self, windows: list[tuple[Core, Maps]]) -> Risk | None:
+        """Risk of what is shown: from the windows, or counted again in a thread."""
+        if self.facts is None or self.frame is None:
+            return None
+        if self.lens.draw == 0 and self.tolerance == self.facts.tolerance:
+            return stored_risk(self.frame, windows, self.facts.calibrated)
+        key = (self.facts.token, self.frame, self.lens.draw, self.tolerance, len(windows))
+        if key != self._risk_of:
+            self._risk_of, frame = key, self.frame
+            draw, tolerance, judge = self.lens.draw, self.tolerance, self.judge
+            ordered = self.facts.tolerance
+            future = self._threads.submit(
+                counted_risk, frame, windows, judge, draw, tolerance, ordered
+            )
+            future.add_done_callback(lambda f: self._tell_judged(key, f))
+        return (
+            self._risk
+            if self._risk is not None and self._risk.risk.shape == self.frame.shape
+            else None
+        )
+
+    def _tell_judged(self, key: Any, future: Future[Risk]) -> None:
+        if not future.cancelled():
+            self._judged.emit((key, future))
+
+    def _on_judged(self, found: tuple[Any, Future[Risk]]) -> None:
+        key, future = found
+        if key != self._risk_of:
+            return
+        try:
+            self._risk = future.result()
+        except SciupError as error:
+            self.failed.emit(str(error))
+            return
+        self.draw()
+
+    # -- one pixel -----------------------------------------------------------------------------
+
+    def at(self, world: Any) -> Mapping[str, Any] | None:
+        """Everything about the output pixel at a position in the world; None if there is nothing.
+
+        Parameters
+        ----------
+        world : sequence of float
+            Position of the cursor, its last two axes.
+        """
+        if self.facts is None or self.layer is None:
+            return None
+        facts = self.facts
+        fine = np.linalg.inv(finer(to_world(self.layer), facts.scale)) @ [*world[-2:], 1.0]
+        y, x = (int(v) for v in np.floor(fine[:2] + 0.5))
+        step = facts.scale * facts.core
+        core = (y // step * facts.core, x // step * facts.core)
+        maps = self.cache.get(facts.token, core)
+        inside = 0 <= y < facts.plane_shape[0] * facts.scale
+        if maps is None or not inside or not 0 <= x < facts.plane_shape[1] * facts.scale:
+            return None
+        i, j = y - core[0] * facts.scale, x - core[1] * facts.scale
+        return pixel_facts(maps, i, j, self.lens, self.judge, self.tolerance, facts.tolerance)
+
+
+def stored_risk(frame: Frame, windows: list[tuple[Core, Maps]], calibrated: bool) -> Risk:
+    """Risk as the engine found it."""
+
+    def whole(name: str) -> Any:
+        return frame.fill(windows, lambda maps: maps.get(name))
+
+    if not calibrated:
+        risk = whole("risk_raw")
+        return Risk(risk, risk, risk, np.full_like(risk, np.nan), certified=False)
+    risk, invented, missed, bound = map(whole, RISKS)
+    return Risk(risk, invented, missed, bound, certified=True)
+
+
+def counted_risk(
+    frame: Frame,
+    windows: list[tuple[Core, Maps]],
+    judge: Judge,
+    draw: int,
+    tolerance: str,
+    ordered: str,
+) -> Risk:
+    """Risk of another draw, or at another tolerance in sigmas."""
+    limit = frame.fill(windows, lambda maps: maps["tolerance"])
+    if tolerance != ordered:
+        limit = limit * np.float32(sigmas(tolerance) / sigmas(ordered))
+    snr = frame.fill(windows, lambda maps: maps["snr"])
+    strange = frame.fill(windows, lambda maps: maps.get("ood", np.zeros_like(maps["snr"])))
+    return judge.risk(frame.draws(windows), draw, limit, tolerance, snr, strange)
+
+
+def sigmas(tolerance: str) -> float:
+    """Number of sigmas of a tolerance."""
+    return float(tolerance.removesuffix("sigma"))
+
+
+def pixel_facts(
+    maps: Maps, i: int, j: int, lens: LensState, judge: Judge, tolerance: str, ordered: str
+) -> dict[str, Any]:
+    """Everything about one output pixel of a window."""
+    rows, cols = (slice(max(k - 1, 0), k + 2) for k in (i, j))
+    one = (min(i, 1), min(j, 1))
+    draws = np.ascontiguousarray(maps["draws"][:, rows, cols])
+    limit = maps["tolerance"][rows, cols]
+    if tolerance != ordered:
+        limit = limit * np.float32(sigmas(tolerance) / sigmas(ordered))
+    strange = maps.get("ood", np.zeros_like(maps["snr"]))[rows, cols]
+    found = judge.risk(draws, lens.draw, limit, tolerance, maps["snr"][rows, cols], strange)
+    with np.errstate(invalid="ignore"):
+        means = draws.mean((1, 2))
+    scores = maps.get("scores")
+    return {
+        "draws": means,
+        "shown": float(means[lens.draw]),
+        "tolerance_value": float(limit[one]),
+        "tolerance": tolerance.replace("sigma", " sigma of the input noise"),
+        "risk": float(found.risk[one]),
+        "invented": float(found.invented[one]),
+        "missed": float(found.missed[one]),
+        "bound": float(found.bound[one]),
+        "certified": found.certified,
+        "ood": float(strange[one]),
+        "support": float(maps["support"][i, j]),
+        "std": float(maps["std"][i, j]),
+        "snr": float(maps["snr"][i, j]),
+        "chi_squared": None if scores is None else float(scores[0]),
+    }

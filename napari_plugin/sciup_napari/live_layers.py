@@ -1,0 +1,164 @@
+"""The layers that show the live view; they lie exactly on the source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sciup_napari.cache import Maps
+from sciup_napari.lens_state import LensState
+from sciup_napari.looks import after, kind_of, look
+from sciup_napari.messages import Core
+from sciup_napari.mosaic import Frame, Values
+from sciup_napari.readout import Risk, blend
+
+OVERLAYS = {
+    "risk": ("risk",),
+    "invented and missed": ("risk_invented", "risk_missed"),
+    "std": ("std",),
+    "support": ("support",),
+}
+
+
+class LiveLayers:
+    """At most an image, one or two overlays and a contour, made when they are first needed."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self._layers: dict[str, Any] = {}
+        self._units: dict[str, Any] = {}
+
+    def show(
+        self,
+        frame: Frame,
+        windows: list[tuple[Core, Maps]],
+        lens: LensState,
+        risk: Risk | None,
+        matrix: Any,
+        source: Any,
+        flux: int,
+    ) -> None:
+        """Show an image and the overlay that the lens asks for."""
+        image = picture(frame, windows, lens, risk)
+        cut = np.s_[:, : int(lens.swipe * frame.shape[1])]
+        image[cut] = np.nan
+        self._units = {"units": source.units[-2:], "axis_labels": source.axis_labels[-2:]}
+        self._like(self._put("sample", image, matrix, f"live: {title(lens)}"), source, flux)
+        wanted = OVERLAYS.get(lens.overlay, ())
+        for name in {name for names in OVERLAYS.values() for name in names} - set(wanted):
+            if (layer := self._layers.get(name)) is not None:
+                layer.visible = False
+        for name in wanted:
+            values = overlay(frame, windows, name, risk)
+            if values is None:
+                continue
+            values[cut] = np.nan
+            layer = self._put(name, values, matrix, f"live: {look(name)['name']}")
+            layer.visible = True
+
+    def show_alarm(self, risk: Risk | None, level: float, lens: LensState, matrix: Any) -> None:
+        """Draw a line around what is flagged."""
+        if not lens.contour or risk is None:
+            if (layer := self._layers.get("alarm")) is not None:
+                layer.visible = False
+            return
+        with np.errstate(invalid="ignore"):
+            flagged = (risk.risk >= level).astype(np.uint8)
+        flagged[:, : int(lens.swipe * flagged.shape[1])] = 0
+        layer = self._put("alarm", flagged, matrix, "live: alarm")
+        layer.visible = True
+
+    @property
+    def image(self) -> Any:
+        """The layer with the enhanced image, if there is one."""
+        return self._layers.get("sample")
+
+    def hide(self) -> None:
+        """Make all invisible."""
+        for layer in self._layers.values():
+            layer.visible = False
+
+    def clear(self) -> None:
+        """Remove all."""
+        for layer in list(self._layers.values()):
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        self._layers.clear()
+
+    def _put(self, name: str, values: Any, matrix: Any, title: str) -> Any:
+        layer = self._layers.get(name)
+        if layer is None or layer not in self.viewer.layers:
+            layer = self._add(name, values, matrix, title)
+        else:
+            if not np.array_equal(layer.affine.affine_matrix, matrix):
+                with layer.events.blocker_all():
+                    layer.affine = matrix
+            layer.data = values
+            if layer.name != title:
+                layer.name = title
+            if name == "sample" and not layer.visible:
+                layer.visible = True
+        return layer
+
+    def _add(self, name: str, values: Any, matrix: Any, title: str) -> Any:
+        active = self.viewer.layers.selection.active
+        options = look(name) | {"name": title, "affine": matrix, "visible": True}
+        options |= self._units
+        options["metadata"] = {"sciup": {"map": name, "live": True}}
+        labels = kind_of(name) == "labels"
+        layer = (self.viewer.add_labels if labels else self.viewer.add_image)(values, **options)
+        for attribute, value in after(name).items():
+            setattr(layer, attribute, value)
+        self._layers[name] = layer
+        if active is not None:  # the user's choice stays chosen
+            self.viewer.layers.selection.active = active
+        return layer
+
+    def _like(self, layer: Any, source: Any, flux: int) -> None:
+        """The same stretch as the source, so that both can be compared."""
+        limits = [v / flux for v in source.contrast_limits]
+        if list(layer.contrast_limits) != limits:
+            layer.contrast_limits = limits
+        if layer.gamma != source.gamma:
+            layer.gamma = source.gamma
+        if layer.colormap.name != source.colormap.name:
+            layer.colormap = source.colormap
+
+
+def title(lens: LensState) -> str:
+    """What is shown, in words that hide nothing."""
+    if lens.show == "mean":
+        return "mean of all draws"
+    if lens.show == "blend":
+        return f"draw {lens.draw}, faded to the mean where risky"
+    if lens.show == "mix":
+        return f"{100 * lens.mix:.0f} % draw {lens.draw}, rest mean (not calibrated)"
+    return f"draw {lens.draw}" + (" (delivered)" if lens.draw == 0 else "")
+
+
+def picture(
+    frame: Frame, windows: list[tuple[Core, Maps]], lens: LensState, risk: Risk | None
+) -> Values:
+    """The image that the lens asks for."""
+    if lens.show == "mean":
+        return frame.fill(windows, lambda maps: maps["mean"])
+    sample = frame.fill(windows, lambda maps: maps["draws"][lens.draw])
+    if lens.show == "sample":
+        return sample
+    mean = frame.fill(windows, lambda maps: maps["mean"])
+    if lens.show == "mix":
+        return np.asarray(mean + np.float32(lens.mix) * (sample - mean))
+    return mean if risk is None else blend(sample, mean, risk.risk).astype(np.float32)
+
+
+def overlay(
+    frame: Frame, windows: list[tuple[Core, Maps]], name: str, risk: Risk | None
+) -> Values | None:
+    """The values of an overlay."""
+    if name in ("std", "support"):
+        return frame.fill(windows, lambda maps: maps[name])
+    if risk is None:
+        return None
+    found = {"risk": risk.risk, "risk_invented": risk.invented, "risk_missed": risk.missed}[name]
+    return found.copy()

@@ -1,0 +1,112 @@
+"""What all widgets of one viewer share: the live view and the run that goes on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from napari.utils import progress as activity
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QObject, Signal
+
+from sciup.errors import OptionError
+from sciup_napari.layer_source import source_of
+from sciup_napari.live import LiveView
+from sciup_napari.messages import Order, Run
+from sciup_napari.runs import Running
+
+_sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+
+
+class Session(QObject):
+    """One viewer's live view and its run.
+
+    Signals
+    -------
+    progress (int, int)
+        Of the run: windows done, and in all.
+    ended (str)
+        The run is over; one line about how.
+    """
+
+    progress = Signal(int, int)
+    ended = Signal(str)
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.live = LiveView(viewer)
+        self.running: Running | None = None
+        self._bar: Any = None
+        self._folder = tempfile.TemporaryDirectory(prefix="sciup-napari-")
+        self._count = 0
+
+    def made(self, layer: Any) -> bool:
+        """Whether a layer shows what sciup has made."""
+        return "map" in layer.metadata.get("sciup", {})
+
+    def temporary_output(self) -> str:
+        """A place for a result that lives as long as the viewer."""
+        self._count += 1
+        return str(Path(self._folder.name) / f"region_{self._count}.ome.zarr")
+
+    def run(self, layer: Any, order: dict[str, Any], output: str, **how: Any) -> None:
+        """Make a result and open it when it is there.
+
+        Raises
+        ------
+        SciupError
+            If another run goes on, or the layer cannot be enhanced.
+        """
+        if self.running is not None and not self.running.over:
+            raise OptionError("another run goes on", fix="wait for it or cancel it")
+        step = tuple(self.viewer.dims.current_step)
+        source = source_of(layer, step, Path(self._folder.name))
+        self.running = Running(Run(0, Order(source, **order), output, **how), self)
+        self._bar = activity(total=1, desc=f"sciup: {Path(output).name}")
+        self.running.progress.connect(self._progressed)
+        self.running.finished.connect(self._finished)
+        self.running.failed.connect(self._failed)
+
+    def cancel(self) -> None:
+        """Stop the run; it can go on later."""
+        if self.running is not None and not self.running.over:
+            self.running.cancel()
+
+    def close(self) -> None:
+        """End everything: the viewer is closed."""
+        self.live.close()
+        if self.running is not None:
+            self.running.close()
+        self._folder.cleanup()
+
+    def _progressed(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+        self.progress.emit(done, total)
+
+    def _finished(self, path: str) -> None:
+        self._bar.close()
+        self.viewer.open(path, plugin="sciup")
+        self.ended.emit(f"done: {path}")
+        show_info(f"sciup: {path} is finished and shown")
+
+    def _failed(self, text: str) -> None:
+        self._bar.close()
+        self.ended.emit("failed" if text else "cancelled; run again with Resume to go on")
+        if text:
+            show_error(text)
+
+
+def session_of(viewer: Any) -> Session:
+    """The session of a viewer, begun when it is first asked for."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands a proxy to widgets
+    if viewer not in _sessions:
+        session = Session(viewer)
+        _sessions[viewer] = session
+        window = getattr(getattr(viewer, "window", None), "_qt_window", None)
+        if window is not None:
+            window.destroyed.connect(session.close)
+    return _sessions[viewer]
