@@ -115,6 +115,10 @@ class Image(ABC):
         JSON-ready extras to carry along (channel names, colours, other axes' scales, ...).
     random_access : bool
         False for formats that must be unpacked before a window can be read.
+    part_of : (shape, index), optional
+        Shape of the image that this one is a part of, and index in it of the first plane here. The
+        noise of draws belongs to planes of the whole image, so that a plane gets the same draws
+        alone and within its stack.
     """
 
     axes: str
@@ -130,6 +134,7 @@ class Image(ABC):
     header: Any = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     random_access: bool = True
+    part_of: tuple[tuple[int, ...], Plane] | None = None
 
     @abstractmethod
     def load(self, plane: Plane, box: Box) -> tuple[Float, Bool]:
@@ -151,6 +156,22 @@ class Image(ABC):
     def planes(self) -> Iterator[Plane]:
         """Indices of all planes, row-major over the axes before ``yx``."""
         return itertools.product(*(range(n) for n in self.shape[:-2]))
+
+    def in_whole(self, plane: Plane) -> tuple[tuple[int, ...], Plane, int]:
+        """Shape of the whole image, and index and row-major number of a plane in it.
+
+        Examples
+        --------
+        >>> from sciup.io import open_image
+        >>> open_image(np.zeros((2, 3, 8, 8)), z=1).in_whole((1, 0))
+        ((2, 3, 8, 8), (1, 1), 4)
+        """
+        shape, first = self.part_of or (self.shape, (0,) * len(plane))
+        index = tuple(a + b for a, b in zip(first, plane, strict=True))
+        number = 0
+        for i, n in zip(index, shape[:-2], strict=True):
+            number = number * n + i
+        return shape, index, number
 
     def read(self, plane: Plane, box: Box) -> tuple[Float, Bool]:
         """Values and footprint of any box; outside the image values are mirrored.

@@ -108,17 +108,15 @@ class Child:
         from sciup.engine.job import Worker
 
         with warnings_told() as told:
-            image, number = image_of(message.order)
-            result = with_draws(result_of(message.order, image))
+            result = with_draws(result_of(message.order, image_of(message.order)))
         job, token = result.job, result.token
         with self._changed:
             known = token in self._open
         if not known:
             worker = Worker(job)
-            plane = next(job.image.planes)
-            sampler = replace(worker.sampler(0, plane), plane_number=number)
+            opening = Opening(worker, worker.sampler(0, next(job.image.planes)))
             with self._changed:
-                self._open[token] = Opening(worker, sampler)
+                self._open[token] = opening
                 while len(self._open) > KEPT:
                     self._open.popitem(last=False)
         self.pipe.send(describe(message.number, result, token, told))
@@ -154,7 +152,7 @@ class Child:
         """Make a result; the process is this run's own, and ends with it."""
         from sciup.engine.connect import connect
 
-        image, _ = image_of(message.order, whole=not message.plane_only)
+        image = image_of(message.order, whole=not message.plane_only)
         result = result_of(message.order, image, roi=message.roi)
         seen = [0.0]
 
@@ -197,11 +195,8 @@ def _unforeseen(number: int, error: Exception) -> Failed:
     return Failed(number, text, traceback.format_exc())
 
 
-def image_of(order: Order, *, whole: bool = False) -> tuple[Any, int]:
-    """The image of an order, all planes of its channel or one, and the number of that one.
-
-    The number is row-major in the whole image; the noise of the draws depends on it.
-    """
+def image_of(order: Order, *, whole: bool = False) -> Any:
+    """The image of an order: one plane of it, or all."""
     from sciup.io import open_image
     from sciup.io._array import open_array
     from sciup.io._select import SelectedImage
@@ -217,12 +212,8 @@ def image_of(order: Order, *, whole: bool = False) -> tuple[Any, int]:
         unit = "arcsec" if image.domain == "night-sky" else "micrometer"
         size = (source.pixel_size, source.pixel_size)
         image.grid = replace(image.grid, size=size, unit=unit)
-    leading = image.axes[:-2]
-    picks = {a: source.plane.get(a, 0) for a in leading}
-    if whole or not picks:
-        return image, 0
-    number = np.ravel_multi_index(tuple(picks.values()), image.shape[:-2])
-    return SelectedImage(image, picks), int(number)
+    picks = {axis: source.plane.get(axis, 0) for axis in image.axes[:-2]}
+    return image if whole or not picks else SelectedImage(image, picks)
 
 
 def _array(source: Source) -> Any:

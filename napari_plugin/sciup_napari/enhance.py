@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
@@ -9,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -25,8 +27,10 @@ from sciup.errors import SciupError
 from sciup_napari.instrument_table import InstrumentTable
 from sciup_napari.layer_source import check
 from sciup_napari.messages import Opened
-from sciup_napari.models import Choice, fitting, size_words
+from sciup_napari.models import Choice, fitting, own, size_words
 from sciup_napari.session import session_of
+
+OTHER = "another folder…"
 
 TOLERANCES = ("3sigma", "1sigma", "10%")
 
@@ -178,10 +182,27 @@ class EnhanceWidget(QScrollArea):
             self.model_box.addItem(choice.label, choice)
             index = self.model_box.count() - 1
             self.model_box.setItemData(index, choice.about, Qt.ItemDataRole.ToolTipRole)
+        if self.layer is not None:
+            self.model_box.addItem(OTHER)
         self.model_box.blockSignals(False)
         self._model_changed()
 
+    def add_model(self, folder: Path) -> None:
+        """Offer a model folder of the user, and choose it."""
+        try:
+            choice = own(folder)
+        except SciupError as error:
+            show_error(str(error))
+            self.model_box.setCurrentIndex(0)
+            return
+        self.model_box.insertItem(0, choice.label, choice)
+        self.model_box.setCurrentIndex(0)
+
     def _model_changed(self, *_: Any) -> None:
+        if self.model_box.currentText() == OTHER:
+            folder = QFileDialog.getExistingDirectory(self, "A model folder of sciup train")
+            self.add_model(Path(folder)) if folder else self.model_box.setCurrentIndex(0)
+            return
         if self.model is None or self.layer is None:
             self.about.setText("Open an image first." if self.layer is None else "")
             self.pixels.setText("")

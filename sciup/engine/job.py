@@ -263,11 +263,13 @@ class Worker:
         self.net = _network(job.model.folder, job.model.weights, job.device, job.settings.precision)
         self._image = ReadAhead.of(job.image, job.tile, halo_of(self.net))
         self._sampler: PlaneSampler | None = None
+        self._number = -1
         self.scores: dict[tuple[int, ...], list[float]] = {}
 
     def sampler(self, number: int, plane: Plane) -> PlaneSampler:
         """The draws of one plane."""
-        if self._sampler is None or self._sampler.plane_number != number:
+        if self._sampler is None or self._number != number:
+            self._number = number
             instrument = self.job.instruments[number]
             units = working_units(self._image, plane, self.job.model.domain, instrument)
             self._sampler = PlaneSampler(
@@ -278,7 +280,7 @@ class Worker:
                 settings=self.job.settings,
                 units=units,
                 digest=self.job.digests[number],
-                plane_number=number,
+                plane_number=self._image.in_whole(plane)[2],
                 calibration=self.job.calibrated,
             )
         return self._sampler

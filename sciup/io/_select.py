@@ -51,6 +51,7 @@ class SelectedImage(Image):
             header=base.header,
             metadata=_metadata(base.metadata, picks),
             random_access=base.random_access,
+            part_of=base.in_whole(tuple(picks.get(axis, 0) for axis in leading))[:2],
         )
         self.base = base
         self.offset = tuple(picks.get(axis, 0) for axis in leading)

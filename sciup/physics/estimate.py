@@ -44,7 +44,8 @@ def probe(image: Image, plane: Plane) -> Probe:
     grid = Box((0, 0), (-(-h // BLOCK), -(-w // BLOCK)))
     every = list(iterate(grid))
     chosen = every if len(every) <= SAMPLED else _spread(grid)
-    digest = hashlib.blake2b(f"{image.shape}{image.dtype}{plane}".encode(), digest_size=16)
+    shape, index, _ = image.in_whole(plane)
+    digest = hashlib.blake2b(f"{shape}{image.dtype}{index}".encode(), digest_size=16)
     blocks = []
     for index in chosen:
         box = Box(index, tuple(i + 1 for i in index)).scaled(BLOCK)

@@ -16,6 +16,7 @@ from sciup.engine.margins import CORE, halo_of
 from sciup.engine.settings import Settings
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
+from sciup.io import open_image
 from sciup.io._array import open_array
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import vote
@@ -242,6 +243,20 @@ def test_planes_of_a_cube_are_independent():
     assert difference.std() > 0.5 * spread
     noise = [m["sample"] - m["mean"] for m in maps[:2]]
     assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.1
+
+
+def test_a_plane_alone_gets_the_draws_that_it_has_within_its_stack():
+    stack = np.stack([cells((70, 60), seed=s) for s in range(4)]).reshape(2, 2, 70, 60)
+    whole = open_array(stack, axes="czyx")
+    options = {"samples": 2, "model": model("fluorescence"), "precision": "fp32"}
+    plane = np.asarray(sciup.upscale(whole, **options).sample(0)[1, 0])
+    for alone in (
+        open_image(whole, channel=1, z=0),
+        open_image(open_image(whole, channel=1), z=0),  # a part of a part
+    ):
+        assert np.array_equal(np.asarray(sciup.upscale(alone, **options).sample(0)[0, 0]), plane)
+    other = sciup.upscale(open_image(whole, channel=0, z=0), **options).sample(0)
+    assert not np.array_equal(np.asarray(other[0, 0]), plane)
 
 
 @functools.cache
