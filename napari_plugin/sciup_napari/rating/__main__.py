@@ -64,7 +64,8 @@ def rating(
 
 def show(console: Console, table: Table) -> None:
     """Print a table with its title and notes."""
-    grid = Grid(title=escape(table.title), title_justify="left", box=None, pad_edge=False)
+    console.print(escape(table.title), style="bold")
+    grid = Grid(box=None, pad_edge=False)
     for name in table.keys:
         text = all(isinstance(row[name], str) for row in table.rows)
         grid.add_column(escape(name), justify="left" if text else "right", overflow="fold")

@@ -18,8 +18,8 @@ from sciup.stretch import AsinhStretch
 
 Array = NDArray[np.float32]
 
-FIELD = 512
-"""Side of the field that is shown of a larger image, in pixels: it fills the screen about 1:1."""
+FIELD = 384
+"""Side of the field that is shown of a larger image, in pixels: two fit on a screen about 1:1."""
 
 ENDS = (0.5, 99.8)
 """Percentiles of the reference that are shown black and white."""
@@ -104,7 +104,7 @@ def field_of(shape: tuple[int, ...], rng: np.random.Generator) -> Box:
     Examples
     --------
     >>> field_of((100, 900), np.random.default_rng(0)).shape
-    (100, 512)
+    (100, 384)
     """
     sides = [min(FIELD, n) for n in shape[:2]]
     start = tuple(int(rng.integers(n - s + 1)) for n, s in zip(shape[:2], sides, strict=True))

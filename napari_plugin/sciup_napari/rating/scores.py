@@ -65,7 +65,19 @@ def collect(folder: str | Path) -> list[Ratings]:
             f"files of answers in the subfolder {RATINGS!r}",
             "rate some images first: in napari, Plugins > Blind rating",
         )
+    for n, one in enumerate(every):
+        twin = next((o for o in every[:n] if _same(o, one)), None)
+        if twin is not None:
+            raise InputError(
+                f"{place} holds two files of {one.rater} for the task {one.task!r}",
+                "one file per rater and task",
+                "remove the copy; if they are two people, change the name within one file",
+            )
     return every
+
+
+def _same(a: Ratings, b: Ratings) -> bool:
+    return (a.rater.casefold(), a.task) == (b.rater.casefold(), b.task)
 
 
 def opinions(every: Sequence[Ratings]) -> Table:
@@ -78,7 +90,7 @@ def opinions(every: Sequence[Ratings]) -> Table:
         rows.append(
             {
                 "method": method,
-                "mean_opinion_score": found.value,
+                "score": found.value,
                 "low": low,
                 "high": high,
                 "raters": int(known.any(1).sum()),
@@ -86,11 +98,11 @@ def opinions(every: Sequence[Ratings]) -> Table:
                 "answers": int(known.sum()),
             }
         )
-    rows.sort(key=lambda row: -row["mean_opinion_score"])
+    rows.sort(key=lambda row: -row["score"])
     truths = sorted({r.truth for r in every if r.truth})
     notes = [INTERVAL, *_warnings(every)]
     if truths:
-        notes.insert(0, f"The truth, {', '.join(truths)}, was shown unannounced among the others.")
+        notes.insert(0, f"The truth ({', '.join(truths)}) was shown unannounced among the others.")
     return Table(
         "opinions",
         "Mean opinion score: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent (ITU-T P.910).",
@@ -142,26 +154,25 @@ def fooled(every: Sequence[Ratings]) -> Table:
         rows.append(
             {
                 "method": method,
-                "taken_for_truth": float(known.mean()),
+                "fooled": float(known.mean()),
                 "low": low,
                 "high": high,
-                "two_way_low": two_low,
-                "two_way_high": two_high,
-                "p": p,
-                "raters": int(np.isfinite(values).any(1).sum()),
+                "low_2way": two_low,
+                "high_2way": two_high,
                 "answers": known.size,
+                "p": p,
             }
         )
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p
-    rows.sort(key=lambda row: -row["taken_for_truth"])
+    rows.sort(key=lambda row: -row["fooled"])
     return Table(
         "fooled",
         "How often a method beside the truth was taken for it. One half: nobody could tell.",
         rows,
         [
             "`low`, `high` (Clopper & Pearson 1934) and `p`, against one half, take answers for "
-            "independent. `two_way` draws raters and images anew: where it is wider, believe it.",
+            "independent. `2way` draws raters and images anew: where it is wider, believe it.",
             *_warnings(every),
         ],
     )
@@ -174,28 +185,28 @@ def raters(every: Sequence[Ratings]) -> Table:
         {
             "rater": one.rater,
             "task": one.task,
-            "answers": len(one.answers),
-            "planned": one.planned,
-            "repeated": len(twice),
+            "done": len(one.answers),
+            "of": one.planned,
+            "twice": len(twice),
             "same": _mean(float(a == b) for a, b in twice),
             "apart": _mean(abs(a - b) for a, b in twice) if one.task == "scores" else math.nan,
-            "like_others": alike.get(one.rater, math.nan) if one.task == "scores" else math.nan,
+            "alike": alike.get(one.rater, math.nan) if one.task == "scores" else math.nan,
             "left": _left(one),
             "seconds": float(np.median([answer.seconds for answer in one.answers])),
-            "taken_back": one.backs,
+            "back": one.backs,
         }
         for one in every
         for twice in [_twice(one)]
     ]
     return Table(
         "raters",
-        "The raters. `same`: share of repeated trials with the same answer; `apart`: mean distance "
-        "of the two scores.",
+        "How steady the raters are, and how much alike.",
         rows,
         [
-            "`like_others`: correlation of scores with the mean of the other raters on the same "
-            "pictures. `left`: share of choices of the left picture, near one half. `seconds`: "
-            "median time per answer. Repeated trials count here only."
+            "`twice`: trials that were shown twice, which count here only; `same`: share of them "
+            "with the same answer; `apart`: mean distance of the two scores. `alike`: correlation "
+            "of scores with the mean of the other raters. `left`: share of choices of the left "
+            "picture, near one half. `seconds`: median time per answer. `back`: answers taken back."
         ],
     )
 
