@@ -119,12 +119,14 @@ def sky_of(header: Any, source: str, file: Any = None) -> Any:
 
 def place_beside(image: Image, first: Image, sky: Any) -> Place:
     """The place of an extension in the world whose origin is the first pixel of the first one."""
-    alone = Place(own_grid(image))
     if image is first or image.metadata["hdu"] == first.metadata["hdu"]:
-        return alone
+        return Place(own_grid(image))
+    # One unit for all extensions of a file: napari cannot draw others beside each other.
+    same = image.grid.size is not None and image.grid.unit == first.grid.unit
+    alone = own_grid(image if same else first)
     origin = celestial(first)
     if sky is None or origin is None:
-        return Place(alone.grid, "no sky coordinates to place it beside the first extension")
+        return Place(alone, "no sky coordinates to place it beside the first extension")
     height, width = image.plane_shape
     x, y = (v.ravel() for v in np.meshgrid([0, (width - 1) / 2, width - 1], [0, height - 1]))
     with quiet(image.source):
@@ -132,10 +134,10 @@ def place_beside(image: Image, first: Image, sky: Any) -> Place:
             there = origin.all_world2pix(*sky.all_pix2world(x, y, 0), 0)
         except Exception as error:  # noqa: BLE001 - points behind the projection, no convergence
             logger.info("%s: %s", image.source, error)
-            return Place(alone.grid, "it is too far from the first extension to be placed")
+            return Place(alone, "it is too far from the first extension to be placed")
     shift_y, shift_x = np.asarray(there[1]) - y, np.asarray(there[0]) - x
     if not float(max(np.ptp(shift_y), np.ptp(shift_x))) <= MISFIT:
-        return Place(alone.grid, "other orientation or pixel scale than the first extension")
+        return Place(alone, "other orientation or pixel scale than the first extension")
     dy, dx = (float(v.mean()) for v in (shift_y, shift_x))
     if max(abs(dy), abs(dx)) < SAME_PLACE:
         dy = dx = 0.0

@@ -208,13 +208,15 @@ def after(name: str) -> dict[str, Any]:
     Examples
     --------
     >>> after("alarm"), after("risk")
-    ({'contour': 2}, {})
+    ({'contour': 2, 'editable': False}, {})
     """
     entry = look_of(name)
-    return {"contour": entry.contour} if entry.contour else {}
+    if entry.kind != "labels":
+        return {}
+    return {"contour": entry.contour, "editable": False}
 
 
-def ramp(color: str, steps: int = 33, most: float = 0.9) -> dict[str, Any]:
+def ramp(color: str, steps: int = 51, most: float = 0.9) -> dict[str, Any]:
     """A colormap that is transparent at 0, as the plain values of `napari.utils.Colormap`.
 
     Parameters
@@ -236,7 +238,7 @@ def ramp(color: str, steps: int = 33, most: float = 0.9) -> dict[str, Any]:
     --------
     >>> made = ramp("#E69F00")
     >>> made["colors"].shape, float(made["colors"][0, 3])
-    ((33, 4), 0.0)
+    ((51, 4), 0.0)
     """
     colors = _ramp(color, steps).copy()
     colors[:, 3] *= most
@@ -252,8 +254,9 @@ def _ramp(color: str, steps: int) -> Any:
         from matplotlib import colormaps
 
         rgb = colormaps[color](0.3 + 0.68 * at)[:, :3]
-    # A risk of a few per cent is a hint of colour, one half already covers most of the image.
-    return np.column_stack([rgb, np.clip(at / 0.6, 0, 1) ** 0.8]).astype(np.float32)
+    # A few per cent are everywhere and must not tint the image; one half covers most of it.
+    alpha = np.clip((at - 0.02) / 0.5, 0, 1) ** 1.2
+    return np.column_stack([rgb, alpha]).astype(np.float32)
 
 
 __all__ = [

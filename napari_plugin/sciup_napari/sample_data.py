@@ -80,7 +80,7 @@ def mosaic() -> list[LayerData]:
     about = _about("night-sky", {"gain": 1.0, "psf_fwhm": SEEING}, header)
     keywords = {
         "name": "Simulated sky, 20,000 × 20,000",
-        "contrast_limits": (SKY - 3 * NOISE, SKY + 40 * NOISE),
+        "contrast_limits": (SKY - 2 * NOISE, SKY + 20 * NOISE),
         "multiscale": True,
         "metadata": about,
         **place_keywords(PixelGrid((PIXEL, PIXEL), "arcsec"), "yx"),
@@ -155,12 +155,22 @@ def sky_block(
 
 @functools.cache
 def catalogue(side: int, seed: int) -> tuple[Values, Values, Values, Values]:
-    """Row, column, flux and FWHM of all sources; a thirtieth are galaxies."""
+    """Row, column, flux and FWHM of all sources; one of 25 is a galaxy."""
     rng = np.random.default_rng(seed)
-    count = side * side // 2500
+    count = side * side // 1500
     flux = 200.0 * rng.pareto(0.9, count).clip(0, 1500) + 150
-    fwhm = np.where(rng.random(count) < 1 / 30, SEEING * rng.uniform(1.5, 5, count), SEEING)
-    return rng.uniform(0, side, count), rng.uniform(0, side, count), flux * fwhm / SEEING, fwhm
+    wide = rng.random(count) < 1 / 25
+    fwhm = np.where(wide, SEEING * rng.uniform(1.5, 5, count), SEEING)
+    places = rng.uniform(0, side, (2, count))
+    # Half of all sources stand in clusters, so that the whole has something to zoom into.
+    many = max(1, side // 400)
+    centres = rng.uniform(0, side, (2, many))
+    spread = side / 20_000 * rng.uniform(100, 900, many)
+    member = rng.integers(0, 2 * many, count)
+    inside = member < many
+    home = member[inside]
+    places[:, inside] = centres[:, home] + spread[home] * rng.normal(0, 1, (2, home.size))
+    return places[0], places[1], flux * fwhm / SEEING, fwhm
 
 
 def add_stars(image: Values, v: Values, u: Values, flux: Values, fwhm: Values, half: int) -> None:

@@ -60,7 +60,7 @@ class _Shown:
             return
         words = words_at(viewer, viewer.cursor.position)
         if words:
-            overlay.position = "bottom_left"
+            overlay.position = "top_left"  # notifications come up at the right bottom
         if overlay.text != words:
             overlay.text = words
         if overlay.visible != bool(words):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sciup.generators.posterior import PosteriorSampler, Upsample
+from sciup.generators.posterior import Block, PosteriorSampler, Upsample, crop
 
 
 class FusedUpsample(nn.Module):
@@ -40,12 +43,75 @@ class FusedUpsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, n, n) to (B, 1, s (n - 4), s (n - 4))."""
-        return F.pixel_shuffle(self.last(self.act(self.spread(x))), self.scale)
+        return shuffle(self.last(activated(self.spread, self.act, x)), self.scale)
+
+
+class FusedBlock(nn.Module):
+    """A `Block` that activates within its first convolution and adds in place: the same bits."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.act, self.first, self.second = block.act, block.first, block.second
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, n, n) to (B, C, n - 4, n - 4)."""
+        out: Tensor = self.second(activated(self.first, self.act, self.act(x)))
+        return out.add_(crop(x, 2))
+
+
+def activated(conv: nn.Conv2d, act: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``act(conv(x))``, in one go over the memory where oneDNN can.
+
+    A maximum with 0 commutes with rounding: the bits are the same.
+    """
+    if act is F.relu and x.device.type == "cpu" and _has_pointwise(x.dtype):
+        return _pointwise(conv, x)
+    return act(conv(x))
+
+
+def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution and its ReLU as one call of oneDNN, the one that torch.compile makes of them."""
+    y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups,
+        "relu", [], "",
+    )  # fmt: skip
+    return y
+
+
+@cache
+def _has_pointwise(dtype: torch.dtype) -> bool:
+    """Whether this machine and this torch have the call; it is no public one."""
+    conv = nn.Conv2d(16, 16, 3).to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.ones((1, 16, 8, 8), dtype=dtype).to(memory_format=torch.channels_last)
+    try:
+        return torch.equal(_pointwise(conv, x), F.relu(conv(x)))
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def shuffle(x: Tensor, scale: int) -> Tensor:
+    """`torch.nn.functional.pixel_shuffle` to one channel.
+
+    With the channels last, the s phases of a row of a pixel lie next to each other, as they do in
+    the result: they are moved as one number. Ten times quicker than pixel by pixel.
+    """
+    wide = WIDE.get(scale * x.element_size())
+    last = x.permute(0, 2, 3, 1)
+    if wide is None or not last.is_contiguous():
+        return F.pixel_shuffle(x, scale)
+    rows = last.view(wide).transpose(2, 3).contiguous()  # (B, n, s, n)
+    return rows.view(x.dtype).view(len(x), 1, scale * x.shape[2], scale * x.shape[3])
+
+
+WIDE = {2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
+"""Types by their bytes: what is only moved may be called anything."""
 
 
 def fuse(net: PosteriorSampler) -> PosteriorSampler:
     """Rearrange a network in place for use; it can no longer be trained or saved."""
     for name in ("mean_head", "draw_head"):
         setattr(net, name, FusedUpsample(getattr(net, name)))
+    for name in ("trunk", "head"):
+        setattr(net, name, nn.Sequential(*map(FusedBlock, getattr(net, name))))
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return net.eval().requires_grad_(False)

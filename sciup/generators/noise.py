@@ -30,6 +30,7 @@ COARSE_STEP = 8
 """Distance of the nodes of the coarse noise, in input pixels."""
 
 Counter = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]
+Words = NDArray[np.uint64]
 
 
 def philox(counter: Counter, key: tuple[int, int]) -> Counter:
@@ -46,22 +47,36 @@ def philox(counter: Counter, key: tuple[int, int]) -> Counter:
     >>> [hex(int(w[0])) for w in philox((zero, zero, zero, zero), (0, 0))]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
+    a, b, c, d = (w.astype(np.uint32) for w in _philox(counter, key))
+    return a, b, c, d
+
+
+def _philox(counter: Counter, key: tuple[int, int]) -> list[Words]:
+    """`philox`, its words in 64 bits each, as the products that they come from."""
     c0, c1, c2, c3 = (c.astype(np.uint64) for c in counter)
     k0, k1 = key
     for _ in range(10):
         p0, p1 = c0 * _M0, c2 * _M1
-        c0 = (p1 >> _SHIFT) ^ (c1 ^ np.uint64(k0))
-        c2 = (p0 >> _SHIFT) ^ (c3 ^ np.uint64(k1))
+        c0, c2 = _upper(p1, c1, k0, c0), _upper(p0, c3, k1, c2)
         p0 &= _LOW
         p1 &= _LOW
         c1, c3 = p1, p0
         k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
-    a, b, c, d = (w.astype(np.uint32) for w in (c0, c1, c2, c3))
-    return a, b, c, d
+    return [c0, c1, c2, c3]
+
+
+def _upper(product: Words, word: Words, key: int, old: Words) -> Words:
+    """Upper half of a product, mixed with a word and the key; `word` and `old` are used up."""
+    word ^= np.uint64(key)
+    if not product.shape == word.shape == old.shape:  # the first rounds, which broadcast
+        return (product >> _SHIFT) ^ word
+    np.right_shift(product, _SHIFT, out=old)
+    old ^= word
+    return old
 
 
 @cache
-def _quantiles() -> NDArray[np.float32]:
+def quantiles() -> NDArray[np.float32]:
     """Normal quantiles at the middles of 2^16 equal probabilities."""
     from scipy.special import ndtri  # training, which draws otherwise, does without scipy
 
@@ -73,6 +88,28 @@ def noise_key(seed: int, digest: str, sample: int) -> tuple[int, int]:
     text = f"sciup-noise-1|{seed}|{digest}|{sample}".encode()
     value = hashlib.blake2b(text, digest_size=8).digest()
     return int.from_bytes(value[:4], "little"), int.from_bytes(value[4:], "little")
+
+
+def ranks(key: tuple[int, int], plane: int, box: Box, channels: int) -> NDArray[np.uint16]:
+    """Which of the `quantiles` every number of `normal_field` is, (h, w, channels).
+
+    The channel is the fastest axis, as the networks want it.
+    """
+    (y0, x0), (y1, x1) = box.start, box.stop
+    y = ((np.arange(y0, y1) + _OFFSET) & 0xFFFFFFFF).astype(np.uint32)[:, None]
+    x = ((np.arange(x0, x1) + _OFFSET) & 0xFFFFFFFF).astype(np.uint32)[None, :]
+    words: list[Words] = []
+    for group in range(-(-channels // 8)):
+        words += _philox(
+            (y, x, np.full((1, 1), plane, np.uint32), np.full((1, 1), group, np.uint32)), key
+        )
+    # two numbers from each word, the lower half first; two words are stored as one
+    pairs = np.empty((*box.shape, -(-channels // 4)), "<u8")
+    for i in range(pairs.shape[-1]):
+        lower, upper = words[2 * i : 2 * i + 2]
+        upper <<= _SHIFT
+        np.bitwise_or(lower, upper, out=pairs[..., i])
+    return pairs.view("<u2")[..., :channels]
 
 
 def normal_field(key: tuple[int, int], plane: int, box: Box, channels: int) -> NDArray[np.float32]:
@@ -93,18 +130,7 @@ def normal_field(key: tuple[int, int], plane: int, box: Box, channels: int) -> N
     -------
     ndarray of shape (channels, h, w), float32
     """
-    (y0, x0), (y1, x1) = box.start, box.stop
-    y = ((np.arange(y0, y1) + _OFFSET) & 0xFFFFFFFF).astype(np.uint32)[:, None]
-    x = ((np.arange(x0, x1) + _OFFSET) & 0xFFFFFFFF).astype(np.uint32)[None, :]
-    words: list[NDArray[np.uint32]] = []
-    for group in range(-(-channels // 8)):
-        words += philox(
-            (y, x, np.full((1, 1), plane, np.uint32), np.full((1, 1), group, np.uint32)), key
-        )
-    # two numbers from each word, the lower half first; the channel is the fastest axis, as the
-    # networks want it
-    halves = np.stack(words[: -(-channels // 2)], -1).astype("<u4", copy=False).view("<u2")
-    return np.moveaxis(_quantiles().take(halves[..., :channels]), -1, 0)
+    return np.moveaxis(quantiles().take(ranks(key, plane, box, channels)), -1, 0)
 
 
 def coarse_field(key: tuple[int, int], plane: int, box: Box) -> NDArray[np.float32]:

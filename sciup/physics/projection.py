@@ -181,28 +181,38 @@ class Projection:
 
     def observe(self, x: Tensor) -> Tensor:
         """A x: (B, C, s n, s n) to (B, C, n, n); the outer `REACH_A` pixels wrap around."""
-        return self._fold(torch.fft.rfft2(x) * self.a)
+        return self._fold(torch.fft.rfft2(x), self.a)
 
-    def _fold(self, spectrum: Tensor) -> Tensor:
-        """Inverse transform of a fine spectrum, kept only at every s-th pixel."""
+    def _fold(self, spectrum: Tensor, response: Tensor) -> Tensor:
+        """Inverse transform of the product of two fine spectra, kept only at every s-th pixel."""
         n, s = self.side, self.scale
-        rows = spectrum.unflatten(-2, (s, n)).mean(-3)  # every s-th row: aliases add up
-        columns: Tensor = torch.fft.irfft2(rows, s=(n, n * s))
+        # every s-th row: aliases add up, one at a time, so that the sum stays in the cache
+        parts = zip(self._aliases(spectrum), self._aliases(response), strict=True)
+        first, factor = next(parts)
+        rows = first * factor
+        for part, factor in parts:
+            rows.addcmul_(part, factor)
+        columns: Tensor = torch.fft.irfft2(rows.div_(s), s=(n, n * s))
         return columns[..., ::s]
 
-    def _spread(self, spectrum: Tensor, update: Tensor) -> Tensor:
-        """Fine spectrum of an input-grid field set between zeros, times that of a filter."""
+    def _aliases(self, spectrum: Tensor) -> tuple[Tensor, ...]:
+        """The rows of a fine spectrum that fall on the same rows of the input grid's."""
+        return spectrum.unflatten(-2, (self.scale, self.side)).unbind(-3)
+
+    def _spread(self, spectrum: Tensor) -> Tensor:
+        """Fine spectrum of an input-grid field set between zeros, (B, K, 1, n, s n // 2 + 1).
+
+        It is the same for all s aliases of a row, which broadcast.
+        """
         n, s = self.side, self.scale
-        columns = torch.arange(n * s // 2 + 1, device=spectrum.device) % n
-        repeated = spectrum.index_select(-1, columns).unsqueeze(-3)
-        product: Tensor = (repeated * update.unflatten(-2, (s, n))).flatten(-3, -2)
-        return product
+        whole, rest = divmod(n * s // 2 + 1, n)
+        return torch.cat([spectrum] * whole + [spectrum[..., :rest]], -1).unsqueeze(-3)
 
     @cached_property
     def _seen(self) -> Tensor:
         """Spectrum of A U_w on the input grid, where it is a filter of its own."""
         with torch.inference_mode(False):  # it is kept, and training may be the next to use it
-            spectrum: Tensor = torch.fft.fft2(self._fold(self.wiener * self.a))
+            spectrum: Tensor = torch.fft.fft2(self._fold(self.wiener, self.a))
         return spectrum
 
     def project(self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor | None) -> Tensor:
@@ -223,9 +233,10 @@ class Projection:
         first = torch.fft.fft2(residual)
         rest = mask * (residual - torch.fft.ifft2(first * self._seen).real)
         second = torch.fft.fft2(rest if lock is None else lock * rest)
-        change = self._spread(first, self.wiener) + self._spread(second, self.strong)
-        fine: Tensor = torch.fft.irfft2(change, s=x.shape[-2:])
-        return fine + x
+        wiener, strong = (t.unflatten(-2, (self.scale, -1)) for t in (self.wiener, self.strong))
+        change = (self._spread(first) * wiener).addcmul_(self._spread(second), strong)
+        fine: Tensor = torch.fft.irfft2(change.flatten(-3, -2), s=x.shape[-2:])
+        return fine.add_(x)
 
     def lock_flux(
         self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor, background: Tensor | float
