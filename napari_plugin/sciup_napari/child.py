@@ -313,11 +313,16 @@ def main() -> None:
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdin.close()
-    import torch  # noqa: F401 (seconds, spent before anybody waits)
+    pipe = Pipe(incoming, outgoing)
+    try:
+        import torch  # noqa: F401 (seconds, spent before anybody waits)
 
-    import sciup.api  # noqa: F401
-
-    Child(Pipe(incoming, outgoing)).serve()
+        import sciup.api  # noqa: F401
+    except ImportError as error:
+        text = f"sciup cannot compute: {error}. To fix it: {sys.executable} -m pip install torch."
+        pipe.send(Failed(-2, text))
+        return
+    Child(pipe).serve()
     os._exit(0)  # threads that still compute have nobody to compute for
 
 

@@ -175,6 +175,8 @@ class EnhanceWidget(QScrollArea):
 
     def _layer_changed(self, *_: Any) -> None:
         self.table.given.clear()
+        if self.layer is not None:  # sample data know their instrument
+            self.table.given.update(self.layer.metadata.get("sciup", {}).get("given", {}))
         self.table.fill(())
         self.model_box.blockSignals(True)
         self.model_box.clear()

@@ -27,19 +27,19 @@ class Link:
     heard : callable
         Called with every message, in the listening thread.
     command : tuple of str
-        What is started; other programs are for tests.
+        What is started instead of `COMMAND`.
 
     Notes
     -----
     If the child ends although nobody ended it, the last message is a `Failed` with number -2.
     """
 
-    def __init__(self, heard: Callable[[Any], None], command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(self, heard: Callable[[Any], None], command: tuple[str, ...] = ()) -> None:
         self._heard = heard
         self._closed = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            command or COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:  # for the type checker: both were asked for

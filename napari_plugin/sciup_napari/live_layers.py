@@ -72,7 +72,8 @@ class LiveLayers:
     @property
     def image(self) -> Any:
         """The layer with the enhanced image, if there is one."""
-        return self._layers.get("sample")
+        layer = self._layers.get("sample")
+        return layer if layer is not None and layer in self.viewer.layers else None
 
     def hide(self) -> None:
         """Make all invisible."""

@@ -55,9 +55,9 @@ def own(folder: Path) -> Choice:
 
 def domain_of(layer: Any) -> str | None:
     """Fluorescence or night sky, where the layer says so."""
-    told = layer.metadata.get("sciup", {}).get("source", {})
-    if told.get("domain"):
-        return str(told["domain"])
+    ours = layer.metadata.get("sciup", {})
+    if told := ours.get("source", {}).get("domain") or ours.get("domain"):
+        return str(told)
     unit = str(getattr(layer, "units", ("pixel",))[-1])
     if unit in ("micrometer", "nanometer", "millimeter"):
         return "fluorescence"
