@@ -94,7 +94,7 @@ class Stage:
 
     def _arrange(self, count: int) -> None:
         grid = self._grid
-        grid.stride, grid.shape = -1, (1, count)  # the first layer on the left
+        grid.stride, grid.shape = 1, (1, count)
         grid.spacing = GAP
         grid.enabled = count > 1
 
