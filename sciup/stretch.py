@@ -32,7 +32,7 @@ class Stretch(Protocol):
         """Working units."""
 
     def inverse_(self, u: Any) -> Any:
-        """`inverse` of a torch Tensor that may be overwritten: the same bits in a third of the time."""
+        """The same bits, of a torch Tensor that may be overwritten: a third of the time."""
 
     def slope(self, v: Array) -> Array:
         """Derivative of `forward` at `v`; noise in network units is slope times noise."""

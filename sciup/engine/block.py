@@ -126,6 +126,8 @@ class PlaneSampler:
         return self.units.inverse(v, tile.core, self.net.spec.scale)
 
     def _masked(self, window: Window, values: Values) -> Values:
+        if window.core_footprint.all():
+            return values
         s = self.net.spec.scale
         keep = window.core_footprint.repeat(s, 0).repeat(s, 1)
         return np.where(keep, values, np.float32(np.nan))
@@ -175,8 +177,8 @@ class PlaneSampler:
             snr = np.asarray(crop(window.snr, RIM)[0, 0].cpu().numpy())
             out["snr"] = snr.repeat(s, 0).repeat(s, 1)
         if self.calibration is not None:
-            votes = [np.asarray(x[0, 0].cpu().numpy(), np.intp) for x in (invented, missed)]
-            out |= self.calibration.maps(window, *votes)
+            plus, minus = (x[0, 0].cpu().numpy().astype(np.intp) for x in (invented, missed))
+            out |= self.calibration.maps(window, plus, minus, wanted)
             half = self.calibration.stretch * out["std"]
             out |= {"lower": out["mean"] - half, "upper": out["mean"] + half}
         made = {name: out[name] for name in wanted} | kept

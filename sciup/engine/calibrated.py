@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,28 +85,40 @@ class Calibrated:
         """How strange the window is, (statistics,)."""
         return self.calibration.familiar.scores(statistics(window))
 
-    def maps(self, window: Window, invented: Counts, missed: Counts) -> dict[str, Values]:
-        """Maps of the core from the numbers of votes of either sign."""
+    def maps(
+        self, window: Window, invented: Counts, missed: Counts, wanted: Sequence[str]
+    ) -> dict[str, Values]:
+        """Those of the calibrated maps of the core that are wanted, from the votes of either sign.
+
+        The strangeness of the window is always among them, as `SCORES`.
+        """
         scale = window.sampler.net.spec.scale
         snr = crop(window.snr, RIM)[0, 0].cpu().numpy()
-        stratum = np.searchsorted(STRATA, snr, side="right").repeat(scale, 0).repeat(scale, 1)
         tables = self.promise.tables()
-        votes = {"risk": invented + missed, "invented": invented, "missed": missed}
-        found = {kind: tables[kind][stratum, count] for kind, count in votes.items()}
+        most = tables["risk"].shape[1]
+        stratum = np.searchsorted(STRATA, snr, side="right") * most
+        first = stratum.repeat(scale, 0).repeat(scale, 1)
         scores = self.scores(window)
         strange = bool(self.calibration.domain.fires(strangest(scores)))
         strange |= bool(window.sampler.instrument.contradiction)
-        bound = tables["bound"][stratum, votes["risk"]]
-        maps = {
-            "risk": found["risk"],
-            "risk_invented": found["invented"],
-            "risk_missed": found["missed"],
-            "risk_bound": np.full_like(bound, np.nan) if strange else bound,
-            "alarm": found["risk"] >= self.promise.alarm.threshold,
-            "ood": np.full(bound.shape, float(strange)),
+
+        def look(kind: str, votes: Counts) -> Values:
+            return np.asarray(tables[kind].ravel().take(first + votes))
+
+        def bound() -> Values:
+            shape = first.shape
+            return np.full(shape, np.nan) if strange else look("bound", invented + missed)
+
+        makers: dict[str, Callable[[], NDArray[Any]]] = {
+            "risk": lambda: look("risk", invented + missed),
+            "risk_invented": lambda: look("invented", invented),
+            "risk_missed": lambda: look("missed", missed),
+            "risk_bound": bound,
+            "alarm": lambda: look("risk", invented + missed) >= self.promise.alarm.threshold,
+            "ood": lambda: np.full(first.shape, float(strange)),
         }
-        named = {name: values.astype(np.float32) for name, values in maps.items()}
-        return named | {SCORES: scores.astype(np.float32)}
+        made = {n: make().astype(np.float32) for n, make in makers.items() if n in wanted}
+        return made | {SCORES: scores.astype(np.float32)}
 
     def verdict(
         self, scores: dict[int, NDArray[np.float64]], instruments: Sequence[Instrument]

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -320,9 +321,20 @@ def _compute(
         compute(client, job, work, kind, records, advance)
         return
     bench = Bench.of(job, work, kind)
-    for task in job.tasks():
-        if not bench.make(task, records.get((task.number, task.index)), advance):
-            advance(windows(job, task))
+    # one shard is written while the next is computed; two at most are in memory
+    with ThreadPoolExecutor(1, "sciup-writer") as writer:
+        pending: Future[None] | None = None
+        for task in job.tasks():
+            made = bench.compute(task, records.get((task.number, task.index)), advance)
+            if made is None:
+                advance(windows(job, task))
+                continue
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(bench.store, made)
+            del made
+        if pending is not None:
+            pending.result()
 
 
 def _check_complete(job: Job, journal: Journal) -> None:

@@ -6,7 +6,7 @@ machines. Whoever calls it, the same shard gets the same pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,23 @@ from sciup.engine.job import Job, Task, Worker
 from sciup.engine.margins import CORE
 from sciup.errors import ClusterError, InputError
 from sciup.geometry import plan_tiles
+from sciup.image import Float
 from sciup.io import OutputFormat, Writer, open_writer
-from sciup.io._journal import Journal, checksum
+from sciup.io._journal import Journal, Scores, agrees, checksum
+from sciup.io._salvage import Part
 
 Record = Mapping[str, str]
 """Checksums of a shard's maps, from the journal of an earlier run."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A shard that is computed and not yet stored."""
+
+    task: Task
+    maps: Mapping[str, Float]
+    scores: Scores
+    unreadable: Sequence[Part]
 
 
 @dataclass(frozen=True)
@@ -50,25 +62,38 @@ class Bench:
     ) -> bool:
         """Make one shard, unless the stored one is still what the record says.
 
-        Data first, then its record: a shard without a record is made again.
-
         Returns
         -------
         bool
             Whether it was made and not only found.
         """
+        made = self.compute(task, record, done)
+        if made is not None:
+            self.store(made)
+        return made is not None
+
+    def compute(
+        self, task: Task, record: Record | None, done: Callable[[], None] | None = None
+    ) -> Made | None:
+        """Compute one shard, or nothing if the stored one is still what the record says."""
         if record and all(self._intact(task, *item) for item in record.items()):
-            return False
+            return None
         self._check_run()
         maps = self.worker.compute(task, done=done)
+        return Made(task, maps, self.worker.scores, self.worker.unreadable(task))
+
+    def store(self, made: Made) -> None:
+        """Data first, then its record: a shard without a record is made again.
+
+        May be called in another thread than `compute`.
+        """
         self._check_run()
-        for name, values in maps.items():
+        task = made.task
+        for name, values in made.maps.items():
             map_name, plane = _address(name, task.plane)
             self.writer.write(map_name, plane, task.box, values)
-        sums = {name: checksum(values) for name, values in maps.items()}
-        shard = (task.number, task.index)
-        self.journal.add(shard, sums, self.worker.scores, self.worker.unreadable(task))
-        return True
+        sums = {name: checksum(values) for name, values in made.maps.items()}
+        self.journal.add((task.number, task.index), sums, made.scores, made.unreadable)
 
     def _check_run(self) -> None:
         """Leave a run that has ended, and an output that may be another's by now, alone."""
@@ -81,7 +106,7 @@ class Bench:
             stored = self.writer.read(*_address(name, task.plane), task.box)
         except InputError:  # damaged so far that it cannot even be decoded
             return False
-        return checksum(stored) == value
+        return agrees(stored, value)
 
 
 def windows(job: Job, task: Task) -> int:

@@ -70,7 +70,7 @@ def activated(conv: nn.Conv2d, act: Callable[[Tensor], Tensor], x: Tensor) -> Te
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution and its ReLU as one call of oneDNN, the one that torch.compile makes of them."""
+    """A convolution and its ReLU as one call of oneDNN, which torch.compile uses, too."""
     y: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups,
         "relu", [], "",

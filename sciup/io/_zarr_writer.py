@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ from sciup.io._writer import SHARD, Layout
 
 CONTAINER = {"version": VERSION, "bioformats2raw.layout": 3}
 PLANES_FOR_WINDOW = 64
+MOST_AT_A_TIME = 4
+"""Images whose pyramids are built at a time: each takes the memory of a shard."""
 
 
 class ZarrWriter:
@@ -145,10 +149,7 @@ class ZarrWriter:
             Small arrays to store as ``OUT/<name>``, such as the output PSF ``psf``.
         """
         with _output_errors(self._path):
-            levels = {
-                image: build_pyramid(self._path / image, [axis["name"] for axis in axes])
-                for image, axes in self.images().items()
-            }
+            levels = self._build_pyramids()
             for name, values in extras.items():
                 self._write_extra(name, np.asarray(values))
             for image, axes in self.images().items():
@@ -158,6 +159,13 @@ class ZarrWriter:
             shapes = {i: self._shape_of(i, len(axes)) for i, axes in self.images().items()}
             (self._path / "OME" / "METADATA.ome.xml").write_bytes(ome_xml(self.images(), shapes))
             _write_group(self._path, {"ome": CONTAINER, "sciup": self._about(provenance)})
+
+    def _build_pyramids(self) -> dict[str, int]:
+        """Number of levels of every image, which are made here, some images at a time."""
+        names = {i: [axis["name"] for axis in axes] for i, axes in self.images().items()}
+        with ThreadPoolExecutor(min(MOST_AT_A_TIME, len(os.sched_getaffinity(0)))) as pool:
+            made = pool.map(lambda i: build_pyramid(self._path / i, names[i]), names)
+            return dict(zip(names, made, strict=True))
 
     def _shape_of(self, image: str, axes: int) -> tuple[int, ...]:
         """Shape of a stored image: a sample of its own lacks the leading axis of ``samples``."""

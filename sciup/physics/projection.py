@@ -197,7 +197,8 @@ class Projection:
 
     def _aliases(self, spectrum: Tensor) -> tuple[Tensor, ...]:
         """The rows of a fine spectrum that fall on the same rows of the input grid's."""
-        return spectrum.unflatten(-2, (self.scale, self.side)).unbind(-3)
+        aliases: tuple[Tensor, ...] = spectrum.unflatten(-2, (self.scale, self.side)).unbind(-3)
+        return aliases
 
     def _spread(self, spectrum: Tensor) -> Tensor:
         """Fine spectrum of an input-grid field set between zeros, (B, K, 1, n, s n // 2 + 1).

@@ -74,7 +74,8 @@ def appearance(values: ArrayLike, sigma: ArrayLike, footprint: ArrayLike) -> Arr
 def _shape(band: Array, floor: float) -> tuple[float, float, float]:
     """Skewness and kurtosis, tamed, and the logarithm of the energy."""
     x = band - band.mean()
-    energy = float(np.mean(x**2)) + max(floor, 1e-60)
-    skewness = float(np.mean(x**3)) / energy**1.5
-    kurtosis = float(np.mean(x**4)) / energy**2
+    square = x * x  # numpy's powers above it are ten times slower than products
+    energy = float(np.mean(square)) + max(floor, 1e-60)
+    skewness = float(np.mean(square * x)) / energy**1.5
+    kurtosis = float(np.mean(square * square)) / energy**2
     return float(np.arcsinh(skewness)), float(np.log(kurtosis + FLOOR)), float(np.log(energy))

@@ -2,6 +2,8 @@
 
 import errno
 import functools
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -9,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 from toy_run import (
@@ -24,8 +27,9 @@ from toy_run import (
 import sciup
 from sciup.engine import run as engine_run
 from sciup.engine import shard as engine_shard
-from sciup.engine.run import work_folder
+from sciup.engine.run import output_format, work_folder
 from sciup.errors import InputError, InterruptedRunError, OutputError, ResumeError
+from sciup.io import open_writer
 from sciup.io._journal import Journal
 from sciup.io._provenance import read_provenance
 
@@ -79,11 +83,15 @@ def windows_of(path, **more):
 
 
 CHILD = """
-import os, signal, sys
+import os, pathlib, signal, sys, time
 sys.path.insert(0, sys.argv[1])
 import sciup
+journals = pathlib.Path(sys.argv[4] + ".partial") / "journal"
 def progress(done, total):
     if done == int(sys.argv[5]):
+        # the first shard is written by another thread meanwhile: no race about its record
+        while not any(path.read_bytes().endswith(b"\\n") for path in journals.glob("*.jsonl")):
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
 sciup.upscale(
     sys.argv[2], model=sys.argv[3], samples=1, maps=("sample", "mean", "std"), psf_fwhm=2.4,
@@ -108,6 +116,22 @@ def test_kill_9_then_resume(suffix, tmp_path):
     assert work_folder(out).is_dir()
     assert windows_of(out) == 17 - SHARD_WINDOWS
     assert_equal_results(straight(suffix), out)
+
+
+@each
+def test_checksums_of_the_first_journals_still_count(suffix, out):
+    """They were BLAKE2b without a name."""
+    path = next(work_folder(out).glob("journal/*.jsonl"))
+    record = json.loads(path.read_text())
+    writer = open_writer(work_folder(out), lazy().job.layout, output_format(out, lazy().job))
+    task = next(lazy().job.tasks())
+    for name in record["maps"]:
+        where = ("samples", (int(name[-1]),)) if name.startswith("samples_") else (name, ())
+        stored = writer.read(*where, task.box).astype("<f4")
+        stored[np.isnan(stored)] = np.nan
+        record["maps"][name] = hashlib.blake2b(stored.tobytes(), digest_size=8).hexdigest()
+    path.write_text(json.dumps(record) + "\n")
+    assert windows_of(out) == 17 - SHARD_WINDOWS
 
 
 @each

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sciup.generators.fused import FusedUpsample, fuse
-from sciup.generators.posterior import PosteriorSampler, Upsample
+from sciup.generators.fused import FusedBlock, FusedUpsample, activated, fuse, shuffle
+from sciup.generators.posterior import Block, PosteriorSampler, Upsample
 
 scales = pytest.mark.parametrize("scale", [1, 2, 4])
 
@@ -35,3 +35,22 @@ def test_a_fused_network_draws_the_same(scale):
         fuse(net)
         got = net.draw(net.encode(planes), noise)
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_the_quick_shuffle_is_pixel_shuffle(scale, dtype):
+    x = torch.randn(2, scale**2, 5, 7).to(dtype=dtype, memory_format=torch.channels_last)
+    assert torch.equal(shuffle(x, scale), torch.nn.functional.pixel_shuffle(x, scale))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_blocks_and_activations_keep_their_bits(dtype):
+    torch.manual_seed(0)
+    layout = {"dtype": dtype, "memory_format": torch.channels_last}
+    block = Block(32, "relu").to(**layout)
+    x = torch.randn(1, 32, 40, 40).to(**layout)
+    with torch.inference_mode():
+        plain = block.act(block.first(x))
+        assert torch.equal(activated(block.first, block.act, x), plain)
+        assert torch.equal(FusedBlock(block)(x), block(x))

@@ -52,6 +52,12 @@ def test_anscombe_round_trip_anywhere(v, read_noise, dark, height):
     assert back == pytest.approx(v, rel=1e-7, abs=1e-6)
 
 
+@each
+def test_in_place_gives_the_same_bits(stretch):
+    u = torch.linspace(-2, 3, 10001)
+    assert torch.equal(stretch.inverse_(u.clone()), stretch.inverse(u))
+
+
 def test_anscombe_ends():
     s = AnscombeStretch.between(3.0, 700.0, 2.0)
     np.testing.assert_allclose(s.forward(np.array([3.0, 700.0])), [0, 1], atol=1e-12)
