@@ -12,6 +12,7 @@ from sciup.image import Image
 from sciup.io._fits import ALL_BITS, FitsImage
 from sciup.io._fits import _image as image_of  # one scan of the file serves all its extensions
 from sciup.io._fits_files import Hdu, describe, local_file, scan
+from sciup.io._fits_pixels import PlainPixels
 from sciup_napari.fits_place import celestial, place_beside
 from sciup_napari.lazy import data_of, few, pyramid, robust_limits, token
 
@@ -26,6 +27,7 @@ COMPANIONS = frozenset(
 )  # fmt: skip
 """Extensions that say something of another one: hidden at first."""
 
+COMPRESSED_ROWS = 256
 SKIPPING = "coarse levels show every n-th pixel; zoom in for all of them"
 
 
@@ -142,7 +144,8 @@ def owner_of(image: FitsImage, images: Sequence[FitsImage]) -> FitsImage:
 def levels_of(image: FitsImage) -> list[Any]:
     """Lazy levels of an image; values as stored, NaN where blank."""
     name = token(image.source, image.metadata["hdu"])
-    return pyramid(image.pixels.values, image.shape, name)
+    band = 1 if isinstance(image.pixels, PlainPixels) else COMPRESSED_ROWS
+    return pyramid(image.pixels.values, image.shape, name, band=band)
 
 
 def name_of(image: Image, *, alone: bool) -> str:

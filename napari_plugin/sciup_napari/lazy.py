@@ -7,6 +7,7 @@ are shown. Files without a pyramid get coarser levels that show every n-th pixel
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,8 +132,19 @@ def pyramid(
     step = 1
     while math.prod(full[-2:]) > LARGE and max(full[-2:]) > SMALLEST * step:
         step *= 2
-        levels.append(lazy(Windows(read, full, step, kind, band), f"{name}-every-{step}"))
+        windows = Windows(read, full, step, kind, band)
+        levels.append(lazy(windows, f"{name}-every-{step}"))
+        if band > 1:
+            _slow[levels[-1].name] = windows
     return levels
+
+
+_slow: weakref.WeakValueDictionary[str, Windows] = weakref.WeakValueDictionary()
+
+
+def windows_of(level: Any) -> Windows | None:
+    """What a coarse level that is slow to read is made of; None for all others."""
+    return _slow.get(str(getattr(level, "name", "")))
 
 
 def data_of(levels: list[Any]) -> dict[str, Any]:
@@ -193,4 +205,14 @@ def round_to(value: float, values: NDArray[Any]) -> float:
     return round(value, 2 - math.floor(math.log10(spread))) + 0.0  # never -0.0
 
 
-__all__ = ["Read", "Windows", "data_of", "few", "lazy", "pyramid", "robust_limits", "token"]
+__all__ = [
+    "Read",
+    "Windows",
+    "data_of",
+    "few",
+    "lazy",
+    "pyramid",
+    "robust_limits",
+    "token",
+    "windows_of",
+]

@@ -60,15 +60,16 @@ class Look:
 
 
 LOOKS: dict[str, Look] = {
+    # The one with the most axes first: napari 0.7 stumbles if one is added to layers with fewer.
+    "samples": Look(
+        "All kept samples", "Every kept draw, one per step of the slider: blink through them."
+    ),
     "input": Look("Input", "What was measured: the source that was given."),
     "mean": Look(
         "Mean", "Mean of all draws: the smallest error, but smooth where the data do not decide."
     ),
     "lower": Look("Lower end", "Lower end of an interval about the mean that holds 90 %."),
     "upper": Look("Upper end", "Upper end of an interval about the mean that holds 90 %."),
-    "samples": Look(
-        "All kept samples", "Every kept draw, one per step of the slider: blink through them."
-    ),
     "std": Look("Spread (std)", "Spread of one pixel over the draws.", "viridis"),
     "tolerance": Look("Tolerance", "How far off a value must be to count as wrong.", "viridis"),
     "snr": Look("Signal to noise", "Signal of the input over its noise.", "viridis"),

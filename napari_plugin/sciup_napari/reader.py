@@ -59,8 +59,7 @@ def read(path: PathLike | Sequence[PathLike]) -> list[LayerData]:
             raise InputError(f"{one} is neither FITS nor OME-Zarr", "FITS, OME-Zarr")
         fits = fits or found == "fits"
         layers += _read_fits(one) if found == "fits" else _read_zarr(one)
-    prepare_viewer(layers, fits=fits)
-    return layers
+    return prepare_viewer(layers, fits=fits)
 
 
 def _paths(path: PathLike | Sequence[PathLike]) -> list[Path]:
@@ -89,26 +88,41 @@ def _read_zarr(path: Path) -> list[LayerData]:
     return zarr_layers.read_zarr(path)
 
 
-def prepare_viewer(layers: Sequence[LayerData], *, fits: bool) -> None:
+def prepare_viewer(layers: list[LayerData], *, fits: bool) -> list[LayerData]:
     """Sky coordinates, first row of FITS at the bottom, outlines; nothing without a viewer."""
     import napari
 
     viewer = napari.current_viewer()
     if viewer is None:
-        return
+        return layers
     from sciup_napari import sky_cursor
+    from sciup_napari.overview import in_background
 
     sky = any(keywords["metadata"].get("wcs") is not None for _, keywords, _ in layers)
     sky_cursor.orient(viewer, fits or sky)
     if sky:
         sky_cursor.install(viewer)
     _finish_later(viewer)
+    if len(layers) > 1 and not len(viewer.layers):
+        _fit_later(viewer, len(layers))
+    return in_background(viewer, layers)
 
 
 def _finish_later(viewer: Any) -> None:
     """Set what a layer can only be given once it exists, on the layers of maps that come."""
     viewer.layers.events.inserted.disconnect(_finish)
     viewer.layers.events.inserted.connect(_finish)
+
+
+def _fit_later(viewer: Any, count: int) -> None:
+    """Show all of several layers: napari fits its view to the first one only."""
+
+    def fit() -> None:
+        if len(viewer.layers) >= count:
+            viewer.layers.events.inserted.disconnect(fit)
+            viewer.reset_view()
+
+    viewer.layers.events.inserted.connect(fit)
 
 
 def _finish(event: Any) -> None:

@@ -70,10 +70,12 @@ class Group:
         made: list[LayerData] = []
         for channel in range(self.channels):
             limits = self.light(levels, channel)
+            part = {name: self.layer(name, levels[name], channel, limits) for name in order}
             if self.source.levels is not None:
                 light = (limits[0] * self.done.flux, limits[1] * self.done.flux)
-                made.append(self.input_layer(channel, light))
-            made += [self.layer(name, levels[name], channel, limits) for name in order]
+                part["input"] = self.input_layer(channel, light)
+            made += [part[name] for name in ("samples", "input") if name in part]
+            made += [part[name] for name in order if name != "samples"]
         return made
 
     @property

@@ -89,7 +89,7 @@ def calibrated(suffix):
 
 
 def opened(path):
-    """Layers by the name of their map."""
+    """Layers by the name of their map, from the bottom to the top."""
     out = {}
     for data, keywords, kind in get_reader(str(path))(str(path)):
         about = keywords["metadata"]["sciup"]
