@@ -74,9 +74,10 @@ class Stage:
             ]
         for layer, name, picture in zip(self.layers, names, pictures, strict=True):
             layer.data = picture
-            layer.name, layer.visible = name, True
-            for key, value in LOOK.items():
-                setattr(layer, key, value)
+            for key, value in {**LOOK, "name": name, "visible": True}.items():
+                seen = getattr(layer, key)  # setting it anew would draw once more
+                if (tuple(seen) if isinstance(seen, list) else seen) != value:
+                    setattr(layer, key, value)
         self.viewer.dims.ndisplay = 2
         self._arrange(len(names))
         self.viewer.reset_view()
