@@ -293,6 +293,7 @@ def test_pictures_are_read_in_a_thread_and_ahead(dock, qtbot, monkeypatch):
     ("spoil", "word"),
     [
         (lambda d, f: d.setup.folder.setText("/nowhere"), "no folder /nowhere"),
+        (lambda d, f: d.setup.folder.setText(" "), "no folder is chosen"),
         (lambda d, f: d.setup.rater.setText(" "), "no name"),
         (lambda d, f: (f / TRUTH / "fieldone.tif").unlink(), "lacks fieldone"),
         (lambda d, f: (f / TRUTH / "fieldone.tif").write_bytes(b"II*\0"), "fieldone.tif"),

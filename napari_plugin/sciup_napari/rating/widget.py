@@ -11,7 +11,7 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QStackedLayout, QWidget
 
-from sciup.errors import SciupError
+from sciup.errors import OptionError, SciupError
 from sciup.evaluate.tables import Table
 from sciup_napari.rating import scores
 from sciup_napari.rating.pages import DonePage, ResultsDialog, SetupPage
@@ -56,6 +56,13 @@ class BlindRating(QWidget):
         """The folder of the study."""
         return Path(self.setup.folder.text().strip())
 
+    def _chosen(self) -> bool:
+        """Whether there is a folder at all; an empty path would be the present folder."""
+        if not self.setup.folder.text().strip():
+            self._fail(OptionError("no folder is chosen", "", "press 'Browse…' and choose one"))
+            return False
+        return True
+
     def _browse(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Folder of the study")
         if chosen:
@@ -85,6 +92,8 @@ class BlindRating(QWidget):
         """Check the study and go on where this rater left; a second click stops the check."""
         if self._checking is not None:
             self._checking.quit()
+            return
+        if not self._chosen():
             return
         chosen = self.setup.truth.currentText()
         truth = chosen or "auto"
@@ -145,7 +154,7 @@ class BlindRating(QWidget):
 
     def show_results(self, _: bool = False, *, finished: bool = False) -> None:
         """Show the tables, asking first where somebody may still be blind."""
-        if finished or self._confirmed():
+        if self._chosen() and (finished or self._confirmed()):
             self._work(scores.results, self._open_results, self.folder)
 
     def _confirmed(self) -> bool:
