@@ -58,7 +58,8 @@ def open_array_rw(folder: Path) -> zarr.Array[Any]:
 
 def codec() -> BloscCodec:
     # Shuffled bytes of floats compress well; one level and size for all keeps bytes reproducible.
-    return BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+    # Level 3 takes twice the time for 1 % less.
+    return BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
 
 
 __all__ = ["CONFIG", "codec", "create_array", "open_array_rw", "storage"]

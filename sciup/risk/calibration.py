@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class Calibration:
     familiar: Familiar
     domain: Domain
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of everything in it."""
         text = json.dumps(self.to_dict(), sort_keys=True)
