@@ -85,8 +85,9 @@ def mosaic() -> list[LayerData]:
         "metadata": about,
         **place_keywords(PixelGrid((PIXEL, PIXEL), "arcsec"), "yx"),
     }
-    _prepare([(None, keywords, "image")])
-    return [(levels, keywords, "image")]
+    layers: list[LayerData] = [(levels, keywords, "image")]
+    _prepare(layers)
+    return layers
 
 
 def mosaic_levels(side: int = SIDE, seed: int = 0) -> list[Any]:
