@@ -143,13 +143,17 @@ class EnhanceWidget(QScrollArea):
     def refresh_layers(self, *_: Any) -> None:
         """Offer the image layers that there are, but not what sciup itself has made."""
         chosen = self.layer
+        offered = [
+            layer
+            for layer in reversed(self.viewer.layers)  # as in the list: the topmost first
+            if type(layer).__name__ == "Image" and not self.session.made(layer)
+        ]
         self.layer_box.blockSignals(True)
         self.layer_box.clear()
-        for layer in self.viewer.layers:
-            if type(layer).__name__ == "Image" and not self.session.made(layer):
-                self.layer_box.addItem(layer.name, layer)
-        where = self.layer_box.findData(chosen)
-        self.layer_box.setCurrentIndex(max(where, 0) if self.layer_box.count() else -1)
+        for layer in offered:
+            self.layer_box.addItem(layer.name, layer)
+        wanted = chosen if chosen in offered else self.viewer.layers.selection.active
+        self.layer_box.setCurrentIndex(offered.index(wanted) if wanted in offered else 0)
         self.layer_box.blockSignals(False)
         if self.layer is not chosen:
             self._layer_changed()

@@ -29,7 +29,7 @@ from sciup_napari.session import session_of
 
 SHOWS = {
     "sample": ("Draw", "One sharp image that agrees with the data"),
-    "mean": ("Mean", "Mean of all draws: smoothest, and nearest to the truth on average"),
+    "mean": ("Mean", "Mean of all draws: nearest to the truth on average (Alt-M)"),
     "blend": ("Blend", "The draw, fading to the mean where it is risky"),
     "mix": ("Mix", "Sharpness by hand, from the mean to the draw: not calibrated"),
 }
@@ -97,8 +97,9 @@ class TrustLens(QScrollArea):
         self.draw.setRange(0, 16)
         self.draw.setPrefix("draw ")
         self.animate, self.blink = QCheckBox("Animate"), QCheckBox("Blink")
+        self.draw.setToolTip("Alt-N: the next one")
         self.animate.setToolTip("Show one draw after the other, each with its own risk")
-        self.blink.setToolTip("Input and enhanced image in turn")
+        self.blink.setToolTip("Input and enhanced image in turn (Alt-B)")
         draws = _row(self.draw, self.animate, self.blink)
         picks = QHBoxLayout()
         self.picks = {}
@@ -116,8 +117,11 @@ class TrustLens(QScrollArea):
         for widget in (QLabel("mean"), self.mix, QLabel("draw")):
             mixing.addWidget(widget)
         self.mix_row.hide()
+        self.beside = QCheckBox("side by side with what is below")
+        self.beside.setToolTip("Input, or any layer just below, beside the enhanced image")
         swipe = QFormLayout()
         swipe.addRow("swipe to input", self.swipe)
+        swipe.addRow("", self.beside)
         self.shown = QLabel("")
         self.shown.setWordWrap(True)
         rows = QVBoxLayout()
@@ -133,8 +137,12 @@ class TrustLens(QScrollArea):
         self.overlay, self.contour = QComboBox(), QCheckBox("line around flagged pixels")
         self.overlay.addItems(OVERLAYS)
         self.overlay.setCurrentText("risk")
+        self.overlay.setToolTip("Alt-T: the next one")
         self.tolerance, self.alarm = _slider(5, 100, 30), _slider(1, 99, 30)
         self.tolerance_words, self.alarm_words, self.flagged = QLabel(), QLabel(), QLabel()
+        self.domain = QLabel()
+        self.domain.setWordWrap(True)
+        self.domain.setStyleSheet("color: #E69F00;")
         self.reset = QPushButton("Calibrated values")
         self.reset.setToolTip("Back to the tolerance of the order and the calibrated alarm")
         form = QFormLayout()
@@ -148,6 +156,7 @@ class TrustLens(QScrollArea):
         form.addRow("", self.reset)
         rows = QVBoxLayout()
         rows.addWidget(QLabel("<b>Trust</b>"))
+        rows.addWidget(self.domain)
         rows.addLayout(form)
         return rows
 
@@ -171,6 +180,14 @@ class TrustLens(QScrollArea):
         self._blinking.timeout.connect(self._wink)
         self.animate.toggled.connect(_runs(self._animation))
         self.blink.toggled.connect(self._blink)
+        self.beside.toggled.connect(self._beside)
+        for key, action in (
+            ("Alt-N", self.flip),
+            ("Alt-B", self.blink.toggle),
+            ("Alt-M", self._mean_or_draw),
+            ("Alt-T", self._next_overlay),
+        ):
+            self.viewer.bind_key(key, _pressed(action), overwrite=True)
         live.opened.connect(self._opened)
         live.drawn.connect(self._words)
         self.viewer.mouse_drag_callbacks.append(self._clicked)
@@ -227,6 +244,22 @@ class TrustLens(QScrollArea):
         if self.live.image is not None:
             self.live.image.visible = not self.live.image.visible
 
+    def _beside(self, on: bool) -> None:
+        """Show the live layers in one cell of a grid and those below in the other."""
+        grid = self.viewer.grid
+        if on:
+            grid.shape = (1, 2)
+            grid.stride = -max(self.live.layer_count, 1)
+        grid.enabled = on
+
+    def _mean_or_draw(self) -> None:
+        number = 0 if self.live.lens.show == "mean" else 1
+        self.shows.button(number).setChecked(True)
+        self._show(number)
+
+    def _next_overlay(self) -> None:
+        self.overlay.setCurrentIndex((self.overlay.currentIndex() + 1) % self.overlay.count())
+
     def _clicked(self, _: Any, event: Any) -> Any:
         """Tell of the pixel that was clicked on; a drag moves the view as usual."""
         yield
@@ -267,6 +300,7 @@ class TrustLens(QScrollArea):
         live, tolerance = self.live, self.live.tolerance
         certified = tolerance in live.judge.certified
         picked = bool(self._picked)
+        self.domain.setText(domain_words(*live.strange))
         words = "certified" if certified and not picked else "exploratory: not certified"
         self.tolerance_words.setText(f"{tolerance.replace('sigma', ' sigma')} — {words}")
         own = live.lens.alarm is not None
@@ -281,6 +315,22 @@ class TrustLens(QScrollArea):
             return
         mixed = live.lens.show == "mix"
         self.shown.setText("sharpness set by hand — not calibrated" if mixed else "")
+
+
+def domain_words(strange: int, windows: int) -> str:
+    """What the badge says of the windows on the screen.
+
+    Examples
+    --------
+    >>> domain_words(0, 6)
+    ''
+    """
+    if not strange:
+        return ""
+    return (
+        f"Out of domain: {strange} of {windows} windows here look unlike the fields of the"
+        " calibration. Their risk is not certified."
+    )
 
 
 def words_of(facts: Any) -> str:
@@ -313,6 +363,15 @@ def _slider(low: int, high: int, value: int) -> QSlider:
     slider.setRange(low, high)
     slider.setValue(value)
     return slider
+
+
+def _pressed(action: Any) -> Any:
+    """A key binding, which napari calls with the viewer."""
+
+    def press(_: Any) -> None:
+        action()
+
+    return press
 
 
 def _runs(timer: QTimer) -> Any:

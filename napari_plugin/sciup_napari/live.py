@@ -161,8 +161,6 @@ class LiveView(QObject):
     def close(self) -> None:
         """End the child and its files."""
         self.following = False
-        for timer in (self._settle, self._gather):
-            timer.stop()
         if self._link is not None:
             self._link.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -298,6 +296,17 @@ class LiveView(QObject):
             return None
         known = np.isfinite(risk.risk)
         return float((risk.risk[known] >= self.alarm).mean())
+
+    @property
+    def strange(self) -> tuple[int, int]:
+        """How many windows of the screen look unlike the calibration's fields, and of how many."""
+        marks = [maps["ood"] for _, maps in self.windows() if "ood" in maps]
+        return sum(bool(np.nanmax(m) > 0) for m in marks), len(marks)
+
+    @property
+    def layer_count(self) -> int:
+        """Number of layers that the live view has in the viewer."""
+        return self._layers.count
 
     def _words(self, there: int, wanted: int) -> str:
         done = f"{there} of {wanted} windows" if there < wanted else f"{wanted} windows, all draws"

@@ -8,7 +8,7 @@ import numpy as np
 
 from sciup_napari.cache import Maps
 from sciup_napari.lens_state import LensState
-from sciup_napari.looks import after, kind_of, look
+from sciup_napari.looks import kind_of, look
 from sciup_napari.messages import Core
 from sciup_napari.mosaic import Frame, Values
 from sciup_napari.readout import Risk, blend
@@ -75,6 +75,11 @@ class LiveLayers:
         layer = self._layers.get("sample")
         return layer if layer is not None and layer in self.viewer.layers else None
 
+    @property
+    def count(self) -> int:
+        """How many there are in the viewer."""
+        return sum(layer in self.viewer.layers for layer in self._layers.values())
+
     def hide(self) -> None:
         """Make all invisible."""
         for layer in self._layers.values():
@@ -109,8 +114,8 @@ class LiveLayers:
         options["metadata"] = {"sciup": {"map": name, "live": True}}
         labels = kind_of(name) == "labels"
         layer = (self.viewer.add_labels if labels else self.viewer.add_image)(values, **options)
-        for attribute, value in after(name).items():
-            setattr(layer, attribute, value)
+        if labels:
+            layer.contour = 1  # fine pixels: a line of two covers what it surrounds
         self._layers[name] = layer
         if active is not None:  # the user's choice stays chosen
             self.viewer.layers.selection.active = active

@@ -26,7 +26,7 @@ def region_of(viewer: Any, layer: Any) -> str:
     """
     shapes = [s for s in viewer.layers if type(s).__name__ == "Shapes" and len(s.data)]
     if not shapes:
-        _offer(viewer)
+        _offer(viewer, layer)
         raise OptionError(
             "there is no rectangle yet", fix="draw one in the layer 'sciup region', then run again"
         )
@@ -46,8 +46,15 @@ def region_of(viewer: Any, layer: Any) -> str:
     return f"{low[0]}:{high[0]},{low[1]}:{high[1]}"
 
 
-def _offer(viewer: Any) -> None:
+def _offer(viewer: Any, image: Any) -> None:
     layer = viewer.add_shapes(
-        name=NAME, ndim=2, edge_color="#56B4E9", face_color="transparent", edge_width=2
+        name=NAME,
+        ndim=2,
+        edge_color="#56B4E9",
+        face_color="transparent",
+        edge_width=1,
+        affine=to_world(image),
+        units=image.units[-2:],
+        axis_labels=image.axis_labels[-2:],
     )
     layer.mode = "add_rectangle"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from napari.utils import progress as activity
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, Signal
@@ -14,7 +15,9 @@ from qtpy.QtCore import QObject, Signal
 from sciup.errors import OptionError
 from sciup_napari.layer_source import source_of
 from sciup_napari.live import LiveView
+from sciup_napari.looks import LIGHT
 from sciup_napari.messages import Order, Run
+from sciup_napari.place import finer, to_world
 from sciup_napari.runs import Running
 
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
@@ -40,6 +43,7 @@ class Session(QObject):
         self.live = LiveView(viewer)
         self.running: Running | None = None
         self._bar: Any = None
+        self._run_layer: Any = None
         self._folder = tempfile.TemporaryDirectory(prefix="sciup-napari-")
         self._count = 0
 
@@ -64,6 +68,7 @@ class Session(QObject):
             raise OptionError("another run goes on", fix="wait for it or cancel it")
         step = tuple(self.viewer.dims.current_step)
         source = source_of(layer, step, Path(self._folder.name))
+        self._run_layer = layer
         self.running = Running(Run(0, Order(source, **order), output, **how), self)
         self._bar = activity(total=1, desc=f"sciup: {Path(output).name}")
         self.running.progress.connect(self._progressed)
@@ -89,7 +94,10 @@ class Session(QObject):
 
     def _finished(self, path: str) -> None:
         self._bar.close()
-        self.viewer.open(path, plugin="sciup")
+        layers = self.viewer.open(path, plugin="sciup")
+        source = self.running.run.order.source if self.running is not None else None
+        if self._run_layer in self.viewer.layers:
+            fit(layers, self._run_layer, placed=source is not None and source.kind == "file")
         self.ended.emit(f"done: {path}")
         show_info(f"sciup: {path} is finished and shown")
 
@@ -98,6 +106,27 @@ class Session(QObject):
         self.ended.emit("failed" if text else "cancelled; run again with Resume to go on")
         if text:
             show_error(text)
+
+
+def fit(layers: list[Any], source: Any, *, placed: bool) -> None:
+    """Show a result at the stretch of its source and, unless files did, put it in its place.
+
+    An array knows nothing of where its layer lies in the world.
+    """
+    for layer in layers:
+        ours = layer.metadata.get("sciup", {})
+        if "map" not in ours:
+            continue
+        values = str(ours["provenance"].get("values", ""))
+        flux = ours["scale"] ** 2 if values.startswith("flux") else 1
+        if ours["map"] in LIGHT:
+            layer.contrast_limits = [v / flux for v in source.contrast_limits]
+        if not placed:
+            layer.scale, layer.translate = np.ones(layer.ndim), np.zeros(layer.ndim)
+            matrix = np.eye(layer.ndim + 1)
+            matrix[-3:, -3:] = finer(to_world(source), ours["scale"], ours["region"][0])
+            layer.affine = matrix
+            layer.units = (*layer.units[:-2], *source.units[-2:])
 
 
 def session_of(viewer: Any) -> Session:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """Warnings of napari and Qt are not ours to mend; a viewer needs a display with OpenGL."""
-    here = os.path.dirname(__file__)
+    here = str(Path(__file__).parent)
     for item in items:
         if not str(item.path).startswith(here):
             continue

@@ -27,7 +27,7 @@ SHAPE = (300, 280)
 def models(tmp_path_factory):
     """A calibrated and a plain toy model."""
     folder = tmp_path_factory.mktemp("models")
-    for name in ("plain", "calibrated"):
+    for name in ("plain", "calibrated", "strange"):
         write_toy_model(
             folder / name, domain="fluorescence", scale=2, channels=4, head_channels=4, name=name
         )
@@ -47,7 +47,7 @@ def viewer(make_napari_viewer):
 @pytest.fixture
 def scene(viewer, models, qtbot):
     """An image, zoomed in, with both widgets on the calibrated model."""
-    layer = viewer.add_image(cells(SHAPE), name="cells")
+    layer = viewer.add_image(cells(SHAPE), name="cells", contrast_limits=(0, 300))
     enhance, lens = EnhanceWidget(viewer), TrustLens(viewer)
     for widget in (enhance, lens):
         qtbot.addWidget(widget)
@@ -338,7 +338,7 @@ def test_overlays_contour_and_swipe(scene):
     assert viewer.layers["live: Risk: invented"].visible
     assert not viewer.layers["live: Risk"].visible
     lens.contour.setChecked(True)
-    assert viewer.layers["live: alarm"].contour == 2
+    assert viewer.layers["live: alarm"].contour == 1
     lens.swipe.setValue(50)
     half = scene.live.image.data.shape[1] // 2
     assert np.isnan(scene.live.image.data[:, : half - 1]).all()
@@ -346,6 +346,40 @@ def test_overlays_contour_and_swipe(scene):
     assert (viewer.layers["live: alarm"].data[:, : half - 1] == 0).all()
     lens.overlay.setCurrentText("nothing")
     assert not viewer.layers["live: Risk: invented"].visible
+
+
+def test_what_is_out_of_domain_is_said(scene, models):
+    scene.follow()
+    assert scene.lens.domain.text() == ""
+    write_toy_calibration(models / "strange", samples=SAMPLES, strange=True)
+    scene.enhance.follow.setChecked(False)
+    scene.enhance.add_model(models / "strange")
+    scene.enhance.preview.click()
+    scene.wait(lambda: "Out of domain" in scene.lens.domain.text())
+    scene.lens.ask((140.0, 130.0))
+    assert "Not certified" in scene.lens.pixel.text()
+
+
+def test_side_by_side_and_back(scene):
+    scene.follow()
+    scene.lens.beside.setChecked(True)
+    assert scene.viewer.grid.enabled
+    assert abs(scene.viewer.grid.stride) == scene.live.layer_count == 2
+    scene.lens.beside.setChecked(False)
+    assert not scene.viewer.grid.enabled
+
+
+def test_keys(scene):
+    scene.follow()
+    keys = {str(key): action for key, action in scene.viewer.keymap.items()}
+    keys["Alt+N"](scene.viewer)
+    assert scene.lens.draw.value() == 1
+    keys["Alt+M"](scene.viewer)
+    assert scene.live.lens.show == "mean"
+    keys["Alt+M"](scene.viewer)
+    assert scene.live.lens.show == "sample"
+    keys["Alt+T"](scene.viewer)
+    assert scene.live.lens.overlay == "invented and missed"
 
 
 def test_a_chosen_draw_is_said_to_be_chosen(scene):
@@ -479,6 +513,7 @@ def test_a_region_is_run_and_opened_where_it_belongs(scene):
     lead = [0] * (made[0].ndim - 2)
     found = [made[0].data_to_world([*lead, *c])[-2:] for c in ((-0.5, -0.5), (h - 0.5, w - 0.5))]
     assert np.abs(np.array(found) - expected).max() < 1e-6
+    assert made[0].contrast_limits == [0, 300]  # the same stretch as the source
     assert "done" in scene.enhance.status.text()
     assert not scene.enhance.progress.isVisible()
 

@@ -1,0 +1,148 @@
+"""Draw the pictures of the napari tutorial: a real viewer, real models, sample data.
+
+xvfb-run -a -s "-screen 0 1400x900x24" python docs/scripts/napari_screenshots.py docs/images
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from PIL import Image
+from qtpy.QtWidgets import QApplication
+
+from sciup_napari.place import camera_of
+
+SIZE = (1280, 800)
+
+
+def wait(done: Callable[[], bool], limit: float = 180.0) -> None:
+    """Let the viewer live until something is true."""
+    end = time.monotonic() + limit
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError("the viewer did not get there")
+        QApplication.processEvents()
+        time.sleep(0.005)
+
+
+def rest(seconds: float = 1.0) -> None:
+    """Let the viewer draw."""
+    end = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > end)
+
+
+class Studio:
+    """A viewer with both widgets, and a camera."""
+
+    def __init__(self, folder: Path, sample: str, truth: str) -> None:
+        self.folder = folder
+        self.viewer = napari.Viewer()
+        self.viewer.window.resize(*SIZE)
+        self.viewer.open_sample("sciup", sample)
+        self.dock, self.enhance = self.viewer.window.add_plugin_dock_widget("sciup", "Enhance")
+        self.lens_dock, self.lens = self.viewer.window.add_plugin_dock_widget(
+            "sciup", "Trust lens", tabify=True
+        )
+        self.truth = next(x for x in self.viewer.layers if x.name.endswith(truth))
+        self.source = next(x for x in self.viewer.layers if x is not self.truth)
+        self.viewer.layers.selection.active = self.source
+        self.dock.raise_()
+        rest(4)
+
+    def look_at(self, y: float, x: float, zoom: float) -> None:
+        """Centre and zoom by input pixels: canvas pixels per input pixel."""
+        centre = self.source.data_to_world((y, x))
+        camera_of(self.viewer).center = (0, *centre[-2:])
+        camera_of(self.viewer).zoom = zoom / float(np.abs(self.source.scale[-1]))
+        rest()
+
+    def complete(self) -> bool:
+        """Whether all windows of the screen are there."""
+        image = self.enhance.live.image
+        return image is not None and self.enhance.status.text().count("all draws") == 1
+
+    def shoot(self, name: str) -> None:
+        """Keep a picture of the window."""
+        rest()
+        for notification in self.viewer.window._qt_window.findChildren(
+            napari._qt.dialogs.qt_notification.NapariQtNotification
+        ):
+            notification.close()
+        rest(0.5)
+        shot = np.asarray(self.viewer.screenshot(canvas_only=False, flash=False))[..., :3]
+        picture = Image.fromarray(shot).quantize(255, dither=Image.Dither.NONE)
+        picture.save(self.folder / f"napari_{name}.png", optimize=True)
+
+    def close(self) -> None:
+        """End."""
+        self.enhance.session.close()
+        self.viewer.close()
+
+
+def sky(folder: Path) -> None:
+    """The night sky: live zoom and the lens."""
+    studio = Studio(folder, "hubble", "truth")
+    studio.look_at(*PLACES["hubble"])
+    studio.shoot("1_input")
+    studio.enhance.follow.setChecked(True)
+    wait(studio.complete)
+    studio.lens.overlay.setCurrentText("nothing")
+    studio.shoot("2_live")
+    studio.lens_dock.raise_()
+    studio.lens.overlay.setCurrentText("risk")
+    studio.lens.ask(tuple(camera_of(studio.viewer).center))
+    studio.shoot("3_risk")
+    studio.lens.shows.button(2).click()
+    studio.lens.overlay.setCurrentText("nothing")
+    studio.lens.contour.setChecked(True)
+    studio.lens.swipe.setValue(50)
+    studio.shoot("4_blend")
+    studio.close()
+
+
+def cell(folder: Path) -> None:
+    """Microscopy: invented and missed, and a region run to a result."""
+    studio = Studio(folder, "cell", "truth")
+    studio.look_at(*PLACES["cell"])
+    studio.enhance.follow.setChecked(True)
+    wait(studio.complete)
+    studio.lens_dock.raise_()
+    studio.lens.overlay.setCurrentText("invented and missed")
+    studio.shoot("5_cell")
+    studio.lens.overlay.setCurrentText("risk")
+    studio.enhance.follow.setChecked(False)
+    studio.dock.raise_()
+    shapes: Any = studio.viewer.add_shapes(
+        name="sciup region", edge_color="#56B4E9", edge_width=0.2
+    )
+    y, x, _ = PLACES["cell"]
+    corners = [(y - 25, x - 25), (y + 25, x + 25)]
+    shapes.add_rectangles(np.array([studio.source.data_to_world(c)[-2:] for c in corners]))
+    studio.enhance.run_region()
+    wait(lambda: studio.enhance.session.running.over)
+    rest(2)
+    studio.enhance.live.clear()
+    studio.shoot("6_result")
+    studio.close()
+
+
+PLACES = {"hubble": (100.0, 100.0, 6.0), "cell": (60.0, 60.0, 8.0)}
+"""Centre in input pixels (y, x), and canvas pixels per input pixel."""
+
+
+def main() -> None:
+    """Draw all."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
+    folder.mkdir(parents=True, exist_ok=True)
+    sky(folder)
+    cell(folder)
+
+
+if __name__ == "__main__":
+    main()
