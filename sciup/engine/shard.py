@@ -25,10 +25,10 @@ Record = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Made:
-    """A shard that is computed and not yet stored."""
+    """A shard that is computed and not yet stored; `Bench.store` takes its maps."""
 
     task: Task
-    maps: Mapping[str, Float]
+    maps: dict[str, Float]
     scores: Scores
     unreadable: Sequence[Part]
 
@@ -88,11 +88,12 @@ class Bench:
         May be called in another thread than `compute`.
         """
         self._check_run()
-        task = made.task
-        for name, values in made.maps.items():
+        task, sums = made.task, {}
+        for name in list(made.maps):
+            values = made.maps.pop(name)  # what is written makes room for the next shard
             map_name, plane = _address(name, task.plane)
             self.writer.write(map_name, plane, task.box, values)
-        sums = {name: checksum(values) for name, values in made.maps.items()}
+            sums[name] = checksum(values)
         self.journal.add((task.number, task.index), sums, made.scores, made.unreadable)
 
     def _check_run(self) -> None:
