@@ -85,63 +85,74 @@ class Studio:
         self.viewer.close()
 
 
-def sky(folder: Path) -> None:
-    """The night sky: live zoom and the lens."""
+PLACE = (100.0, 100.0, 6.0)
+"""Centre in input pixels (y, x), and canvas pixels per input pixel."""
+
+BRIGHT = (80, 1500)
+"""Contrast limits: electrons per pixel."""
+
+
+def tour(folder: Path) -> None:
+    """Live zoom, the lens, and a region as a result."""
     studio = Studio(folder, "hubble", "truth")
-    studio.look_at(*PLACES["hubble"])
+    for layer in (studio.source, studio.truth):
+        layer.contrast_limits = BRIGHT
+    studio.look_at(*PLACE)
+    studio.dock.raise_()
     studio.shoot("1_input")
     studio.enhance.follow.setChecked(True)
     wait(studio.complete)
-    studio.lens.overlay.setCurrentText("nothing")
+    lens = studio.lens
+    lens.overlay.setCurrentText("nothing")
     studio.shoot("2_live")
     studio.lens_dock.raise_()
-    studio.lens.overlay.setCurrentText("risk")
-    studio.lens.ask(tuple(camera_of(studio.viewer).center))
+    lens.overlay.setCurrentText("risk")
+    y, x, _ = PLACE
+    lens.ask(tuple(studio.source.data_to_world((y + 4.6, x + 14.2))))
     studio.shoot("3_risk")
-    studio.lens.shows.button(2).click()
-    studio.lens.overlay.setCurrentText("nothing")
-    studio.lens.contour.setChecked(True)
-    studio.lens.swipe.setValue(50)
+    lens.shows.button(2).click()
+    lens.overlay.setCurrentText("nothing")
+    lens.contour.setChecked(True)
+    lens.swipe.setValue(50)
     studio.shoot("4_blend")
+    beside_truth(studio)
+    region(studio)
     studio.close()
 
 
-def cell(folder: Path) -> None:
-    """Microscopy: invented and missed, and a region run to a result."""
-    studio = Studio(folder, "cell", "truth")
-    studio.look_at(*PLACES["cell"])
-    studio.enhance.follow.setChecked(True)
-    wait(studio.complete)
-    studio.lens_dock.raise_()
-    studio.lens.overlay.setCurrentText("invented and missed")
-    studio.shoot("5_cell")
-    studio.lens.overlay.setCurrentText("risk")
+def beside_truth(studio: Studio) -> None:
+    """The enhanced image beside what Hubble saw."""
+    lens = studio.lens
+    lens.swipe.setValue(0)
+    lens.contour.setChecked(False)
+    lens.shows.button(0).click()
+    studio.source.visible, studio.truth.visible = False, True
+    lens.beside.setChecked(True)
+    studio.shoot("5_truth")
+    lens.beside.setChecked(False)
+    studio.source.visible, studio.truth.visible = True, False
+
+
+def region(studio: Studio) -> None:
+    """A rectangle, run and opened."""
     studio.enhance.follow.setChecked(False)
     studio.dock.raise_()
-    shapes: Any = studio.viewer.add_shapes(
-        name="sciup region", edge_color="#56B4E9", edge_width=0.2
-    )
-    y, x, _ = PLACES["cell"]
-    corners = [(y - 25, x - 25), (y + 25, x + 25)]
-    shapes.add_rectangles(np.array([studio.source.data_to_world(c)[-2:] for c in corners]))
+    studio.enhance.run_region()  # offers an empty layer of shapes
+    y, x, _ = PLACE
+    shapes: Any = studio.viewer.layers["sciup region"]
+    shapes.add_rectangles(np.array([(y - 40, x - 40), (y + 40, x + 40)]))
     studio.enhance.run_region()
     wait(lambda: studio.enhance.session.running.over)
     rest(2)
     studio.enhance.live.clear()
     studio.shoot("6_result")
-    studio.close()
-
-
-PLACES = {"hubble": (100.0, 100.0, 6.0), "cell": (60.0, 60.0, 8.0)}
-"""Centre in input pixels (y, x), and canvas pixels per input pixel."""
 
 
 def main() -> None:
     """Draw all."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
     folder.mkdir(parents=True, exist_ok=True)
-    sky(folder)
-    cell(folder)
+    tour(folder)
 
 
 if __name__ == "__main__":

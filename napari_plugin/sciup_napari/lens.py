@@ -117,7 +117,7 @@ class TrustLens(QScrollArea):
         for widget in (QLabel("mean"), self.mix, QLabel("draw")):
             mixing.addWidget(widget)
         self.mix_row.hide()
-        self.beside = QCheckBox("side by side with what is below")
+        self.beside = QCheckBox("side by side")
         self.beside.setToolTip("Input, or any layer just below, beside the enhanced image")
         swipe = QFormLayout()
         swipe.addRow("swipe to input", self.swipe)
@@ -139,9 +139,10 @@ class TrustLens(QScrollArea):
         self.overlay.setCurrentText("risk")
         self.overlay.setToolTip("Alt-T: the next one")
         self.tolerance, self.alarm = _slider(5, 100, 30), _slider(1, 99, 30)
-        self.tolerance_words, self.alarm_words, self.flagged = QLabel(), QLabel(), QLabel()
+        self.tolerance_words, self.alarm_words = QLabel(), QLabel()
         self.domain = QLabel()
-        self.domain.setWordWrap(True)
+        for label in (self.tolerance_words, self.alarm_words, self.domain):
+            label.setWordWrap(True)
         self.domain.setStyleSheet("color: #E69F00;")
         self.reset = QPushButton("Calibrated values")
         self.reset.setToolTip("Back to the tolerance of the order and the calibrated alarm")
@@ -152,7 +153,6 @@ class TrustLens(QScrollArea):
         form.addRow("", self.tolerance_words)
         form.addRow("alarm at", self.alarm)
         form.addRow("", self.alarm_words)
-        form.addRow("", self.flagged)
         form.addRow("", self.reset)
         rows = QVBoxLayout()
         rows.addWidget(QLabel("<b>Trust</b>"))
@@ -298,18 +298,22 @@ class TrustLens(QScrollArea):
     def _words(self) -> None:
         """Say what is certified and what is not."""
         live, tolerance = self.live, self.live.tolerance
-        certified = tolerance in live.judge.certified
-        picked = bool(self._picked)
-        self.domain.setText(domain_words(*live.strange))
-        words = "certified" if certified and not picked else "exploratory: not certified"
+        if live.facts is None:
+            return
+        strange, windows = live.strange
+        self.domain.setText(domain_words(strange, windows))
+        certified = tolerance in live.judge.certified and not self._picked
+        words = "certified" if certified else "exploratory: not certified"
+        if certified and strange:
+            words = "calibrated, but out of domain here"
         self.tolerance_words.setText(f"{tolerance.replace('sigma', ' sigma')} — {words}")
         own = live.lens.alarm is not None
-        level = "your level: exploratory" if own or not certified else "calibrated level"
-        self.alarm_words.setText(f"risk {live.alarm:.2f} — {level}")
+        level = "calibrated level" if certified and not own else "exploratory"
+        share = live.flagged_share
+        flags = "" if share is None else f"; {100 * share:.0f} % of the screen flagged"
+        self.alarm_words.setText(f"risk {live.alarm:.2f} — {level}{flags}")
         if not own:
             self._level()
-        share = live.flagged_share
-        self.flagged.setText("" if share is None else f"{100 * share:.0f} % of the screen flagged")
         for name in self._picked:
             self.shown.setText(f"{name} draw of this screen — chosen, not typical of a result")
             return
