@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -46,12 +46,36 @@ KEPT = 3
 """Orders that stay open: going back to the last layer costs nothing."""
 
 
+class Windows(Protocol):
+    """What makes windows: the engine, or a stored result."""
+
+    @property
+    def threads(self) -> int:
+        """Windows that are made at a time."""
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Call a function in one of its threads."""
+
+    def make(self, core: Core) -> dict[str, Any]:
+        """All maps of a window, and ``draws``."""
+
+
 @dataclass(frozen=True)
-class Opening:
-    """An order that windows can be made of."""
+class Computed:
+    """Windows that the engine computes."""
 
     worker: Any  # sciup.engine.job.Worker
     sampler: Any  # sciup.engine.block.PlaneSampler
+
+    @property
+    def threads(self) -> int:
+        """As many as the engine has."""
+        return int(self.worker.threads)
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Call a function in the engine's threads."""
+        future: Future[Any] = self.worker.submit(function, *arguments)
+        return future
 
     def make(self, core: Core) -> dict[str, Any]:
         """All maps of one window and its strangeness."""
@@ -70,7 +94,7 @@ class Child:
 
     def __init__(self, pipe: Pipe) -> None:
         self.pipe = pipe
-        self._open: OrderedDict[str, Opening] = OrderedDict()
+        self._open: OrderedDict[str, Windows] = OrderedDict()
         self._wish: tuple[str, list[Core]] = ("", [])
         self._changed = threading.Condition()
         self._orders: list[Open] = []
@@ -105,21 +129,30 @@ class Child:
             self._guarded(message.number, partial(self._opened, message))
 
     def _opened(self, message: Open) -> None:
-        from sciup.engine.job import Worker
+        if message.order.source.kind == "result":
+            from sciup_napari.stored import Stored
 
-        with warnings_told() as told:
-            result = with_draws(result_of(message.order, image_of(message.order)))
-        job, token = result.job, result.token
+            stored = Stored(message.order.source)
+            facts = stored.describe(message.number)
+            self._keep(facts.token, lambda: stored)
+        else:
+            with warnings_told() as told:
+                result = with_draws(result_of(message.order, image_of(message.order)))
+            facts = describe(message.number, result, told)
+            self._keep(facts.token, partial(computed, result.job))
+        self.pipe.send(facts)
+
+    def _keep(self, token: str, make: Callable[[], Windows]) -> None:
+        """Have something ready that makes these windows."""
         with self._changed:
             known = token in self._open
-        if not known:
-            worker = Worker(job)
-            opening = Opening(worker, worker.sampler(0, next(job.image.planes)))
-            with self._changed:
-                self._open[token] = opening
-                while len(self._open) > KEPT:
-                    self._open.popitem(last=False)
-        self.pipe.send(describe(message.number, result, token, told))
+        windows = None if known else make()
+        with self._changed:
+            if windows is not None:
+                self._open[token] = windows
+            self._open.move_to_end(token)
+            while len(self._open) > KEPT:
+                self._open.popitem(last=False)
 
     def _feed(self) -> None:
         """Hand wishes to the engine's threads, as many at a time as there are threads."""
@@ -128,7 +161,7 @@ class Child:
             with self._changed:
                 self._changed.wait_for(lambda: self._wish[1] and self._wish[0] in self._open)
                 opening = self._open[self._wish[0]]
-            free = free or threading.Semaphore(opening.worker.threads)
+            free = free or threading.Semaphore(opening.threads)
             free.acquire()
             with self._changed:  # the wish may have changed while we waited
                 token, cores = self._wish
@@ -136,7 +169,7 @@ class Child:
                     free.release()
                     continue
                 opening, core = self._open[token], cores.pop(0)
-            future = opening.worker.submit(opening.make, core)
+            future = opening.submit(opening.make, core)
             future.add_done_callback(self._sender(token, core, free))
 
     def _sender(self, token: str, core: Core, free: threading.Semaphore) -> Callable[[Any], None]:
@@ -154,6 +187,7 @@ class Child:
 
         image = image_of(message.order, whole=not message.plane_only)
         result = result_of(message.order, image, roi=message.roi)
+        result = with_draws(result, usual=True) if message.keep else result
         seen = [0.0]
 
         def progress(done: int, total: int) -> None:
@@ -253,15 +287,25 @@ def result_of(order: Order, image: Any, *, roi: str | None = None) -> Any:
     )
 
 
-def with_draws(result: Any) -> Any:
-    """The result with all draws, and with the maps that the trust lens needs."""
+def with_draws(result: Any, *, usual: bool = False) -> Any:
+    """The result with all draws and the maps that the trust lens needs; on wish the usual ones."""
     settings = result.job.settings
     maps = (*MAPS, *(RISKS if result.job.calibrated else ("risk_raw",)))
+    if usual:
+        maps = (*result.job.maps, "tolerance", "snr")
     settings = replace(settings, maps=maps, keep=settings.samples + 1)
     return replace(result, job=replace(result.job, settings=settings))
 
 
-def describe(number: int, result: Any, token: str, told: list[str]) -> Opened:
+def computed(job: Any) -> Computed:
+    """Load the network for a job."""
+    from sciup.engine.job import Worker
+
+    worker = Worker(job)
+    return Computed(worker, worker.sampler(0, next(job.image.planes)))
+
+
+def describe(number: int, result: Any, told: list[str]) -> Opened:
     """What the viewer needs to know of an opened order."""
     from sciup.engine.margins import CORE
     from sciup.risk.calibration import FILE
@@ -275,7 +319,7 @@ def describe(number: int, result: Any, token: str, told: list[str]) -> Opened:
     )
     return Opened(
         number=number,
-        token=token,
+        token=result.token,
         model=job.model.name,
         scale=job.model.scale,
         core=CORE,

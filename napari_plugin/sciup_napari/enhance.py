@@ -285,7 +285,7 @@ class EnhanceWidget(QScrollArea):
         except SciupError as error:
             show_info(str(error))
             return
-        self._run(self.session.temporary_output(), roi=roi)
+        self._run(self.session.temporary_output(), roi=roi, keep=True)
 
     def run_all(self) -> None:
         """Make a result of the whole layer; ask where it goes and who computes."""

@@ -124,7 +124,13 @@ class TrustLens(QScrollArea):
         swipe.addRow("", self.beside)
         self.shown = QLabel("")
         self.shown.setWordWrap(True)
+        self.result = QPushButton("Look at this result")
+        self.result.setToolTip(
+            "Show the draws and the risk of the result that is chosen in the list"
+        )
+        self.result.hide()
         rows = QVBoxLayout()
+        rows.addWidget(self.result)
         rows.addWidget(QLabel("<b>Show</b>"))
         for part in (radios, draws, picks):
             rows.addLayout(part)
@@ -188,6 +194,9 @@ class TrustLens(QScrollArea):
             ("Alt-T", self._next_overlay),
         ):
             self.viewer.bind_key(key, _pressed(action), overwrite=True)
+        self.result.clicked.connect(lambda: live.show_result(self._result_layer()))
+        selection = self.viewer.layers.selection.events
+        selection.active.connect(lambda _: self.result.setVisible(bool(self._result_layer())))
         live.opened.connect(self._opened)
         live.drawn.connect(self._words)
         self.viewer.mouse_drag_callbacks.append(self._clicked)
@@ -244,6 +253,12 @@ class TrustLens(QScrollArea):
         if self.live.image is not None:
             self.live.image.visible = not self.live.image.visible
 
+    def _result_layer(self) -> Any:
+        """The chosen layer, if it is a map of a finished result."""
+        layer = self.viewer.layers.selection.active
+        ours = {} if layer is None else layer.metadata.get("sciup", {})
+        return layer if "map" in ours and "path" in ours else None
+
     def _beside(self, on: bool) -> None:
         """Show the live layers in one cell of a grid and those below in the other."""
         grid = self.viewer.grid
@@ -281,7 +296,7 @@ class TrustLens(QScrollArea):
     def _opened(self, facts: Any) -> None:
         self.draw.setMaximum(facts.samples)
         in_sigmas = facts.tolerance.endswith("sigma")
-        self.tolerance.setEnabled(in_sigmas)
+        self.tolerance.setEnabled(in_sigmas and facts.countable)
         self.live.lens = type(self.live.lens)(
             overlay=self.live.lens.overlay, contour=self.live.lens.contour
         )

@@ -19,7 +19,7 @@ from sciup_napari.layer_source import source_of
 from sciup_napari.lens_state import LensState
 from sciup_napari.link import Link
 from sciup_napari.live_layers import LiveLayers
-from sciup_napari.messages import Core, Failed, Made, Open, Opened, Order, Wish
+from sciup_napari.messages import Core, Failed, Made, Open, Opened, Order, Source, Wish
 from sciup_napari.mosaic import Frame
 from sciup_napari.place import (
     MOST_WINDOWS,
@@ -112,7 +112,23 @@ class LiveView(QObject):
         if self._link is None or not self._link.alive:
             self._link = Link(self._heard.emit)
 
-    def enhance(self, layer: Any, follow: bool, **order: Any) -> None:
+    def show_result(self, layer: Any) -> None:
+        """Look through the lens at a finished result, of which a map is a layer."""
+        ours = layer.metadata["sciup"]
+        same = [
+            other
+            for other in self.viewer.layers
+            if (found := other.metadata.get("sciup", {})).get("path") == ours["path"]
+            and (found.get("map"), found.get("channel")) == ("sample", ours["channel"])
+        ]
+        axes = ours["axes"].replace("c", "")
+        step = tuple(self.viewer.dims.current_step)[: self.viewer.dims.ndim - 2]
+        plane = dict(zip(axes, step[len(step) - len(axes) :], strict=True))
+        plane["c"] = ours["channel"] or 0
+        source = Source(ours["path"], "result", plane=plane)
+        self.enhance(same[0] if same else layer, True, source=source)
+
+    def enhance(self, layer: Any, follow: bool, source: Source | None = None, **order: Any) -> None:
         """Begin to enhance a layer.
 
         Parameters
@@ -120,6 +136,8 @@ class LiveView(QObject):
         layer : napari Image layer
         follow : bool
             Go on when the camera moves, or show this view only.
+        source : Source, optional
+            Where the pixels are; found out unless given.
         **order
             Fields of `Order` but the source.
         """
@@ -134,8 +152,8 @@ class LiveView(QObject):
 
         def prepare() -> None:
             try:
-                source = source_of(layer, step, Path(self._folder.name))
-                message: Any = Open(number, Order(source, **order))
+                found = source or source_of(layer, step, Path(self._folder.name))
+                message: Any = Open(number, Order(found, **order))
             except SciupError as error:
                 message = Failed(number, str(error))
             except Exception as error:  # noqa: BLE001 (any kind of array may be in a layer)
@@ -318,6 +336,8 @@ class LiveView(QObject):
             return None
         if self.lens.draw == 0 and self.tolerance == self.facts.tolerance:
             return stored_risk(self.frame, windows, self.facts.calibrated)
+        if not self.facts.countable:
+            return None
         key = (self.facts.token, self.frame, self.lens.draw, self.tolerance, len(windows))
         if key != self._risk_of:
             self._risk_of, frame = key, self.frame
@@ -381,7 +401,8 @@ def stored_risk(frame: Frame, windows: list[tuple[Core, Maps]], calibrated: bool
 
     if not calibrated:
         risk = whole("risk_raw")
-        return Risk(risk, risk, risk, np.full_like(risk, np.nan), certified=False)
+        nothing = np.full_like(risk, np.nan)
+        return Risk(risk, nothing, nothing, nothing, certified=False)
     risk, invented, missed, bound = map(whole, RISKS)
     return Risk(risk, invented, missed, bound, certified=True)
 
@@ -411,31 +432,48 @@ def sigmas(tolerance: str) -> float:
 def pixel_facts(
     maps: Maps, i: int, j: int, lens: LensState, judge: Judge, tolerance: str, ordered: str
 ) -> dict[str, Any]:
-    """Everything about one output pixel of a window."""
+    """Everything about one output pixel of a window; NaN where a map is missing."""
     rows, cols = (slice(max(k - 1, 0), k + 2) for k in (i, j))
-    one = (min(i, 1), min(j, 1))
     draws = np.ascontiguousarray(maps["draws"][:, rows, cols])
+    with np.errstate(invalid="ignore"):
+        means = draws.mean((1, 2))
+
+    def at(name: str) -> float:
+        return float(maps[name][i, j]) if name in maps else float("nan")
+
+    scores = maps.get("scores")
+    facts = {
+        "draws": means,
+        "shown": float(means[lens.draw]),
+        "tolerance_value": at("tolerance"),
+        "tolerance": tolerance.replace("sigma", " sigma of the input noise"),
+        "ood": max(at("ood"), 0.0) if "ood" in maps else 0.0,
+        "support": at("support"),
+        "std": at("std"),
+        "snr": at("snr"),
+        "chi_squared": None if scores is None else float(scores[0]),
+    }
+    same = lens.draw == 0 and tolerance == ordered
+    if not {"tolerance", "snr"} <= set(maps) or len(draws) < 2:
+        known = same and "risk" in maps
+        return facts | {
+            "risk": at("risk" if known else "risk_raw") if same else float("nan"),
+            "invented": at("risk_invented"),
+            "missed": at("risk_missed"),
+            "bound": at("risk_bound"),
+            "certified": known,
+        }
     limit = maps["tolerance"][rows, cols]
     if tolerance != ordered:
         limit = limit * np.float32(sigmas(tolerance) / sigmas(ordered))
-    strange = maps.get("ood", np.zeros_like(maps["snr"]))[rows, cols]
+    strange = np.full(limit.shape, facts["ood"], np.float32)
     found = judge.risk(draws, lens.draw, limit, tolerance, maps["snr"][rows, cols], strange)
-    with np.errstate(invalid="ignore"):
-        means = draws.mean((1, 2))
-    scores = maps.get("scores")
-    return {
-        "draws": means,
-        "shown": float(means[lens.draw]),
+    one = (min(i, 1), min(j, 1))
+    return facts | {
         "tolerance_value": float(limit[one]),
-        "tolerance": tolerance.replace("sigma", " sigma of the input noise"),
         "risk": float(found.risk[one]),
         "invented": float(found.invented[one]),
         "missed": float(found.missed[one]),
         "bound": float(found.bound[one]),
         "certified": found.certified,
-        "ood": float(strange[one]),
-        "support": float(maps["support"][i, j]),
-        "std": float(maps["std"][i, j]),
-        "snr": float(maps["snr"][i, j]),
-        "chi_squared": None if scores is None else float(scores[0]),
     }

@@ -148,11 +148,11 @@ def picture(
 ) -> Values:
     """The image that the lens asks for."""
     if lens.show == "mean":
-        return frame.fill(windows, lambda maps: maps["mean"])
+        return frame.fill(windows, lambda maps: maps.get("mean"))
     sample = frame.fill(windows, lambda maps: maps["draws"][lens.draw])
     if lens.show == "sample":
         return sample
-    mean = frame.fill(windows, lambda maps: maps["mean"])
+    mean = frame.fill(windows, lambda maps: maps.get("mean"))
     if lens.show == "mix":
         return np.asarray(mean + np.float32(lens.mix) * (sample - mean))
     return mean if risk is None else blend(sample, mean, risk.risk).astype(np.float32)
@@ -163,7 +163,7 @@ def overlay(
 ) -> Values | None:
     """The values of an overlay."""
     if name in ("std", "support"):
-        return frame.fill(windows, lambda maps: maps[name])
+        return frame.fill(windows, lambda maps: maps.get(name))
     if risk is None:
         return None
     found = {"risk": risk.risk, "risk_invented": risk.invented, "risk_missed": risk.missed}[name]

@@ -18,8 +18,9 @@ class Source:
     ----------
     path : str
         File or folder.
-    kind : {"file", "npy", "zarr", "dask"}
-        What `sciup.open_image` knows; an array on disk; a Zarr array; a pickled Dask array.
+    kind : {"file", "npy", "zarr", "dask", "result"}
+        What `sciup.open_image` knows; an array on disk; a Zarr array; a pickled Dask array; a
+        result of sciup, whose windows are read and not computed.
     options : mapping
         Of `open_image`: ``hdu``, ``channel``.
     plane : mapping of str to int
@@ -90,6 +91,8 @@ class Run:
         The plane of the source instead of all planes of its channel.
     machines : mapping
         ``workers``, ``scheduler`` or ``cluster``: who computes, as on the command line.
+    keep : bool
+        Store all draws, and what the trust lens needs to count votes anew.
     resume, overwrite : bool
     """
 
@@ -99,6 +102,7 @@ class Run:
     roi: str | None = None
     plane_only: bool = True
     machines: Mapping[str, Any] = field(default_factory=dict)
+    keep: bool = False
     resume: bool = False
     overwrite: bool = False
 
@@ -129,6 +133,8 @@ class Opened:
     calibration : str, optional
         Path of ``calibration.json``.
     tolerance : str
+    countable : bool
+        Whether votes can be counted anew, at another tolerance or about another draw.
     """
 
     number: int
@@ -145,6 +151,7 @@ class Opened:
     words: str
     calibration: str | None
     tolerance: str
+    countable: bool = True
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,7 @@ class Group:
             "meaning": meaning(name),
             "path": str(self.done.path.absolute()),
             "channel": channel if self.channels > 1 else None,
+            "axes": self.axes.removesuffix("yx"),
             "scale": self.done.scale,
             "region": [list(self.done.region.start), list(self.done.region.stop)],
             "model": facts.get("model"),

@@ -38,7 +38,7 @@ class RunDialog(QDialog):
     machines : dict
         ``workers``, ``scheduler`` or ``cluster``.
     how : dict
-        ``resume``, ``overwrite``, ``plane_only``.
+        ``plane_only``, ``keep``, ``resume``, ``overwrite``.
     """
 
     def __init__(self, name: str, parent: Any = None) -> None:
@@ -53,6 +53,7 @@ class RunDialog(QDialog):
         self.who.addItems(list(WHO))
         self.who.currentTextChanged.connect(self._who_changed)
         self.planes = QCheckBox("all planes (z, time, channels), not only the one shown")
+        self.keep = QCheckBox("keep all draws, for the trust lens (17 images more)")
         self.resume = QCheckBox("go on with an unfinished run")
         self.overwrite = QCheckBox("replace what is there")
         self.note = QLabel("The file name decides the format: .ome.zarr or .fits")
@@ -72,7 +73,7 @@ class RunDialog(QDialog):
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        rows: tuple[QWidget, ...] = (self.planes, self.resume, self.overwrite, buttons)
+        rows: tuple[QWidget, ...] = (self.planes, self.keep, self.resume, self.overwrite, buttons)
         for row in rows:
             layout.addWidget(row)
         self.setMinimumWidth(460)
@@ -98,6 +99,7 @@ class RunDialog(QDialog):
         """Which planes, and what to do with what is there."""
         return {
             "plane_only": not self.planes.isChecked(),
+            "keep": self.keep.isChecked(),
             "resume": self.resume.isChecked(),
             "overwrite": self.overwrite.isChecked(),
         }

@@ -518,6 +518,76 @@ def test_a_region_is_run_and_opened_where_it_belongs(scene):
     assert not scene.enhance.progress.isVisible()
 
 
+@pytest.fixture(scope="module")
+def results(models, tmp_path_factory):
+    """A result with all draws, and one with the usual maps only."""
+    import sciup
+
+    folder = tmp_path_factory.mktemp("results")
+    options = {"model": models / "calibrated", "samples": SAMPLES, "psf_fwhm": 2.4}
+    values = cells((150, 140))
+    usual = sciup.upscale(values, **options)
+    usual.save(folder / "usual.fits")
+    maps = (*usual.job.maps, "tolerance", "snr", "risk_invented", "risk_missed")
+    sciup.upscale(values, maps=maps, keep_samples=SAMPLES + 1, **options).save(
+        folder / "full.ome.zarr"
+    )
+    return folder
+
+
+def look_at_result(viewer, lens, path, qtbot):
+    layers = viewer.open(str(path), plugin="sciup")
+    sample = next(x for x in layers if x.metadata["sciup"].get("map") == "sample")
+    viewer.layers.selection.active = sample
+    viewer.reset_view()
+    camera_of(viewer).zoom = 3 / float(np.abs(sample.scale[-1]))
+    qtbot.wait(100)
+    lens.result.click()
+    qtbot.waitUntil(lambda: lens.live.image is not None, timeout=PATIENCE)
+    return sample
+
+
+def test_the_lens_looks_at_a_finished_result_with_all_draws(viewer, results, qtbot):
+    lens = TrustLens(viewer)
+    qtbot.addWidget(lens)
+    sample = look_at_result(viewer, lens, results / "full.ome.zarr", qtbot)
+    live = lens.live
+    assert live.facts.countable
+    frame = live.frame
+    stored = np.asarray(sample.data[0] if sample.multiscale else sample.data)
+    stored = stored[(0,) * (stored.ndim - 2)]
+    assert np.array_equal(live.image.data, stored[frame.box.slices])
+    start = [0] * (sample.ndim - 2) + [v - 0.5 for v in frame.box.start]
+    assert np.abs(corners(live.image)[0] - sample.data_to_world(start)[-2:]).max() < 1e-6
+    risk = viewer.layers["live: Risk"]
+    before = risk.data.copy()
+    lens.draw.setValue(2)
+    qtbot.waitUntil(lambda: not np.array_equal(risk.data, before, equal_nan=True), timeout=PATIENCE)
+    lens.tolerance.setValue(10)  # the model is not among those installed: no calibration at hand
+    assert "exploratory" in lens.tolerance_words.text()
+    lens.reset.click()
+    lens.draw.setValue(0)
+    lens.ask(
+        [0] * (sample.ndim - 2)
+        + list(np.array(viewer.layers["live: Risk"].data_to_world((40, 40))))
+    )
+    assert "pixels that look like this one" in lens.pixel.text()
+
+
+def test_a_result_without_draws_shows_what_is_stored(viewer, results, qtbot):
+    lens = TrustLens(viewer)
+    qtbot.addWidget(lens)
+    look_at_result(viewer, lens, results / "usual.fits", qtbot)
+    assert not lens.live.facts.countable
+    assert not lens.tolerance.isEnabled()
+    assert lens.draw.maximum() == 0
+    lens.shows.button(1).click()
+    assert lens.live.image.name == "live: mean of all draws"
+    image = lens.live.image
+    lens.ask(image.data_to_world((30, 30)))
+    assert "pixels that look like this one" in lens.pixel.text()
+
+
 def test_a_run_can_be_cancelled_and_another_cannot_begin_meanwhile(scene, tmp_path):
     notification_manager.records.clear()
     session = session_of(scene.viewer)
@@ -553,7 +623,9 @@ def test_the_dialog_says_who_computes(qtbot, tmp_path):
     dialog.detail.setText(str(tmp_path / "c.yaml"))
     assert dialog.machines == {"cluster": tmp_path / "c.yaml"}
     dialog.planes.setChecked(True)
-    assert dialog.how == {"plane_only": False, "resume": False, "overwrite": False}
+    assert dialog.how == {
+        "plane_only": False, "keep": False, "resume": False, "overwrite": False,
+    }  # fmt: skip
 
 
 def test_the_viewers_process_never_imports_torch(viewer, qtbot):

@@ -275,3 +275,14 @@ def test_the_pixel_size_is_that_of_the_layer(tmp_path):
     assert source_of(layer, (0, 0), tmp_path).pixel_size == pytest.approx(0.2)
     layer = Image(np.zeros((8, 8)), scale=(200, 200), units=("nm", "nm"))
     assert source_of(layer, (0, 0), tmp_path).pixel_size == pytest.approx(0.2)
+
+
+def test_the_calibration_of_a_result_is_that_of_its_weights():
+    from sciup.generators.facts import ModelFacts
+    from sciup.resources import find_model
+    from sciup_napari.stored import calibration_of
+
+    weights = ModelFacts.read(find_model("fluorescence-x4")).weights
+    assert calibration_of("fluorescence-x4", weights).endswith("calibration.json")
+    assert calibration_of("fluorescence-x4", "other") is None
+    assert calibration_of("of-somebody-else", weights) is None
