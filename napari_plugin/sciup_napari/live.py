@@ -453,16 +453,17 @@ def pixel_facts(
         "snr": at("snr"),
         "chi_squared": None if scores is None else float(scores[0]),
     }
-    same = lens.draw == 0 and tolerance == ordered
-    if not {"tolerance", "snr"} <= set(maps) or len(draws) < 2:
-        known = same and "risk" in maps
+    if lens.draw == 0 and tolerance == ordered:  # as the engine found it
         return facts | {
-            "risk": at("risk" if known else "risk_raw") if same else float("nan"),
+            "risk": at("risk" if "risk" in maps else "risk_raw"),
             "invented": at("risk_invented"),
             "missed": at("risk_missed"),
             "bound": at("risk_bound"),
-            "certified": known,
+            "certified": "risk" in maps,
         }
+    if not {"tolerance", "snr"} <= set(maps):
+        nothing = dict.fromkeys(("risk", "invented", "missed", "bound"), float("nan"))
+        return facts | nothing | {"certified": False}
     limit = maps["tolerance"][rows, cols]
     if tolerance != ordered:
         limit = limit * np.float32(sigmas(tolerance) / sigmas(ordered))

@@ -205,7 +205,7 @@ def summary(values: dict[str, Any]) -> str:
     """
     risk = values["risk"]
     if not np.isfinite(risk):
-        return "No data here."
+        return "No risk is known here."
     share = f"{100 * risk:.0f} of 100" if risk >= 0.01 else "fewer than 1 of 100"
     if values["certified"]:
         said = (
@@ -220,7 +220,8 @@ def summary(values: dict[str, Any]) -> str:
             f"Exploratory: {share} of the other draws differ from this one by more than"
             f" {values['tolerance']}. This is a vote, not a calibrated risk."
         )
-    more = (
-        "invented (too bright)" if values["invented"] >= values["missed"] else "missed (too dark)"
-    )
-    return f"{said} If it is wrong, it is more likely {more}." if risk >= 0.05 else said
+    more, less = values["invented"], values["missed"]
+    if risk < 0.05 or not np.isfinite(more + less):
+        return said
+    how = "invented (too bright)" if more >= less else "missed (too dark)"
+    return f"{said} If it is wrong, it is more likely {how}."
