@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sciup_napari.messages import (
+    QUICK,
     Core,
     Done,
     Failed,
@@ -42,6 +43,12 @@ MAPS = ("sample", "mean", "std", "support", "tolerance", "snr")
 
 RISKS = ("risk", "risk_bound", "risk_invented", "risk_missed", "alarm", "ood")
 
+FIRST_DRAWS = 3
+"""Draws of the windows in the middle, before all draws of any window."""
+
+POLITE = 5
+"""Nice level: the viewer comes first when both want the processor."""
+
 KEPT = 3
 """Orders that stay open: going back to the last layer costs nothing."""
 
@@ -58,6 +65,9 @@ class Windows(Protocol):
 
     def make(self, core: Core) -> dict[str, Any]:
         """All maps of a window, and ``draws``."""
+
+    def quick(self, core: Core) -> dict[str, Any] | None:
+        """A few draws of a window and their mean; None if all are as quick."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +87,23 @@ class Computed:
         future: Future[Any] = self.worker.submit(function, *arguments)
         return future
 
-    def make(self, core: Core) -> dict[str, Any]:
-        """All maps of one window and its strangeness."""
+    def tile(self, core: Core) -> Any:
+        """The window of a core."""
         from sciup.engine.margins import CORE
         from sciup.geometry import Box
 
         (tile,) = self.worker.tiles(Box(core, (core[0] + CORE, core[1] + CORE)))
-        maps: dict[str, Any] = self.sampler.maps(tile)
+        return tile
+
+    def quick(self, core: Core) -> dict[str, Any]:
+        """The first draws, and their mean."""
+        found = self.sampler.maps(self.tile(core), range(FIRST_DRAWS))
+        draws = np.stack([found[f"sample_{k}"] for k in range(FIRST_DRAWS)])
+        return {QUICK: True, "draws": draws, "mean": draws.mean(0)}
+
+    def make(self, core: Core) -> dict[str, Any]:
+        """All maps of one window and its strangeness."""
+        maps: dict[str, Any] = self.sampler.maps(self.tile(core))
         draws = [maps.pop(f"samples_{k}") for k in range(self.sampler.settings.samples + 1)]
         del maps["sample"]  # the first of the draws
         return maps | {"draws": np.stack(draws)}
@@ -96,6 +116,7 @@ class Child:
         self.pipe = pipe
         self._open: OrderedDict[str, Windows] = OrderedDict()
         self._wish: tuple[str, list[Core]] = ("", [])
+        self._quick: list[Core] = []  # of the wish, to be made quickly first
         self._changed = threading.Condition()
         self._orders: list[Open] = []
         for loop in (self._feed, self._opener):
@@ -116,6 +137,7 @@ class Child:
                     self._orders = [message]  # only the last one matters
                 elif isinstance(message, Wish):
                     self._wish = (message.token, list(message.cores))
+                    self._quick = list(message.quick)
                 self._changed.notify_all()
 
     # -- windows -------------------------------------------------------------------------------
@@ -155,29 +177,35 @@ class Child:
                 self._open.popitem(last=False)
 
     def _feed(self) -> None:
-        """Hand wishes to the engine's threads, as many at a time as there are threads."""
+        """Hand wishes to the threads of the windows, as many at a time as there are threads."""
         free: threading.Semaphore | None = None
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._wish[1] and self._wish[0] in self._open)
-                opening = self._open[self._wish[0]]
-            free = free or threading.Semaphore(opening.threads)
+                windows = self._open[self._wish[0]]
+            free = free or threading.Semaphore(windows.threads)
             free.acquire()
             with self._changed:  # the wish may have changed while we waited
                 token, cores = self._wish
                 if not cores or token not in self._open:
                     free.release()
                     continue
-                opening, core = self._open[token], cores.pop(0)
-            future = opening.submit(opening.make, core)
+                windows = self._open[token]
+                make = windows.quick if self._quick else windows.make
+                core = (self._quick or cores).pop(0)
+            future = windows.submit(make, core)
             future.add_done_callback(self._sender(token, core, free))
 
     def _sender(self, token: str, core: Core, free: threading.Semaphore) -> Callable[[Any], None]:
         def send(future: Future[dict[str, Any]]) -> None:
             free.release()
-            self._guarded(-1, lambda: self.pipe.send(Made(token, core, future.result())))
+            self._guarded(-1, lambda: self._send_window(token, core, future.result()))
 
         return send
+
+    def _send_window(self, token: str, core: Core, maps: dict[str, Any] | None) -> None:
+        if maps is not None:
+            self.pipe.send(Made(token, core, maps))
 
     # -- whole results -------------------------------------------------------------------------
 
@@ -358,6 +386,8 @@ def main() -> None:
     os.dup2(2, 1)
     sys.stdin.close()
     pipe = Pipe(incoming, outgoing)
+    if hasattr(os, "nice"):
+        os.nice(POLITE)
     try:
         import torch  # noqa: F401 (seconds, spent before anybody waits)
 

@@ -19,10 +19,9 @@ from sciup_napari.layer_source import source_of
 from sciup_napari.lens_state import LensState
 from sciup_napari.link import Link
 from sciup_napari.live_layers import LiveLayers
-from sciup_napari.messages import Core, Failed, Made, Open, Opened, Order, Source, Wish
+from sciup_napari.messages import QUICK, Core, Failed, Made, Open, Opened, Order, Source, Wish
 from sciup_napari.mosaic import Frame
 from sciup_napari.place import (
-    MOST_WINDOWS,
     camera_of,
     cores_in,
     finer,
@@ -32,7 +31,7 @@ from sciup_napari.place import (
 )
 from sciup_napari.readout import Judge, Risk
 
-SETTLE = 15
+SETTLE = 5
 """Milliseconds after a movement of the camera: napari draws first, then we ask what it drew."""
 
 GATHER = 40
@@ -45,7 +44,11 @@ MARGIN = 8
 """Input pixels around the screen that are drawn as well, so that small movements show no edge."""
 
 
-RISKS = ("risk", "risk_invented", "risk_missed", "risk_bound")
+AT_ONCE = 2
+"""Windows in the middle of which a few draws are wanted before all draws of any window."""
+
+MAPS = 12
+"""Maps of a window beside its draws, for an estimate of its size."""
 
 
 class LiveView(QObject):
@@ -239,10 +242,10 @@ class LiveView(QObject):
         if self.facts is None or self.layer is None:
             return
         facts = self.facts
-        seen = on_screen(self.layer, facts.plane_shape)
+        seen = on_screen(self.viewer, self.layer, facts.plane_shape)
         cores = cores_in(seen, facts.core)
         pixel = pixel_on_canvas(self.layer, camera_of(self.viewer).zoom)
-        if pixel < LEAST_PIXEL * facts.scale or len(cores) > MOST_WINDOWS:
+        if pixel < LEAST_PIXEL * facts.scale or len(cores) > self.room:
             more = LEAST_PIXEL * facts.scale / max(pixel, 1e-9)
             self._ask(())
             self.status.emit(
@@ -251,12 +254,35 @@ class LiveView(QObject):
             return
         box = seen.grown(MARGIN).intersect(Box.of_shape(facts.plane_shape))
         self.frame = Frame(box, facts.scale, facts.core)
-        self._ask(tuple(c for c in cores if self.cache.get(facts.token, c) is None))
+        self._ask(tuple(c for c in cores if not self.has(c)))
         self.draw()
 
     def _ask(self, cores: tuple[Core, ...]) -> None:
         if self._link is not None and self.facts is not None:
-            self._link.send(Wish(self.facts.token, cores))
+            fresh = [c for c in cores if self.cache.get(self.facts.token, c) is None]
+            self._link.send(Wish(self.facts.token, cores, tuple(fresh[:AT_ONCE])))
+
+    def has(self, core: Core) -> bool:
+        """Whether a window is there with all its draws."""
+        if self.facts is None:
+            return False
+        maps = self.cache.get(self.facts.token, core)
+        return maps is not None and not maps.get(QUICK, False)
+
+    def wanted(self) -> list[Core]:
+        """The cores that are on the screen."""
+        if self.facts is None or self.layer is None:
+            return []
+        seen = on_screen(self.viewer, self.layer, self.facts.plane_shape)
+        return cores_in(seen, self.facts.core)
+
+    @property
+    def room(self) -> int:
+        """Number of windows that fit into the memory for them."""
+        if self.facts is None:
+            return 0
+        pixels = (self.facts.core * self.facts.scale) ** 2
+        return int(self.cache.budget * 1e6 / (4 * pixels * (self.facts.samples + 1 + MAPS)))
 
     def windows(self) -> list[tuple[Core, Maps]]:
         """The windows of the frame that are there."""
@@ -289,8 +315,8 @@ class LiveView(QObject):
         matrix = finer(to_world(self.layer), self.facts.scale, self.frame.box.start)
         self._layers.show(self.frame, windows, self.lens, risk, matrix, self.layer, self.facts.flux)
         self._layers.show_alarm(risk, self.alarm, self.lens, matrix)
-        wanted = cores_in(on_screen(self.layer, self.facts.plane_shape), self.facts.core)
-        there = sum(self.cache.get(self.facts.token, c) is not None for c in wanted)
+        wanted = self.wanted()
+        there = sum(map(self.has, wanted))
         self.status.emit(self._words(there, len(wanted)))
         self.drawn.emit()
 
@@ -334,8 +360,11 @@ class LiveView(QObject):
         """Risk of what is shown: from the windows, or counted again in a thread."""
         if self.facts is None or self.frame is None:
             return None
+        if not any(map(self.has, (core for core, _ in windows))):
+            return None
         if self.lens.draw == 0 and self.tolerance == self.facts.tolerance:
-            return stored_risk(self.frame, windows, self.facts.calibrated)
+            both = self.lens.overlay == "invented and missed"
+            return stored_risk(self.frame, windows, self.facts.calibrated, both=both)
         if not self.facts.countable:
             return None
         key = (self.facts.token, self.frame, self.lens.draw, self.tolerance, len(windows))
@@ -343,6 +372,7 @@ class LiveView(QObject):
             self._risk_of, frame = key, self.frame
             draw, tolerance, judge = self.lens.draw, self.tolerance, self.judge
             ordered = self.facts.tolerance
+            windows = [(core, maps) for core, maps in windows if not maps.get(QUICK, False)]
             future = self._threads.submit(
                 counted_risk, frame, windows, judge, draw, tolerance, ordered
             )
@@ -387,24 +417,29 @@ class LiveView(QObject):
         core = (y // step * facts.core, x // step * facts.core)
         maps = self.cache.get(facts.token, core)
         inside = 0 <= y < facts.plane_shape[0] * facts.scale
-        if maps is None or not inside or not 0 <= x < facts.plane_shape[1] * facts.scale:
+        if (
+            not self.has(core)
+            or maps is None
+            or not inside
+            or not 0 <= x < facts.plane_shape[1] * facts.scale
+        ):
             return None
         i, j = y - core[0] * facts.scale, x - core[1] * facts.scale
         return pixel_facts(maps, i, j, self.lens, self.judge, self.tolerance, facts.tolerance)
 
 
-def stored_risk(frame: Frame, windows: list[tuple[Core, Maps]], calibrated: bool) -> Risk:
-    """Risk as the engine found it."""
+def stored_risk(
+    frame: Frame, windows: list[tuple[Core, Maps]], calibrated: bool, *, both: bool
+) -> Risk:
+    """Risk as the engine found it; invented and missed only where `both` are shown."""
 
     def whole(name: str) -> Any:
         return frame.fill(windows, lambda maps: maps.get(name))
 
-    if not calibrated:
-        risk = whole("risk_raw")
-        nothing = np.full_like(risk, np.nan)
-        return Risk(risk, nothing, nothing, nothing, certified=False)
-    risk, invented, missed, bound = map(whole, RISKS)
-    return Risk(risk, invented, missed, bound, certified=True)
+    risk = whole("risk" if calibrated else "risk_raw")
+    nothing = np.full((1, 1), np.nan, np.float32)
+    parts = [whole(n) if both else nothing for n in ("risk_invented", "risk_missed")]
+    return Risk(risk, parts[0], parts[1], nothing, certified=calibrated)
 
 
 def counted_risk(

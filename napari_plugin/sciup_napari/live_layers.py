@@ -48,26 +48,24 @@ class LiveLayers:
         wanted = OVERLAYS.get(lens.overlay, ())
         for name in {name for names in OVERLAYS.values() for name in names} - set(wanted):
             if (layer := self._layers.get(name)) is not None:
-                layer.visible = False
+                see(layer, False)
         for name in wanted:
             values = overlay(frame, windows, name, risk)
             if values is None:
                 continue
             values[cut] = np.nan
-            layer = self._put(name, values, matrix, f"live: {look(name)['name']}")
-            layer.visible = True
+            see(self._put(name, values, matrix, f"live: {look(name)['name']}"), True)
 
     def show_alarm(self, risk: Risk | None, level: float, lens: LensState, matrix: Any) -> None:
         """Draw a line around what is flagged."""
         if not lens.contour or risk is None:
             if (layer := self._layers.get("alarm")) is not None:
-                layer.visible = False
+                see(layer, False)
             return
         with np.errstate(invalid="ignore"):
             flagged = (risk.risk >= level).astype(np.uint8)
         flagged[:, : int(lens.swipe * flagged.shape[1])] = 0
-        layer = self._put("alarm", flagged, matrix, "live: alarm")
-        layer.visible = True
+        see(self._put("alarm", flagged, matrix, "live: alarm"), True)
 
     @property
     def image(self) -> Any:
@@ -132,6 +130,12 @@ class LiveLayers:
             layer.colormap = source.colormap
 
 
+def see(layer: Any, visible: bool) -> None:
+    """Show or hide; napari draws a layer anew even if nothing changes."""
+    if layer.visible != visible:
+        layer.visible = visible
+
+
 def title(lens: LensState) -> str:
     """What is shown, in words that hide nothing."""
     if lens.show == "mean":
@@ -149,13 +153,19 @@ def picture(
     """The image that the lens asks for."""
     if lens.show == "mean":
         return frame.fill(windows, lambda maps: maps.get("mean"))
-    sample = frame.fill(windows, lambda maps: maps["draws"][lens.draw])
+    sample = frame.fill(windows, lambda maps: draw_of(maps, lens.draw))
     if lens.show == "sample":
         return sample
     mean = frame.fill(windows, lambda maps: maps.get("mean"))
     if lens.show == "mix":
         return np.asarray(mean + np.float32(lens.mix) * (sample - mean))
     return mean if risk is None else blend(sample, mean, risk.risk).astype(np.float32)
+
+
+def draw_of(maps: Maps, number: int) -> Values | None:
+    """A draw of a window, if it has come already."""
+    draws: Values = maps["draws"]
+    return draws[number] if number < len(draws) else None
 
 
 def overlay(

@@ -9,6 +9,9 @@ from typing import Any
 Core = tuple[int, int]
 """First input pixel (y, x) of the core of a window."""
 
+QUICK = "quick"
+"""Key of a window that has a few draws and their mean only, because it was wanted at once."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -71,10 +74,19 @@ class Open:
 
 @dataclass(frozen=True)
 class Wish:
-    """To the child: make these windows, in this order; earlier wishes are void."""
+    """To the child: make these windows, in this order; earlier wishes are void.
+
+    Attributes
+    ----------
+    token : str
+    cores : tuple of Core
+    quick : tuple of Core
+        Those of which a few draws are wanted before all others.
+    """
 
     token: str
     cores: tuple[Core, ...]
+    quick: tuple[Core, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,6 @@ from sciup_napari.messages import Core
 
 Matrix = NDArray[np.float64]
 
-MOST_WINDOWS = 64
-"""That are asked for at once: above that the view is too wide for detail to be seen."""
-
 
 def to_world(layer: Any) -> Matrix:
     """The (3, 3) affine matrix from data to world on the last two axes of a layer.
@@ -54,14 +51,30 @@ def finer(matrix: Matrix, scale: int, start: Sequence[int] = (0, 0)) -> Matrix:
     return np.asarray(matrix @ inner)
 
 
-def on_screen(layer: Any, shape: tuple[int, int]) -> Box:
-    """The input pixels of a layer that are on the canvas; empty if none are."""
-    corners = np.asarray(layer.corner_pixels, float)[:, -2:]
-    if layer.multiscale:
-        corners = corners * np.asarray(layer.downsample_factors)[layer.data_level][-2:]
-    low = np.clip(np.floor(corners[0]).astype(int), 0, shape)
-    high = np.clip(np.ceil(corners[1]).astype(int) + 1, low, shape)
-    return Box(tuple(map(int, low)), tuple(map(int, high)))
+def on_screen(viewer: Any, layer: Any, shape: tuple[int, int]) -> Box:
+    """The input pixels of a layer that are on the canvas; empty if none are.
+
+    Found from camera and canvas: `Layer.corner_pixels` is widened to chunks for pyramids.
+    """
+    camera = camera_of(viewer)
+    half = np.asarray(cell_size(viewer), float) / (2 * camera.zoom)
+    middle = np.asarray(camera.center, float)[-2:]
+    signs = np.array([(a, b) for a in (-1, 1) for b in (-1, 1)])
+    world = np.c_[middle + signs * half, np.ones(4)]
+    pixels = (world @ np.linalg.inv(to_world(layer)).T)[:, :2] + 0.5  # from centres to edges
+    low = np.clip(np.floor(pixels.min(0)), 0, shape).astype(int)
+    high = np.clip(np.ceil(pixels.max(0)), low, shape).astype(int)
+    return Box((int(low[0]), int(low[1])), (int(high[0]), int(high[1])))
+
+
+def cell_size(viewer: Any) -> tuple[float, float]:
+    """Height and width of the canvas, or of one cell of its grid, in canvas pixels."""
+    canvas = getattr(viewer, "canvas", None)  # napari 0.9; it was private before
+    size = viewer._canvas_size if canvas is None else canvas.size
+    if not viewer.grid.enabled:
+        return size[0], size[1]
+    rows, columns = viewer.grid.actual_shape(len(viewer.layers))
+    return size[0] / rows, size[1] / columns
 
 
 def camera_of(viewer: Any) -> Any:

@@ -39,7 +39,7 @@ class Heart:
         self._last = time.perf_counter()
         self._timer = QTimer()
         self._timer.timeout.connect(self._beat)
-        self._timer.start(5)
+        self._timer.start(10)
 
     def _beat(self) -> None:
         now = time.perf_counter()
@@ -80,7 +80,7 @@ def wait(condition, limit: float = 60.0) -> float:
         if time.perf_counter() - began > limit:
             return float("nan")
         QApplication.processEvents()
-        time.sleep(0.001)
+        time.sleep(0.004)
     return time.perf_counter() - began
 
 
@@ -168,10 +168,7 @@ def path_side(layer) -> float:
 
 def all_there(live) -> bool:
     """Whether every window of the screen has come."""
-    from sciup_napari.place import cores_in, on_screen
-
-    wanted = cores_in(on_screen(live.layer, live.facts.plane_shape), live.facts.core)
-    return all(live.cache.get(live.facts.token, c) is not None for c in wanted)
+    return all(map(live.has, live.wanted()))
 
 
 if __name__ == "__main__":
