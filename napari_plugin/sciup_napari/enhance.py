@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt
@@ -28,7 +29,7 @@ from sciup_napari.instrument_table import InstrumentTable
 from sciup_napari.layer_source import check
 from sciup_napari.messages import Opened
 from sciup_napari.models import Choice, fitting, own, size_words
-from sciup_napari.session import session_of
+from sciup_napari.session import bare, session_of
 
 OTHER = "another folder…"
 
@@ -46,12 +47,18 @@ class EnhanceWidget(QScrollArea):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer = napari_viewer
+        self.viewer = bare(napari_viewer)
         self.session = session_of(napari_viewer)
         self.live = self.session.live
+        self._given: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
+        self._quiet = False
+        self._live_on = self.live.following
         self._build()
         self._connect()
         self.refresh_layers()
+        if self.live.facts is not None:
+            self._catch_up(self.live.facts)
+        self._stoppable()
         self.live.warm_up()
 
     # -- how it looks --------------------------------------------------------------------------
@@ -66,8 +73,7 @@ class EnhanceWidget(QScrollArea):
         self.region, self.everything = QPushButton("Run on region"), QPushButton("Run on all…")
         self.region.setToolTip("Make a result of the last rectangle of a Shapes layer")
         self.everything.setToolTip("Make a result file of the whole layer, here or on a cluster")
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setEnabled(False)
+        self.cancel = QPushButton("Stop")
         self.progress = QProgressBar()
         self.progress.hide()
         self.status, self.risk, self.warning = _note(), _note(), _note()
@@ -119,12 +125,21 @@ class EnhanceWidget(QScrollArea):
         return box
 
     def _connect(self) -> None:
-        layers = self.viewer.layers.events
-        for event in (layers.inserted, layers.removed, layers.reordered):
-            event.connect(self.refresh_layers)
-        self.viewer.layers.selection.events.active.connect(self._activated)
+        layers, refresh, activated = self.viewer.layers, self.refresh_layers, self._activated
+        changes = (layers.events.inserted, layers.events.removed, layers.events.reordered)
+        for event in changes:
+            event.connect(refresh)
+        layers.selection.events.active.connect(activated)
+
+        def unbind(*_: Any) -> None:
+            for event in changes:
+                event.disconnect(refresh)
+            layers.selection.events.active.disconnect(activated)
+
+        self.destroyed.connect(unbind)
         self.layer_box.currentIndexChanged.connect(self._layer_changed)
         self.model_box.currentIndexChanged.connect(self._model_changed)
+        self.model_box.activated.connect(self._other_model)
         self.preview.clicked.connect(lambda: self.start(follow=self.follow.isChecked()))
         self.follow.toggled.connect(self._follow)
         self.region.clicked.connect(self.run_region)
@@ -134,6 +149,7 @@ class EnhanceWidget(QScrollArea):
         self.table.stated.connect(self._stated)
         self.live.opened.connect(self._opened)
         self.live.failed.connect(self._failed)
+        self.live.cleared.connect(self._cleared)
         self.live.status.connect(self.status.setText)
         self.session.progress.connect(self._progressed)
         self.session.ended.connect(self._ended)
@@ -141,7 +157,10 @@ class EnhanceWidget(QScrollArea):
     # -- layers and models ---------------------------------------------------------------------
 
     def refresh_layers(self, *_: Any) -> None:
-        """Offer the image layers that there are, but not what sciup itself has made."""
+        """Offer the image layers that there are, but not what sciup itself has made.
+
+        Nothing begins here: if the layer that is enhanced goes, the live view ends.
+        """
         chosen = self.layer
         offered = [
             layer
@@ -156,7 +175,9 @@ class EnhanceWidget(QScrollArea):
         self.layer_box.setCurrentIndex(offered.index(wanted) if wanted in offered else 0)
         self.layer_box.blockSignals(False)
         if self.layer is not chosen:
+            self._quiet = True
             self._layer_changed()
+            self._quiet = False
         for button in (self.preview, self.follow, self.region, self.everything):
             button.setEnabled(self.layer is not None)
 
@@ -178,10 +199,11 @@ class EnhanceWidget(QScrollArea):
             self.layer_box.setCurrentIndex(where)
 
     def _layer_changed(self, *_: Any) -> None:
-        self.table.given.clear()
+        self.table.given = {}
         if self.layer is not None:  # sample data know their instrument
-            self.table.given.update(self.layer.metadata.get("sciup", {}).get("given", {}))
-        self.table.fill(())
+            known = self.layer.metadata.get("sciup", {}).get("given", {})
+            self.table.given = self._given.setdefault(self.layer, dict(known))
+        self.table.fill_given()
         self.model_box.blockSignals(True)
         self.model_box.clear()
         for choice in fitting(self.layer) if self.layer is not None else ():
@@ -204,18 +226,22 @@ class EnhanceWidget(QScrollArea):
         self.model_box.insertItem(0, choice.label, choice)
         self.model_box.setCurrentIndex(0)
 
-    def _model_changed(self, *_: Any) -> None:
-        if self.model_box.currentText() == OTHER:
-            folder = QFileDialog.getExistingDirectory(self, "A model folder of sciup train")
-            self.add_model(Path(folder)) if folder else self.model_box.setCurrentIndex(0)
+    def _other_model(self, _: int) -> None:
+        """Ask for a folder, if the user has chosen to be asked."""
+        if self.model_box.currentText() != OTHER:
             return
+        folder = QFileDialog.getExistingDirectory(self, "A model folder of sciup train")
+        self.add_model(Path(folder)) if folder else self.model_box.setCurrentIndex(0)
+
+    def _model_changed(self, *_: Any) -> None:
         if self.model is None or self.layer is None:
-            self.about.setText("Open an image first." if self.layer is None else "")
+            none = "" if self.model_box.count() > 1 else f"No model is here: choose {OTHER!r}."
+            self.about.setText("Open an image first." if self.layer is None else none)
             self.pixels.setText("")
             return
         self.about.setText(self.model.about)
         self.pixels.setText(size_words(self.layer, self.model.scale))
-        if self.live.following:
+        if self.follow.isChecked() and not self._quiet:
             self.start(follow=True)
 
     # -- live ----------------------------------------------------------------------------------
@@ -240,39 +266,83 @@ class EnhanceWidget(QScrollArea):
             self.follow.setChecked(False)
             return
         self.warning.setText("")
-        self.cancel.setEnabled(True)
+        self._live_on = True
+        self._stoppable()
         self.live.enhance(self.layer, follow, **self.order())
 
     def _follow(self, on: bool) -> None:
         if on:
             self.start(follow=True)
         else:
-            self.live.stop()
+            self._stop_live()
 
     def _stated(self) -> None:
         self.status.setText("values stated: press Preview view")
-        if self.live.following:
+        if self.follow.isChecked():
             self.start(follow=True)
 
     def _opened(self, facts: Opened) -> None:
-        self.table.fill(facts.instrument)
-        self.risk.setText(f"Risk: {facts.words}.")
-        self.warning.setText("\n".join(facts.warnings))
+        self._check_follow()
+        self._live_on = self._live_on or self.live.following
+        self._stoppable()
+        self._tell(facts)
         for text in facts.warnings:
             show_warning(text)
 
-    def _failed(self, text: str) -> None:
+    def _tell(self, facts: Opened) -> None:
+        if self.live.layer is self.layer:  # not that of a result, or of the layer before
+            self.table.fill(facts.instrument)
+        self.risk.setText(f"Risk: {facts.words}.")
+        self.warning.setText("\n".join(facts.warnings))
+
+    def _catch_up(self, facts: Opened) -> None:
+        """Show what goes on since before this widget was opened."""
+        where = self.layer_box.findData(self.live.layer)
+        if where < 0:  # a finished result is looked at
+            return
+        self._quiet = True
+        self.layer_box.setCurrentIndex(where)
+        self._quiet = False
+        self._check_follow()
+        self._tell(facts)
+
+    def _check_follow(self) -> None:
         self.follow.blockSignals(True)
-        self.follow.setChecked(self.live.following)
+        self.follow.setChecked(self.live.following and self.live.layer is self.layer)
         self.follow.blockSignals(False)
+
+    def _failed(self, text: str) -> None:
+        self._check_follow()
+        self._live_on = self.live.following
+        self._stoppable()
         show_error(text)
 
+    def _cleared(self) -> None:
+        """The layer that was enhanced is gone."""
+        self._live_on = False
+        self._check_follow()
+        self._stoppable()
+        self.warning.setText("")
+        self.risk.setText("")
+
     def stop(self) -> None:
-        """Cancel whatever goes on."""
-        self.follow.setChecked(False)
+        """Cancel the run; if there is none, stop the live view."""
+        if self.session.busy:
+            self.session.cancel()
+        elif self.follow.isChecked():
+            self.follow.setChecked(False)
+        else:
+            self._stop_live()
+
+    def _stop_live(self) -> None:
         self.live.stop()
-        self.session.cancel()
-        self.cancel.setEnabled(False)
+        self._live_on = False
+        self._stoppable()
+
+    def _stoppable(self) -> None:
+        """Let the button say what it stops."""
+        self.cancel.setText("Cancel run" if self.session.busy else "Stop")
+        self.cancel.setEnabled(self.session.busy or self._live_on)
 
     # -- runs ----------------------------------------------------------------------------------
 
@@ -301,7 +371,7 @@ class EnhanceWidget(QScrollArea):
         except SciupError as error:
             show_error(str(error))
             return
-        self.cancel.setEnabled(True)
+        self._stoppable()
         self.progress.setRange(0, 0)
         self.progress.show()
         self.status.setText("run: starting")
@@ -314,7 +384,7 @@ class EnhanceWidget(QScrollArea):
     def _ended(self, text: str) -> None:
         self.progress.hide()
         self.status.setText(text)
-        self.cancel.setEnabled(self.live.following)
+        self._stoppable()
 
 
 def _note() -> QLabel:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 
+from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from sciup.errors import OptionError
 
 OPTIONS = {
     "psf_fwhm": "psf_fwhm",
@@ -38,11 +43,19 @@ COLOURS = {"given": "#009E73", "header": "#56B4E9", "estimated": "#E69F00", "ass
 
 COLUMNS = ("", "value", "origin")
 
+NAME, TEXT = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
+"""What a value's cell keeps: the name of the value, and what was last shown."""
+
 Row = tuple[str, str, str, str, str]
 
 
 class InstrumentTable(QTableWidget):
     """Values that can be edited; an edited one counts as given.
+
+    Attributes
+    ----------
+    given : dict of str to float
+        What the user states, by option.
 
     Signals
     -------
@@ -83,19 +96,46 @@ class InstrumentTable(QTableWidget):
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
                 item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if editable else flags)
                 if j == 1:
-                    item.setData(Qt.ItemDataRole.UserRole, name)
+                    item.setData(NAME, name)
+                    item.setData(TEXT, text)
                 if j == 2:
                     item.setForeground(QColor(COLOURS.get(origin, "#999999")))
                 self.setItem(i, j, item)
         self._filling = False
 
+    def fill_given(self) -> None:
+        """Show what is stated, before anything else is known."""
+        names = {option: name for name, option in OPTIONS.items()}
+        self.fill([(names[o], f"{v:g}", "", "given", "") for o, v in self.given.items()])
+
     def _edited(self, item: QTableWidgetItem) -> None:
-        name = item.data(Qt.ItemDataRole.UserRole)
+        name = item.data(NAME)
         if self._filling or name not in OPTIONS:
             return
-        text = item.text().strip().replace(",", ".")
-        try:
-            self.given[OPTIONS[name]] = float(text)
-        except ValueError:
-            self.given.pop(OPTIONS[name], None)
+        option, text = OPTIONS[name], item.text().strip()
+        value = math.nan
+        with suppress(ValueError):
+            value = float(text.replace(",", "."))
+        if text and not math.isfinite(value):
+            self._put(item, item.data(TEXT))
+            error = OptionError(
+                f"{text!r} is no {NAMES.get(name, name)}",
+                "a finite number",
+                "type the number alone, or empty the cell to let sciup find out",
+            )
+            show_error(str(error))
+            return
+        if text:
+            self.given[option] = value
+        elif self.given.pop(option, None) is None:  # there was no statement to take back
+            self._put(item, item.data(TEXT))
+            return
+        self._put(item, text)
         self.stated.emit()
+
+    def _put(self, item: QTableWidgetItem, text: str) -> None:
+        """Show a value that nobody has typed."""
+        self._filling = True
+        item.setText(text)
+        item.setData(TEXT, text)
+        self._filling = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from qtpy.QtWidgets import (
 from sciup_napari.histogram import Histogram
 from sciup_napari.lens_state import OVERLAYS
 from sciup_napari.readout import chosen, summary
-from sciup_napari.session import session_of
+from sciup_napari.session import bare, session_of
 
 SHOWS = {
     "sample": ("Draw", "One sharp image that agrees with the data"),
@@ -58,12 +60,13 @@ class TrustLens(QScrollArea):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer = napari_viewer
+        self.viewer = bare(napari_viewer)
         self.live = session_of(napari_viewer).live
-        self._picked: dict[str, int] = {}
         self._build()
         self._connect()
-        self._words()
+        self._bind()
+        if self.live.facts is not None:
+            self._opened(self.live.facts)
 
     # -- how it looks --------------------------------------------------------------------------
 
@@ -187,19 +190,39 @@ class TrustLens(QScrollArea):
         self.animate.toggled.connect(_runs(self._animation))
         self.blink.toggled.connect(self._blink)
         self.beside.toggled.connect(self._beside)
-        for key, action in (
-            ("Alt-N", self.flip),
-            ("Alt-B", self.blink.toggle),
-            ("Alt-M", self._mean_or_draw),
-            ("Alt-T", self._next_overlay),
-        ):
-            self.viewer.bind_key(key, _pressed(action), overwrite=True)
         self.result.clicked.connect(lambda: live.show_result(self._result_layer()))
-        selection = self.viewer.layers.selection.events
-        selection.active.connect(lambda _: self.result.setVisible(bool(self._result_layer())))
         live.opened.connect(self._opened)
         live.drawn.connect(self._words)
-        self.viewer.mouse_drag_callbacks.append(self._clicked)
+
+    def _bind(self) -> None:
+        """Keys, clicks and the layer list, as long as there is this widget."""
+        viewer, clicked, selected = self.viewer, self._clicked, self._selected
+        active = viewer.layers.selection.events.active
+        keys = [
+            (key, _pressed(action))
+            for key, action in (
+                ("Alt-N", self.flip),
+                ("Alt-B", self.blink.toggle),
+                ("Alt-M", self._mean_or_draw),
+                ("Alt-T", self._next_overlay),
+            )
+        ]
+        for key, press in keys:
+            viewer.bind_key(key, press, overwrite=True)
+        viewer.mouse_drag_callbacks.append(clicked)
+        active.connect(selected)
+        presses = [press for _, press in keys]
+
+        def unbind(*_: Any) -> None:
+            active.disconnect(selected)
+            if clicked in viewer.mouse_drag_callbacks:
+                viewer.mouse_drag_callbacks.remove(clicked)
+            for key, action in list(viewer.keymap.items()):
+                if action in presses:  # a later lens may have taken the key
+                    del viewer.keymap[key]
+
+        self.destroyed.connect(unbind)
+        self._selected()
 
     # -- what the user does --------------------------------------------------------------------
 
@@ -208,8 +231,6 @@ class TrustLens(QScrollArea):
         self.draw.setValue((self.draw.value() + 1) % (self.draw.maximum() + 1))
 
     def _set(self, **changes: Any) -> None:
-        if "draw" in changes:
-            self._picked = {}
         self.live.set_lens(**changes)
         self._words()
 
@@ -231,17 +252,18 @@ class TrustLens(QScrollArea):
         self._set(tolerance=None, alarm=None)
         self._level()
 
+    def _selected(self, *_: Any) -> None:
+        self.result.setVisible(bool(self._result_layer()))
+
     def _pick(self, name: str) -> None:
         """Show a draw by its distance from the mean; it is said to be chosen."""
         windows = self.live.windows()
         if not windows or self.live.frame is None:
             return
-        number = chosen(self.live.frame.draws(windows)[:, ::2, ::2])[name]
-        self.draw.setValue(number)
-        self._picked = {name: number}
-        if self.live.lens.show == "mean":
-            self.shows.button(0).setChecked(True)
-            self._show(0)
+        number = chosen(self.live.frame.draws(windows)[:, ::4, ::4])[name]
+        show = "sample" if self.live.lens.show == "mean" else self.live.lens.show
+        self.live.set_lens(draw=number, chosen=name, show=show)
+        self._follow_lens()
         self._words()
 
     def _blink(self, on: bool) -> None:
@@ -294,46 +316,74 @@ class TrustLens(QScrollArea):
     # -- what it says --------------------------------------------------------------------------
 
     def _opened(self, facts: Any) -> None:
-        self.draw.setMaximum(facts.samples)
         in_sigmas = facts.tolerance.endswith("sigma")
         self.tolerance.setEnabled(in_sigmas and facts.countable)
-        self.live.lens = type(self.live.lens)(
-            overlay=self.live.lens.overlay, contour=self.live.lens.contour
-        )
-        self.draw.setValue(0)
-        self.shows.button(0).setChecked(True)
-        self.mix_row.hide()
-        self._reset()
+        with _silent(self.draw):
+            self.draw.setMaximum(facts.samples)
+        self._follow_lens()
+        self._words()
+
+    def _follow_lens(self) -> None:
+        """Let every control say what is shown."""
+        lens, tolerance = self.live.lens, self.live.tolerance
+        radio = self.shows.button(list(SHOWS).index(lens.show))
+        with _silent(
+            self.draw, self.mix, self.swipe, self.overlay, self.contour, self.tolerance, radio
+        ):
+            self.draw.setValue(lens.draw)
+            self.mix.setValue(round(100 * lens.mix))
+            self.swipe.setValue(round(100 * lens.swipe))
+            self.overlay.setCurrentText(lens.overlay)
+            self.contour.setChecked(lens.contour)
+            radio.setChecked(True)
+            if tolerance.endswith("sigma"):
+                sigmas = float(tolerance.removesuffix("sigma"))
+                self.tolerance.setValue(round(sigmas / TOLERANCE_STEP))
+        self.mix_row.setVisible(lens.show == "mix")
+        self._level()
 
     def _level(self) -> None:
-        self.alarm.blockSignals(True)
-        self.alarm.setValue(round(100 * self.live.alarm))
-        self.alarm.blockSignals(False)
+        with _silent(self.alarm):
+            self.alarm.setValue(round(100 * self.live.alarm))
 
     def _words(self) -> None:
         """Say what is certified and what is not."""
-        live, tolerance = self.live, self.live.tolerance
+        live, lens = self.live, self.live.lens
         if live.facts is None:
             return
         strange, windows = live.strange
         self.domain.setText(domain_words(strange, windows))
-        certified = tolerance in live.judge.certified and not self._picked
+        calibrated = self._calibrated and not lens.chosen
+        certified = calibrated and lens.show == "sample" and not strange
         words = "certified" if certified else "exploratory: not certified"
-        if certified and strange:
+        if calibrated and lens.show != "sample":
+            words = f"of draw {lens.draw}, not of what is shown"
+        elif lens.show != "sample":
+            words += f"; of draw {lens.draw}, not of what is shown"
+        elif calibrated and strange:
             words = "calibrated, but out of domain here"
-        self.tolerance_words.setText(f"{tolerance.replace('sigma', ' sigma')} — {words}")
-        own = live.lens.alarm is not None
+        self.tolerance_words.setText(f"{live.tolerance.replace('sigma', ' sigma')} — {words}")
+        own = lens.alarm is not None
         level = "calibrated level" if certified and not own else "exploratory"
         share = live.flagged_share
         flags = "" if share is None else f"; {100 * share:.0f} % of the screen flagged"
         self.alarm_words.setText(f"risk {live.alarm:.2f} — {level}{flags}")
         if not own:
             self._level()
-        for name in self._picked:
-            self.shown.setText(f"{name} draw of this screen — chosen, not typical of a result")
-            return
-        mixed = live.lens.show == "mix"
-        self.shown.setText("sharpness set by hand — not calibrated" if mixed else "")
+        if lens.chosen:
+            text = f"{lens.chosen} draw of this screen — chosen, not typical of a result"
+        else:
+            text = "sharpness set by hand — not calibrated" if lens.show == "mix" else ""
+        self.shown.setText(text)
+
+    @property
+    def _calibrated(self) -> bool:
+        """Whether the risk of a draw is calibrated at the tolerance that is shown."""
+        live, facts = self.live, self.live.facts
+        if facts is None or live.tolerance in live.judge.certified:
+            return facts is not None
+        # as the engine found it
+        return facts.calibrated and live.lens.draw == 0 and live.tolerance == facts.tolerance
 
 
 def domain_words(strange: int, windows: int) -> str:
@@ -363,9 +413,11 @@ def words_of(facts: Any) -> str:
         lines.append(
             f"{100 * facts['support']:.0f} % of the detail here was measured, the rest drawn."
         )
-    if facts["chi_squared"] is not None:
+    if facts["chi_squared"] is not None and np.isfinite(facts["chi_squared"]):
         surprise = facts["chi_squared"]
-        said = "as expected" if surprise < 2 else f"strange (1 in {10**surprise:.0f})"
+        said = "as expected"
+        if surprise >= 2:
+            said = f"strange (1 in {10**surprise:.0f})" if surprise < 7 else "very strange"
         lines.append(f"Fit to the data (chi squared of this window): {said}.")
     return "\n".join(lines)
 
@@ -382,6 +434,15 @@ def _slider(low: int, high: int, value: int) -> QSlider:
     slider.setRange(low, high)
     slider.setValue(value)
     return slider
+
+
+@contextmanager
+def _silent(*widgets: Any) -> Iterator[None]:
+    """Change widgets as if nobody had."""
+    before = [widget.blockSignals(True) for widget in widgets]
+    yield
+    for widget, blocked in zip(widgets, before, strict=True):
+        widget.blockSignals(blocked)
 
 
 def _pressed(action: Any) -> Any:

@@ -15,6 +15,12 @@ from sciup_napari.pipe import Pipe
 
 COMMAND = (sys.executable, "-m", "sciup_napari.child")
 
+ALONE: dict[str, Any] = {"start_new_session": True}
+"""Ctrl-C in the terminal of the viewer is not meant for the child."""
+
+if sys.platform == "win32":
+    ALONE = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+
 LAST_WORDS = 2000
 """Characters of a dead child's output that are shown."""
 
@@ -38,9 +44,17 @@ class Link:
         self._heard = heard
         self._closed = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
-        self._process = subprocess.Popen(
-            command or COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
-        )
+        try:
+            self._process = subprocess.Popen(
+                command or COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                **ALONE,
+            )
+        except OSError:
+            self._errors.close()
+            raise
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:  # for the type checker: both were asked for
             raise RuntimeError("a child without pipes")
@@ -58,7 +72,7 @@ class Link:
             self._pipe.send(message)
 
     def close(self) -> None:
-        """End the child at once; nothing more is heard of it."""
+        """End the child at once; nothing more is heard of it. The listening thread waits for it."""
         self._closed = True
         self._process.kill()
 

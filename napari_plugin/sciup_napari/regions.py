@@ -47,7 +47,16 @@ def region_of(viewer: Any, layer: Any) -> str:
 
 
 def _offer(viewer: Any, image: Any) -> None:
-    layer = viewer.add_shapes(
+    """Make a layer to draw in ready; one that waits already is used again."""
+    old = [s for s in viewer.layers if type(s).__name__ == "Shapes" and s.name == NAME]
+    layer = old[-1] if old else _new(viewer, image)
+    viewer.layers.selection.active = layer
+    layer.visible = True
+    layer.mode = "add_rectangle"
+
+
+def _new(viewer: Any, image: Any) -> Any:
+    return viewer.add_shapes(
         name=NAME,
         ndim=2,
         edge_color="#56B4E9",
@@ -57,4 +66,3 @@ def _offer(viewer: Any, image: Any) -> None:
         units=image.units[-2:],
         axis_labels=image.axis_labels[-2:],
     )
-    layer.mode = "add_rectangle"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ WHO = {
     "a batch system": "YAML file of Slurm, PBS, LSF or HTCondor",
 }
 KEYS = (None, "workers", "scheduler", "cluster")
+
+ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d+")
 
 
 class RunDialog(QDialog):
@@ -57,6 +60,10 @@ class RunDialog(QDialog):
         self.resume = QCheckBox("go on with an unfinished run")
         self.overwrite = QCheckBox("replace what is there")
         self.note = QLabel("The file name decides the format: .ome.zarr or .fits")
+        self.problem = QLabel("")
+        self.problem.setWordWrap(True)
+        self.problem.setStyleSheet("color: #E69F00;")
+        self.problem.hide()
         where = QHBoxLayout()
         where.addWidget(self.path)
         where.addWidget(browse)
@@ -73,11 +80,33 @@ class RunDialog(QDialog):
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        rows: tuple[QWidget, ...] = (self.planes, self.keep, self.resume, self.overwrite, buttons)
-        for row in rows:
+        rows: tuple[QWidget, ...] = (self.planes, self.keep, self.resume, self.overwrite)
+        for row in (*rows, self.problem, buttons):
             layout.addWidget(row)
         self.setMinimumWidth(460)
         self._who_changed(self.who.currentText())
+
+    def accept(self) -> None:
+        """Close, unless something is missing: that is told."""
+        wrong = self.wrong
+        self.problem.setText(wrong)
+        self.problem.setVisible(bool(wrong))
+        if not wrong:
+            super().accept()
+
+    @property
+    def wrong(self) -> str:
+        """What keeps the run from starting; empty if nothing."""
+        if not self.path.text().strip():
+            return "Say where the result goes."
+        key, text = KEYS[self.who.currentIndex()], self.detail.text().strip()
+        if key == "workers" and not (text.isdecimal() and int(text) > 0):
+            return f"{text!r} is no number of processes. Allowed: 1, 2, 3 and so on."
+        if key == "scheduler" and not ADDRESS.fullmatch(text):
+            return f"{text!r} is no address of a Dask scheduler. Allowed: tcp://HOST:PORT."
+        if key == "cluster" and not (text and Path(text).expanduser().is_file()):
+            return f"There is no file {text!r}. Allowed: a YAML file that describes the cluster."
+        return ""
 
     @property
     def output(self) -> str:
@@ -88,11 +117,11 @@ class RunDialog(QDialog):
     def machines(self) -> dict[str, Any]:
         """Who computes, as `sciup_napari.messages.Run` wants it."""
         key, text = KEYS[self.who.currentIndex()], self.detail.text().strip()
-        if key is None or not text:
+        if key is None:
             return {}
         if key == "workers":
-            return {key: int(text)} if text.isdigit() else {}
-        return {key: Path(text) if key == "cluster" else text}
+            return {key: int(text)}
+        return {key: Path(text).expanduser() if key == "cluster" else text}
 
     @property
     def how(self) -> dict[str, bool]:
@@ -108,6 +137,7 @@ class RunDialog(QDialog):
         hint = WHO.get(who, "")
         self.detail.setPlaceholderText(hint)
         self.detail.setVisible(bool(hint))
+        self.problem.hide()
 
     def _browse(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Result", self.path.text())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from sciup.errors import SciupError
 from sciup_napari.link import Link
 from sciup_napari.messages import Done, Failed, Progress, Run
 
@@ -15,7 +19,19 @@ _numbers = count(1)
 
 
 class Running(QObject):
-    """One run.
+    """One run: prepared in a thread, then made by a child.
+
+    Parameters
+    ----------
+    prepare : callable
+        Gives the run; reads or writes pixels, which takes its time.
+    threads : concurrent.futures.Executor
+        Where it is called.
+
+    Attributes
+    ----------
+    run : Run or None
+        None as long as it is prepared.
 
     Signals
     -------
@@ -32,24 +48,40 @@ class Running(QObject):
     failed = Signal(str)
     _heard = Signal(object)
 
-    def __init__(self, run: Run, parent: Any = None) -> None:
+    def __init__(self, prepare: Callable[[], Run], threads: Executor, parent: Any = None) -> None:
         super().__init__(parent)
-        self.run = replace(run, number=next(_numbers))
+        self.run: Run | None = None
         self.cancelled = False
         self._over = False
+        self._link: Link | None = None
         self._heard.connect(self._on_message)
-        self._link = Link(self._heard.emit)
-        self._link.send(self.run)
+        threads.submit(self._prepare, prepare)
+
+    def _prepare(self, prepare: Callable[[], Run]) -> None:
+        """Called in another thread."""
+        try:
+            message: Any = prepare()
+        except SciupError as error:
+            message = Failed(0, str(error))
+        except Exception as error:  # noqa: BLE001 (any kind of array may be in a layer)
+            message = Failed(0, f"the layer cannot be read: {error}")
+        with suppress(RuntimeError):  # closed meanwhile
+            self._heard.emit(message)
 
     def cancel(self) -> None:
         """Stop; what was done stays in a ``.partial`` folder and can go on."""
         self.cancelled = True
-        self._link.interrupt()
+        if self._link is not None:
+            self._link.interrupt()
+        elif not self._over:
+            self._over = True
+            self.failed.emit("")
 
     def close(self) -> None:
         """Stop at once, without another word."""
         self._over = True
-        self._link.close()
+        if self._link is not None:
+            self._link.close()
 
     @property
     def over(self) -> bool:
@@ -59,7 +91,11 @@ class Running(QObject):
     def _on_message(self, message: Any) -> None:
         if self._over:
             return
-        if isinstance(message, Progress):
+        if isinstance(message, Run):
+            self.run = replace(message, number=next(_numbers))
+            self._link = Link(self._heard.emit)
+            self._link.send(self.run)
+        elif isinstance(message, Progress):
             self.progress.emit(message.done, message.total)
         elif isinstance(message, Done):
             self._over = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +14,7 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, Signal
 
 from sciup.errors import OptionError
-from sciup_napari.layer_source import source_of
+from sciup_napari.layer_source import plane_of, source_of
 from sciup_napari.live import LiveView
 from sciup_napari.looks import LIGHT
 from sciup_napari.messages import Order, Run
@@ -44,7 +45,11 @@ class Session(QObject):
         self.running: Running | None = None
         self._bar: Any = None
         self._run_layer: Any = None
-        self._folder = tempfile.TemporaryDirectory(prefix="sciup-napari-")
+        self._output = ""
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="sciup-napari-", ignore_cleanup_errors=True
+        )
+        self._threads = ThreadPoolExecutor(1, "sciup-run")
         self._count = 0
 
     def made(self, layer: Any) -> bool:
@@ -56,35 +61,49 @@ class Session(QObject):
         self._count += 1
         return str(Path(self._folder.name) / f"region_{self._count}.ome.zarr")
 
+    @property
+    def busy(self) -> bool:
+        """Whether a run goes on."""
+        return self.running is not None and not self.running.over
+
     def run(self, layer: Any, order: dict[str, Any], output: str, **how: Any) -> None:
-        """Make a result and open it when it is there.
+        """Make a result and open it when it is there; what goes wrong is told by `ended`.
 
         Raises
         ------
-        SciupError
-            If another run goes on, or the layer cannot be enhanced.
+        OptionError
+            If another run goes on.
         """
-        if self.running is not None and not self.running.over:
+        if self.busy:
             raise OptionError("another run goes on", fix="wait for it or cancel it")
-        step = tuple(self.viewer.dims.current_step)
-        source = source_of(layer, step, Path(self._folder.name))
-        self._run_layer = layer
-        self.running = Running(Run(0, Order(source, **order), output, **how), self)
-        self._bar = activity(total=1, desc=f"sciup: {Path(output).name}")
+        plane, folder = plane_of(layer, self.viewer), Path(self._folder.name)
+        whole = not how.get("plane_only", True)
+
+        def prepare() -> Run:
+            source = source_of(layer, plane, folder, whole=whole)
+            return Run(0, Order(source, **order), output, **how)
+
+        self._run_layer, self._output = layer, output
+        bar = activity(total=1, desc=f"sciup: {Path(output).name}")  # lets events happen
+        self._bar, self.running = bar, Running(prepare, self._threads, self)
         self.running.progress.connect(self._progressed)
         self.running.finished.connect(self._finished)
         self.running.failed.connect(self._failed)
 
     def cancel(self) -> None:
         """Stop the run; it can go on later."""
-        if self.running is not None and not self.running.over:
+        if self.running is not None and self.busy:
             self.running.cancel()
 
     def close(self) -> None:
         """End everything: the viewer is closed."""
+        _sessions.pop(self.viewer, None)  # the session holds the viewer
         self.live.close()
+        self.live.cache.clear()
+        self.live.facts = None
         if self.running is not None:
             self.running.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._folder.cleanup()
 
     def _progressed(self, done: int, total: int) -> None:
@@ -95,15 +114,17 @@ class Session(QObject):
     def _finished(self, path: str) -> None:
         self._bar.close()
         layers = self.viewer.open(path, plugin="sciup")
-        source = self.running.run.order.source if self.running is not None else None
+        run = self.running.run if self.running is not None else None
         if self._run_layer in self.viewer.layers:
-            fit(layers, self._run_layer, placed=source is not None and source.kind == "file")
+            fit(layers, self._run_layer, placed=run is not None and run.order.source.kind == "file")
         self.ended.emit(f"done: {path}")
         show_info(f"sciup: {path} is finished and shown")
 
     def _failed(self, text: str) -> None:
         self._bar.close()
-        self.ended.emit("failed" if text else "cancelled; run again with Resume to go on")
+        lost = Path(self._folder.name) in Path(self._output).parents
+        cancelled = "cancelled" if lost else "cancelled; run again with Resume to go on"
+        self.ended.emit("failed" if text else cancelled)
         if text:
             show_error(text)
 
@@ -129,9 +150,14 @@ def fit(layers: list[Any], source: Any, *, placed: bool) -> None:
             layer.units = (*layer.units[:-2], *source.units[-2:])
 
 
+def bare(viewer: Any) -> Any:
+    """The viewer itself: napari hands to widgets a proxy, whose layers are proxies as well."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
 def session_of(viewer: Any) -> Session:
     """The session of a viewer, begun when it is first asked for."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands a proxy to widgets
+    viewer = bare(viewer)
     if viewer not in _sessions:
         session = Session(viewer)
         _sessions[viewer] = session

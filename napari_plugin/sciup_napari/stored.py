@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sciup.errors import SciupError
+from sciup.errors import InputError, SciupError
 from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.report.finished import Finished
@@ -33,12 +33,23 @@ class Stored:
     ----------
     source : Source
         Of kind ``result``; its `plane` are indices on the leading axes, by letter.
+
+    Raises
+    ------
+    InputError
+        If no draw is stored in the result, or it is none.
     """
 
     threads = 1
 
     def __init__(self, source: Source) -> None:
         self.done = Finished.open(source.path)
+        if not any(n == "sample" or n.startswith("samples") for n in self.done.maps):
+            raise InputError(
+                f"the result {self.done.path} holds no draw, only {', '.join(self.done.maps)}",
+                "results with the map 'sample'",
+                "make it again with 'sample' among --maps",
+            )
         leading = self.done.image.axes[:-2]
         self.plane: Plane = tuple(source.plane.get(axis, 0) for axis in leading)
         self.maps = tuple(name for name in LENS if name in self.done.maps)
@@ -92,19 +103,30 @@ class Stored:
             warnings=(),
             calibrated=bool(facts["risk"].get("calibrated")),
             words=str(facts["risk"].get("words", "")),
-            calibration=calibration_of(str(facts["model"]), str(facts["weights"])),
+            calibration=calibration_of(facts),
             tolerance=str(self.done.tolerance),
             countable=self.countable,
         )
 
 
-def calibration_of(model: str, weights: str) -> str | None:
-    """Path of the calibration of a model, if it is here and of these weights."""
+def calibration_of(facts: Mapping[str, Any]) -> str | None:
+    """Path of the calibration of a result's model; None unless it is here and holds for the result.
+
+    Parameters
+    ----------
+    facts : mapping
+        The provenance. What was not calibrated when it was made does not become so here.
+    """
     from sciup.resources import find_model
 
+    if not facts["risk"].get("calibrated"):
+        return None
     try:
-        path = Path(find_model(model)) / FILE
+        path = Path(find_model(str(facts["model"]))) / FILE
         found = Calibration.read(path) if path.is_file() else None
     except SciupError:
         return None
-    return str(path) if found is not None and found.key.weights == weights else None
+    if found is None:
+        return None
+    same = (found.key.weights, found.key.samples) == (str(facts["weights"]), int(facts["samples"]))
+    return str(path) if same else None

@@ -394,8 +394,9 @@ def stoppable(remains: str) -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = {}
+    warned = getattr(signal, "SIGUSR1", None)  # Windows has none
     try:
-        for name in (signal.SIGTERM, signal.SIGUSR1):
+        for name in (signal.SIGTERM, *([] if warned is None else [warned])):
             before[name] = signal.signal(name, stop)
     except ValueError:  # not in the main thread
         pass

@@ -19,6 +19,7 @@ from sciup_napari.rating.plan import Task
 from sciup_napari.rating.record import Log
 from sciup_napari.rating.session import Session
 from sciup_napari.rating.study import RATINGS, Study, open_study
+from sciup_napari.session import bare
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -33,12 +34,13 @@ class BlindRating(QWidget):
 
     Parameters
     ----------
-    viewer : napari.Viewer
+    napari_viewer : napari.Viewer
+        The name is what napari fills in.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer: Viewer = bare(napari_viewer)
         self.setup = SetupPage()
         self.session: Session | None = None
         self._checking: Any = None
