@@ -117,6 +117,7 @@ class Child:
         self._open: OrderedDict[str, Windows] = OrderedDict()
         self._wish: tuple[str, list[Core]] = ("", [])
         self._quick: list[Core] = []  # of the wish, to be made quickly first
+        self._busy: set[tuple[str, Core, bool]] = set()  # under way: an answer will come
         self._changed = threading.Condition()
         self._orders: list[Open] = []
         for loop in (self._feed, self._opener):
@@ -178,30 +179,30 @@ class Child:
 
     def _feed(self) -> None:
         """Hand wishes to the threads of the windows, as many at a time as there are threads."""
-        free: threading.Semaphore | None = None
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._wish[1] and self._wish[0] in self._open)
-                windows = self._open[self._wish[0]]
-            free = free or threading.Semaphore(windows.threads)
-            free.acquire()
-            with self._changed:  # the wish may have changed while we waited
-                token, cores = self._wish
-                if not cores or token not in self._open:
-                    free.release()
-                    continue
+                self._changed.wait_for(self._next)
+                token = self._wish[0]
                 windows = self._open[token]
-                make = windows.quick if self._quick else windows.make
-                core = (self._quick or cores).pop(0)
-            future = windows.submit(make, core)
-            future.add_done_callback(self._sender(token, core, free))
+                quick = bool(self._quick)
+                core = (self._quick or self._wish[1]).pop(0)
+                if (token, core, quick) in self._busy:
+                    continue
+                self._busy.add((token, core, quick))
+            future = windows.submit(windows.quick if quick else windows.make, core)
+            future.add_done_callback(partial(self._made, token, core, quick))
 
-    def _sender(self, token: str, core: Core, free: threading.Semaphore) -> Callable[[Any], None]:
-        def send(future: Future[dict[str, Any]]) -> None:
-            free.release()
-            self._guarded(-1, lambda: self._send_window(token, core, future.result()))
+    def _next(self) -> bool:
+        """Whether something is wanted that can be begun."""
+        token, cores = self._wish
+        windows = self._open.get(token)
+        return bool(cores) and windows is not None and len(self._busy) < windows.threads
 
-        return send
+    def _made(self, token: str, core: Core, quick: bool, future: Future[Any]) -> None:
+        with self._changed:
+            self._busy.discard((token, core, quick))
+            self._changed.notify_all()
+        self._guarded(-1, lambda: self._send_window(token, core, future.result()))
 
     def _send_window(self, token: str, core: Core, maps: dict[str, Any] | None) -> None:
         if maps is not None:

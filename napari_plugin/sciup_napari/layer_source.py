@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,34 +52,57 @@ def level_0(layer: Any) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
 
 
-def source_of(layer: Any, step: tuple[int, ...], folder: Path) -> Source:
+def plane_of(layer: Any, viewer: Any) -> tuple[int, ...]:
+    """Index on the leading axes of what the viewer shows of a layer."""
+    shape = level_0(layer).shape
+    if len(shape) < 3:
+        return ()
+    at = layer.world_to_data(np.asarray(viewer.dims.point, float)[-layer.ndim :])[: len(shape) - 2]
+    return tuple(int(np.clip(round(v), 0, n - 1)) for v, n in zip(at, shape, strict=False))
+
+
+def source_of(layer: Any, plane: tuple[int, ...], folder: Path, whole: bool = False) -> Source:
     """Where the child finds the pixels of a layer.
 
     Files opened by sciup are opened again there. Zarr and Dask arrays stay lazy. Other arrays are
-    written down once, one plane only.
+    written down, the shown plane only or the `whole` array.
 
     Parameters
     ----------
     layer : napari Image layer
-    step : tuple of int
-        What is shown of the leading axes of the layer.
+    plane : tuple of int
+        From `plane_of`.
     folder : Path
         For what must be written.
+    whole : bool
+        All planes are wanted.
     """
     check(layer)
-    told = layer.metadata.get("sciup", {}).get("source")
     data = level_0(layer)
-    leading = step[-data.ndim :][: data.ndim - 2] if data.ndim > 2 else ()
-    if told is not None:
-        plane = dict(told.get("plane", {})) | dict(zip(told.get("axes", ""), leading, strict=False))
-        return Source(told["path"], "file", dict(told.get("options", {})), plane)
-    plane = dict(zip(AXES[-data.ndim : -2], leading, strict=True))
+    if (told := _file_of(layer)) is not None:
+        picks = dict(told.get("plane", {})) | dict(zip(told.get("axes", ""), plane, strict=True))
+        return Source(told["path"], "file", dict(told.get("options", {})), picks)
+    picks = dict(zip(AXES[-data.ndim : -2], plane, strict=True))
     size = pixel_size(layer)
     if (path := _zarr_path(data)) is not None:
-        return Source(path, "zarr", plane=plane, pixel_size=size)
+        return Source(path, "zarr", plane=picks, pixel_size=size)
     if hasattr(data, "dask"):
-        return Source(str(_pickled(data, folder)), "dask", plane=plane, pixel_size=size)
-    return Source(str(_written(data, leading, folder)), "npy", pixel_size=size)
+        return Source(str(_pickled(data, folder)), "dask", plane=picks, pixel_size=size)
+    if whole:
+        return Source(str(_written(data, (), folder)), "npy", plane=picks, pixel_size=size)
+    return Source(str(_written(data, plane, folder)), "npy", pixel_size=size)
+
+
+def _file_of(layer: Any) -> dict[str, Any] | None:
+    """What the reader tells of the file, if the layer still shows the file.
+
+    Copies and projections carry the metadata of the layer that they were made of.
+    """
+    told: dict[str, Any] | None = layer.metadata.get("sciup", {}).get("source")
+    mine = getattr(layer.source, "reader_plugin", None) == "sciup"
+    if told is None or not mine:
+        return None
+    return told if level_0(layer).ndim - 2 == len(told.get("axes", "")) else None
 
 
 def pixel_size(layer: Any) -> float | None:
@@ -121,5 +145,10 @@ def _written(data: Any, leading: tuple[int, ...], folder: Path) -> Path:
 
 
 def _new(folder: Path, suffix: str) -> Path:
+    """A new file; all but the last one, which may still be read, go."""
+    for old in sorted(folder.glob("*.*"), key=lambda p: p.stat().st_mtime_ns)[:-1]:
+        if old.suffix in (".npy", ".dask"):
+            with suppress(OSError):  # in use, where open files cannot be removed
+                old.unlink()
     with tempfile.NamedTemporaryFile(suffix=suffix, dir=folder, delete=False) as file:
         return Path(file.name)

@@ -31,6 +31,8 @@ class LensState:
         In sigmas of the input noise; that of the order unless given.
     alarm : float, optional
         Risk from which a pixel is flagged; the calibrated level unless given.
+    chosen : str
+        How the draw was chosen, if it was: what is chosen is certified by nothing.
     swipe : float
         Share of the view, from the left, that shows the input.
     """
@@ -42,4 +44,5 @@ class LensState:
     contour: bool = False
     tolerance: float | None = None
     alarm: float | None = None
+    chosen: str = ""
     swipe: float = 0.0

@@ -15,7 +15,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from sciup.errors import SciupError
 from sciup.geometry import Box
 from sciup_napari.cache import Cache, Maps
-from sciup_napari.layer_source import source_of
+from sciup_napari.frame_risk import counted_risk, pixel_facts, stored_risk
+from sciup_napari.layer_source import plane_of, source_of
 from sciup_napari.lens_state import LensState
 from sciup_napari.link import Link
 from sciup_napari.live_layers import LiveLayers
@@ -25,6 +26,7 @@ from sciup_napari.place import (
     camera_of,
     cores_in,
     finer,
+    is_flat,
     on_screen,
     pixel_on_canvas,
     to_world,
@@ -64,12 +66,15 @@ class LiveView(QObject):
         What is going on, one line.
     drawn ()
         The layers show something new.
+    cleared ()
+        Nothing is enhanced any longer.
     """
 
     opened = Signal(object)
     failed = Signal(str)
     status = Signal(str)
     drawn = Signal()
+    cleared = Signal()
     _heard = Signal(object)
     _judged = Signal(object)
 
@@ -85,20 +90,30 @@ class LiveView(QObject):
         self.frame: Frame | None = None
         self._layers = LiveLayers(viewer)
         self._link: Link | None = None
-        self._order: Order | None = None
         self._number = 0
-        self._risk: Risk | None = None
+        self._risk: tuple[Any, Risk] | None = None
         self._shown_risk: Risk | None = None
         self._risk_of: Any = None
-        self._folder = tempfile.TemporaryDirectory(prefix="sciup-napari-")
-        self._threads = ThreadPoolExecutor(1, "sciup-viewer")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="sciup-napari-", ignore_cleanup_errors=True
+        )
+        self._reader = ThreadPoolExecutor(1, "sciup-viewer-reads")
+        self._counter = ThreadPoolExecutor(1, "sciup-viewer-counts")
+        self._counting: Future[Risk] | None = None
+        self._plane: tuple[int, ...] = ()
+        self._watched: list[Any] = []
         self._heard.connect(self._on_message)
         self._judged.connect(self._on_judged)
         self._settle, self._gather = self._timer(SETTLE, self.look), self._timer(GATHER, self.draw)
         camera = camera_of(viewer).events
         for event in (camera.center, camera.zoom):
             event.connect(self._moved)
-        viewer.dims.events.current_step.connect(self._stepped)
+        canvas: Any = getattr(getattr(viewer, "canvas", None), "events", None)  # napari 0.9
+        if hasattr(canvas, "size"):
+            canvas.size.connect(self._moved)
+        viewer.grid.events.enabled.connect(self._moved)
+        for event in (viewer.dims.events.current_step, viewer.dims.events.ndisplay):
+            event.connect(self._stepped)
         viewer.layers.events.removed.connect(self._removed)
 
     def _timer(self, milliseconds: int, action: Any) -> QTimer:
@@ -124,12 +139,12 @@ class LiveView(QObject):
             if (found := other.metadata.get("sciup", {})).get("path") == ours["path"]
             and (found.get("map"), found.get("channel")) == ("sample", ours["channel"])
         ]
+        shown = same[0] if same else layer
         axes = ours["axes"].replace("c", "")
-        step = tuple(self.viewer.dims.current_step)[: self.viewer.dims.ndim - 2]
-        plane = dict(zip(axes, step[len(step) - len(axes) :], strict=True))
+        index = plane_of(shown, self.viewer)
+        plane = dict(zip(axes, index[len(index) - len(axes) :], strict=True))
         plane["c"] = ours["channel"] or 0
-        source = Source(ours["path"], "result", plane=plane)
-        self.enhance(same[0] if same else layer, True, source=source)
+        self.enhance(shown, True, source=Source(ours["path"], "result", plane=plane))
 
     def enhance(self, layer: Any, follow: bool, source: Source | None = None, **order: Any) -> None:
         """Begin to enhance a layer.
@@ -148,14 +163,16 @@ class LiveView(QObject):
         self.following = follow
         if layer is not self.layer:
             self._layers.clear()
-        self.layer, self.facts, self._order = layer, None, None
+            self._watch(layer)
+        self.layer, self.facts = layer, None
+        self._plane = plane = plane_of(layer, self.viewer)
         self._number += 1
-        number, step = self._number, tuple(self.viewer.dims.current_step)
+        number = self._number
         self.status.emit("reading what the image says of its instrument")
 
         def prepare() -> None:
             try:
-                found = source or source_of(layer, step, Path(self._folder.name))
+                found = source or source_of(layer, plane, Path(self._folder.name))
                 message: Any = Open(number, Order(found, **order))
             except SciupError as error:
                 message = Failed(number, str(error))
@@ -163,28 +180,70 @@ class LiveView(QObject):
                 message = Failed(number, f"the layer cannot be read: {error}")
             self._heard.emit(message)
 
-        self._threads.submit(prepare)
+        self._reader.submit(prepare)
+
+    def _watch(self, layer: Any) -> None:
+        """Follow what happens to the layer; another one is followed no longer."""
+        for event, action in self._watched:
+            event.disconnect(action)
+        self._watched = []
+        if layer is None:
+            return
+        events = layer.events
+        moved = ("affine", "scale", "translate", "rotate", "shear")
+        looks = ("contrast_limits", "gamma", "colormap")
+        for name in (*moved, *looks):
+            self._watched.append((getattr(events, name), self._settled))
+        self._watched.append((events.data, self._replaced))
+        for event, action in self._watched:
+            event.connect(action)
+
+    def _settled(self, *_: Any) -> None:
+        """Something about the source or the view has changed."""
+        if self.facts is not None:
+            self._settle.start()
+
+    def _replaced(self, *_: Any) -> None:
+        """The pixels of the source are others now."""
+        self._forget()
+        self._layers.hide()
+        self.status.emit("the layer has other pixels now: press Preview view again")
+
+    def _forget(self) -> None:
+        """Answers to what was asked so far are not wanted any more."""
+        for timer in (self._settle, self._gather):
+            timer.stop()
+        self._ask(())
+        self._number += 1
+        self.facts = self.frame = None
 
     def stop(self) -> None:
         """Follow no longer; what is shown stays."""
         self.following = False
+        self._settle.stop()
+        if self.facts is None:
+            self._number += 1
         if self._link is not None and self.facts is not None:
             self._link.send(Wish(self.facts.token, ()))
         self.status.emit("stopped")
 
     def clear(self) -> None:
         """Take everything off the screen."""
-        self.stop()
+        self.following = False
+        self._forget()
         self._layers.clear()
-        self.layer = self.facts = self.frame = None
+        self._watch(None)
+        self.layer = None
         self.status.emit("")
+        self.cleared.emit()
 
     def close(self) -> None:
         """End the child and its files."""
         self.following = False
         if self._link is not None:
             self._link.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._reader, self._counter):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._folder.cleanup()
 
     # -- what the child says -------------------------------------------------------------------
@@ -212,6 +271,7 @@ class LiveView(QObject):
 
     def _opened(self, facts: Opened) -> None:
         self.facts, self._risk, self.frame = facts, None, None
+        self.lens = LensState(overlay=self.lens.overlay, contour=self.lens.contour)
         try:
             self.judge = Judge(facts.calibration)
         except SciupError as error:
@@ -228,10 +288,24 @@ class LiveView(QObject):
 
     def _stepped(self, *_: Any) -> None:
         """Another plane is another image."""
-        if self.layer is None or self.facts is None or self.layer.ndim < 3:
-            return
-        self._layers.hide()
-        self.status.emit("another plane: press Enhance again")
+        # not drawn at once: adding a layer moves the sliders, too
+        if self.facts is not None and self._here():
+            self._settle.start()
+
+    def _here(self) -> bool:
+        """Whether the viewer shows the plane that was enhanced, as a picture."""
+        if self.layer is None or self.facts is None:
+            return False
+        if not is_flat(self.viewer):
+            self._layers.hide()
+            self.status.emit("show y and x in 2D to see enhanced detail")
+            return False
+        if plane_of(self.layer, self.viewer) != self._plane:
+            self._layers.hide()
+            self._ask(())
+            self.status.emit("another plane: press Preview view again")
+            return False
+        return True
 
     def _removed(self, event: Any) -> None:
         if event.value is self.layer:
@@ -239,18 +313,17 @@ class LiveView(QObject):
 
     def look(self) -> None:
         """Ask for the windows that are on the screen, and show those that are there."""
-        if self.facts is None or self.layer is None:
+        if self.facts is None or not self._here():
             return
         facts = self.facts
         seen = on_screen(self.viewer, self.layer, facts.plane_shape)
         cores = cores_in(seen, facts.core)
         pixel = pixel_on_canvas(self.layer, camera_of(self.viewer).zoom)
-        if pixel < LEAST_PIXEL * facts.scale or len(cores) > self.room:
-            more = LEAST_PIXEL * facts.scale / max(pixel, 1e-9)
+        more = LEAST_PIXEL * facts.scale / max(pixel, 1e-9)
+        if more > 1 or len(cores) > self.room:
             self._ask(())
-            self.status.emit(
-                f"zoom in {max(more, 1.1):.1f} x or more: finer detail is too small to see"
-            )
+            why = "finer detail is too small to see" if more > 1 else "or allow more memory"
+            self.status.emit(f"zoom in {max(more, 1.5):.1f} x or more: {why}")
             return
         box = seen.grown(MARGIN).intersect(Box.of_shape(facts.plane_shape))
         self.frame = Frame(box, facts.scale, facts.core)
@@ -296,6 +369,8 @@ class LiveView(QObject):
 
     def set_lens(self, **changes: Any) -> None:
         """Look in another way at the same draws."""
+        if "draw" in changes and "chosen" not in changes:
+            changes["chosen"] = ""
         self.lens = replace(self.lens, **changes)
         self.draw()
 
@@ -309,7 +384,7 @@ class LiveView(QObject):
     def draw(self) -> None:
         """Put the windows that are there on the screen."""
         windows = self.windows()
-        if self.facts is None or self.frame is None or self.layer is None or not windows:
+        if self.facts is None or self.frame is None or not windows or not self._here():
             return
         risk = self._shown_risk = self._current_risk(windows)
         matrix = finer(to_world(self.layer), self.facts.scale, self.frame.box.start)
@@ -345,7 +420,7 @@ class LiveView(QObject):
     def strange(self) -> tuple[int, int]:
         """How many windows of the screen look unlike the calibration's fields, and of how many."""
         marks = [maps["ood"] for _, maps in self.windows() if "ood" in maps]
-        return sum(bool(np.nanmax(m) > 0) for m in marks), len(marks)
+        return sum(bool(np.any(mark > 0)) for mark in marks), len(marks)
 
     @property
     def layer_count(self) -> int:
@@ -367,21 +442,21 @@ class LiveView(QObject):
             return stored_risk(self.frame, windows, self.facts.calibrated, both=both)
         if not self.facts.countable:
             return None
-        key = (self.facts.token, self.frame, self.lens.draw, self.tolerance, len(windows))
+        windows = [(core, maps) for core, maps in windows if not maps.get(QUICK, False)]
+        made = tuple(id(maps) for _, maps in windows)
+        key = (self.facts.token, self.frame, self.lens.draw, self.tolerance, made)
+        if self._risk is not None and self._risk[0] == key:
+            return self._risk[1]
         if key != self._risk_of:
-            self._risk_of, frame = key, self.frame
-            draw, tolerance, judge = self.lens.draw, self.tolerance, self.judge
-            ordered = self.facts.tolerance
-            windows = [(core, maps) for core, maps in windows if not maps.get(QUICK, False)]
-            future = self._threads.submit(
-                counted_risk, frame, windows, judge, draw, tolerance, ordered
-            )
-            future.add_done_callback(lambda f: self._tell_judged(key, f))
-        return (
-            self._risk
-            if self._risk is not None and self._risk.risk.shape == self.frame.shape
-            else None
-        )
+            self._risk_of = key
+            if self._counting is not None:
+                self._counting.cancel()
+            self._counting = self._counter.submit(
+                counted_risk, self.frame, windows, self.judge, self.lens.draw, self.tolerance,
+                self.facts.tolerance,
+            )  # fmt: skip
+            self._counting.add_done_callback(lambda f: self._tell_judged(key, f))
+        return None
 
     def _tell_judged(self, key: Any, future: Future[Risk]) -> None:
         if not future.cancelled():
@@ -391,12 +466,18 @@ class LiveView(QObject):
         key, future = found
         if key != self._risk_of:
             return
-        try:
-            self._risk = future.result()
-        except SciupError as error:
-            self.failed.emit(str(error))
+        error = future.exception()
+        if error is not None:
+            self._risk_of = None
+            self.failed.emit(f"votes cannot be counted: {error}")
             return
+        self._risk = (key, future.result())
         self.draw()
+
+    @property
+    def counting(self) -> bool:
+        """Whether votes are being counted for what is shown."""
+        return self._counting is not None and not self._counting.done()
 
     # -- one pixel -----------------------------------------------------------------------------
 
@@ -408,7 +489,7 @@ class LiveView(QObject):
         world : sequence of float
             Position of the cursor, its last two axes.
         """
-        if self.facts is None or self.layer is None:
+        if self.facts is None or self.layer is None or not is_flat(self.viewer):
             return None
         facts = self.facts
         fine = np.linalg.inv(finer(to_world(self.layer), facts.scale)) @ [*world[-2:], 1.0]
@@ -426,90 +507,3 @@ class LiveView(QObject):
             return None
         i, j = y - core[0] * facts.scale, x - core[1] * facts.scale
         return pixel_facts(maps, i, j, self.lens, self.judge, self.tolerance, facts.tolerance)
-
-
-def stored_risk(
-    frame: Frame, windows: list[tuple[Core, Maps]], calibrated: bool, *, both: bool
-) -> Risk:
-    """Risk as the engine found it; invented and missed only where `both` are shown."""
-
-    def whole(name: str) -> Any:
-        return frame.fill(windows, lambda maps: maps.get(name))
-
-    risk = whole("risk" if calibrated else "risk_raw")
-    nothing = np.full((1, 1), np.nan, np.float32)
-    parts = [whole(n) if both else nothing for n in ("risk_invented", "risk_missed")]
-    return Risk(risk, parts[0], parts[1], nothing, certified=calibrated)
-
-
-def counted_risk(
-    frame: Frame,
-    windows: list[tuple[Core, Maps]],
-    judge: Judge,
-    draw: int,
-    tolerance: str,
-    ordered: str,
-) -> Risk:
-    """Risk of another draw, or at another tolerance in sigmas."""
-    limit = frame.fill(windows, lambda maps: maps["tolerance"])
-    if tolerance != ordered:
-        limit = limit * np.float32(sigmas(tolerance) / sigmas(ordered))
-    snr = frame.fill(windows, lambda maps: maps["snr"])
-    strange = frame.fill(windows, lambda maps: maps.get("ood", np.zeros_like(maps["snr"])))
-    return judge.risk(frame.draws(windows), draw, limit, tolerance, snr, strange)
-
-
-def sigmas(tolerance: str) -> float:
-    """Number of sigmas of a tolerance."""
-    return float(tolerance.removesuffix("sigma"))
-
-
-def pixel_facts(
-    maps: Maps, i: int, j: int, lens: LensState, judge: Judge, tolerance: str, ordered: str
-) -> dict[str, Any]:
-    """Everything about one output pixel of a window; NaN where a map is missing."""
-    rows, cols = (slice(max(k - 1, 0), k + 2) for k in (i, j))
-    draws = np.ascontiguousarray(maps["draws"][:, rows, cols])
-    with np.errstate(invalid="ignore"):
-        means = draws.mean((1, 2))
-
-    def at(name: str) -> float:
-        return float(maps[name][i, j]) if name in maps else float("nan")
-
-    scores = maps.get("scores")
-    facts = {
-        "draws": means,
-        "shown": float(means[lens.draw]),
-        "tolerance_value": at("tolerance"),
-        "tolerance": tolerance.replace("sigma", " sigma of the input noise"),
-        "ood": max(at("ood"), 0.0) if "ood" in maps else 0.0,
-        "support": at("support"),
-        "std": at("std"),
-        "snr": at("snr"),
-        "chi_squared": None if scores is None else float(scores[0]),
-    }
-    if lens.draw == 0 and tolerance == ordered:  # as the engine found it
-        return facts | {
-            "risk": at("risk" if "risk" in maps else "risk_raw"),
-            "invented": at("risk_invented"),
-            "missed": at("risk_missed"),
-            "bound": at("risk_bound"),
-            "certified": "risk" in maps,
-        }
-    if not {"tolerance", "snr"} <= set(maps):
-        nothing = dict.fromkeys(("risk", "invented", "missed", "bound"), float("nan"))
-        return facts | nothing | {"certified": False}
-    limit = maps["tolerance"][rows, cols]
-    if tolerance != ordered:
-        limit = limit * np.float32(sigmas(tolerance) / sigmas(ordered))
-    strange = np.full(limit.shape, facts["ood"], np.float32)
-    found = judge.risk(draws, lens.draw, limit, tolerance, maps["snr"][rows, cols], strange)
-    one = (min(i, 1), min(j, 1))
-    return facts | {
-        "tolerance_value": float(limit[one]),
-        "risk": float(found.risk[one]),
-        "invented": float(found.invented[one]),
-        "missed": float(found.missed[one]),
-        "bound": float(found.bound[one]),
-        "certified": found.certified,
-    }

@@ -28,6 +28,8 @@ class LiveLayers:
         self.viewer = viewer
         self._layers: dict[str, Any] = {}
         self._units: dict[str, Any] = {}
+        self._hidden: set[str] = set()  # by us: what the user hides stays hidden
+        self._stretch: Any = None
 
     def show(
         self,
@@ -47,25 +49,24 @@ class LiveLayers:
         self._like(self._put("sample", image, matrix, f"live: {title(lens)}"), source, flux)
         wanted = OVERLAYS.get(lens.overlay, ())
         for name in {name for names in OVERLAYS.values() for name in names} - set(wanted):
-            if (layer := self._layers.get(name)) is not None:
-                see(layer, False)
+            self._hide(name)
         for name in wanted:
             values = overlay(frame, windows, name, risk)
-            if values is None:
+            if values is None:  # what was there belongs to something else
+                self._hide(name)
                 continue
             values[cut] = np.nan
-            see(self._put(name, values, matrix, f"live: {look(name)['name']}"), True)
+            self._put(name, values, matrix, f"live: {overlay_title(name, risk)}")
 
     def show_alarm(self, risk: Risk | None, level: float, lens: LensState, matrix: Any) -> None:
         """Draw a line around what is flagged."""
         if not lens.contour or risk is None:
-            if (layer := self._layers.get("alarm")) is not None:
-                see(layer, False)
+            self._hide("alarm")
             return
         with np.errstate(invalid="ignore"):
             flagged = (risk.risk >= level).astype(np.uint8)
         flagged[:, : int(lens.swipe * flagged.shape[1])] = 0
-        see(self._put("alarm", flagged, matrix, "live: alarm"), True)
+        self._put("alarm", flagged, matrix, "live: alarm")
 
     @property
     def image(self) -> Any:
@@ -80,8 +81,14 @@ class LiveLayers:
 
     def hide(self) -> None:
         """Make all invisible."""
-        for layer in self._layers.values():
+        for name in self._layers:
+            self._hide(name)
+
+    def _hide(self, name: str) -> None:
+        layer = self._layers.get(name)
+        if layer is not None and layer.visible:
             layer.visible = False
+            self._hidden.add(name)
 
     def clear(self) -> None:
         """Remove all."""
@@ -89,6 +96,7 @@ class LiveLayers:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
         self._layers.clear()
+        self._hidden.clear()
 
     def _put(self, name: str, values: Any, matrix: Any, title: str) -> Any:
         layer = self._layers.get(name)
@@ -101,8 +109,9 @@ class LiveLayers:
             layer.data = values
             if layer.name != title:
                 layer.name = title
-            if name == "sample" and not layer.visible:
+            if name in self._hidden:
                 layer.visible = True
+        self._hidden.discard(name)
         return layer
 
     def _add(self, name: str, values: Any, matrix: Any, title: str) -> Any:
@@ -115,25 +124,34 @@ class LiveLayers:
         if labels:
             layer.contour = 1  # fine pixels: a line of two covers what it surrounds
         self._layers[name] = layer
+        if name == "sample":
+            self._stretch = None
+            layers = self.viewer.layers
+            above = [i for i, x in enumerate(layers) if self._has(x) and x is not layer]
+            if above and min(above) < layers.index(layer):
+                layers.move(layers.index(layer), min(above))
         if active is not None:  # the user's choice stays chosen
             self.viewer.layers.selection.active = active
         return layer
 
+    def _has(self, layer: Any) -> bool:
+        return any(layer is mine for mine in self._layers.values())
+
     def _like(self, layer: Any, source: Any, flux: int) -> None:
-        """The same stretch as the source, so that both can be compared."""
-        limits = [v / flux for v in source.contrast_limits]
-        if list(layer.contrast_limits) != limits:
-            layer.contrast_limits = limits
-        if layer.gamma != source.gamma:
-            layer.gamma = source.gamma
-        if layer.colormap.name != source.colormap.name:
-            layer.colormap = source.colormap
+        """The same stretch as the source, to compare; the user may change it afterwards."""
+        wanted = (tuple(v / flux for v in source.contrast_limits), source.gamma, source.colormap)
+        if wanted == self._stretch:
+            return
+        self._stretch = wanted
+        layer.contrast_limits, layer.gamma, layer.colormap = wanted
 
 
-def see(layer: Any, visible: bool) -> None:
-    """Show or hide; napari draws a layer anew even if nothing changes."""
-    if layer.visible != visible:
-        layer.visible = visible
+def overlay_title(name: str, risk: Risk | None) -> str:
+    """Name of an overlay: a vote that is not certified is not called risk."""
+    known = str(look(name)["name"])
+    if not name.startswith("risk") or risk is None or risk.certified:
+        return known
+    return "vote, not certified" if name == "risk" else f"{known} (vote, not certified)"
 
 
 def title(lens: LensState) -> str:
@@ -144,7 +162,9 @@ def title(lens: LensState) -> str:
         return f"draw {lens.draw}, faded to the mean where risky"
     if lens.show == "mix":
         return f"{100 * lens.mix:.0f} % draw {lens.draw}, rest mean (not calibrated)"
-    return f"draw {lens.draw}" + (" (delivered)" if lens.draw == 0 else "")
+    how = lens.chosen or ("delivered" if lens.draw == 0 else "")
+    mark = ", chosen" if lens.chosen else ""
+    return f"draw {lens.draw}" + (f" ({how}{mark})" if how else "")
 
 
 def picture(

@@ -67,13 +67,22 @@ def on_screen(viewer: Any, layer: Any, shape: tuple[int, int]) -> Box:
     return Box((int(low[0]), int(low[1])), (int(high[0]), int(high[1])))
 
 
+def is_flat(viewer: Any) -> bool:
+    """Whether the viewer shows the last two axes, in their order."""
+    dims = viewer.dims
+    return dims.ndisplay == 2 and tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
+
+
 def cell_size(viewer: Any) -> tuple[float, float]:
     """Height and width of the canvas, or of one cell of its grid, in canvas pixels."""
     canvas = getattr(viewer, "canvas", None)  # napari 0.9; it was private before
     size = viewer._canvas_size if canvas is None else canvas.size
     if not viewer.grid.enabled:
         return size[0], size[1]
-    rows, columns = viewer.grid.actual_shape(len(viewer.layers))
+    try:
+        rows, columns = viewer.grid.actual_shape(viewer.layers)
+    except TypeError:  # before napari 0.9
+        rows, columns = viewer.grid.actual_shape(len(viewer.layers))
     return size[0] / rows, size[1] / columns
 
 

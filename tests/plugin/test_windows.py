@@ -12,7 +12,7 @@ from sciup.risk.votes import vote
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_model import write_toy_model
 from sciup_napari.cache import Cache
-from sciup_napari.layer_source import check, source_of
+from sciup_napari.layer_source import check, plane_of, source_of
 from sciup_napari.mosaic import Frame
 from sciup_napari.place import cores_in, finer, to_world
 from sciup_napari.readout import COMMON_ALARM, Judge, blend, chosen, count, summary
@@ -246,16 +246,42 @@ def test_what_cannot_be_enhanced_is_refused_with_a_reason(layer, words):
 
 def test_an_array_is_written_down_once_and_one_plane_of_it(tmp_path):
     stack = np.arange(2 * 3 * 8 * 9, dtype=np.uint16).reshape(2, 3, 8, 9)
-    source = source_of(Image(stack), (1, 2, 0, 0), tmp_path)
+    source = source_of(Image(stack), (1, 2), tmp_path)
     assert source.kind == "npy"
     assert np.array_equal(np.load(source.path), stack[1, 2])
     assert source.pixel_size is None
 
 
-def test_a_viewer_with_more_axes_than_the_layer_counts_from_the_last(tmp_path):
+def test_all_planes_are_written_where_all_are_wanted(tmp_path):
     stack = np.arange(3 * 8 * 9).reshape(3, 8, 9)
-    source = source_of(Image(stack), (7, 2, 0, 0), tmp_path)
-    assert np.array_equal(np.load(source.path), stack[2])
+    source = source_of(Image(stack), (2,), tmp_path, whole=True)
+    assert np.array_equal(np.load(source.path), stack)
+    assert source.plane == {"z": 2}
+
+
+def test_the_plane_is_that_of_the_layer_not_of_the_slider():
+    """A slider counts steps of the smallest scale of all layers."""
+    from types import SimpleNamespace
+
+    layer = Image(np.zeros((5, 8, 8)), scale=(2, 1, 1), translate=(10, 0, 0))
+    for point, index in ((10, 0), (12, 1), (13.9, 2), (18, 4), (99, 4), (-5, 0)):
+        viewer = SimpleNamespace(dims=SimpleNamespace(point=(0.0, point, 3.0, 3.0)))
+        assert plane_of(layer, viewer) == (index,)
+    assert plane_of(Image(np.zeros((8, 8))), viewer) == ()
+
+
+def test_what_was_derived_from_a_file_is_not_the_file(tmp_path):
+    """napari's projections and copies carry the metadata of the layer that they were made of."""
+    told = {"sciup": {"source": {"path": "a.fits", "options": {}, "axes": "z", "plane": {}}}}
+    assert source_of(Image(np.zeros((8, 8)), metadata=told), (), tmp_path).kind == "npy"
+    assert source_of(Image(np.zeros((3, 8, 8)), metadata=told), (1,), tmp_path).kind == "npy"
+
+
+def test_only_the_last_planes_stay_on_the_disk(tmp_path):
+    for k in range(6):
+        last = source_of(Image(np.full((8, 8), k)), (), tmp_path).path
+    assert len(list(tmp_path.iterdir())) <= 3
+    assert np.load(last)[0, 0] == 5
 
 
 def test_zarr_stays_where_it_is_and_dask_stays_lazy(tmp_path):
@@ -263,18 +289,18 @@ def test_zarr_stays_where_it_is_and_dask_stays_lazy(tmp_path):
     import zarr
 
     array = zarr.create_array(tmp_path / "a.zarr", shape=(4, 16, 16), dtype="u2", chunks=(1, 8, 8))
-    source = source_of(Image(array, multiscale=False), (3, 0, 0), tmp_path)
+    source = source_of(Image(array, multiscale=False), (3,), tmp_path)
     assert (source.kind, source.plane) == ("zarr", {"z": 3})
     assert zarr.open_array(source.path).shape == (4, 16, 16)
     lazy = da.random.random((4, 16, 16), chunks=8)
-    assert source_of(Image(lazy), (2, 0, 0), tmp_path).kind == "dask"
+    assert source_of(Image(lazy), (2,), tmp_path).kind == "dask"
 
 
 def test_the_pixel_size_is_that_of_the_layer(tmp_path):
     layer = Image(np.zeros((8, 8)), scale=(0.2, 0.2), units=("um", "um"))
-    assert source_of(layer, (0, 0), tmp_path).pixel_size == pytest.approx(0.2)
+    assert source_of(layer, (), tmp_path).pixel_size == pytest.approx(0.2)
     layer = Image(np.zeros((8, 8)), scale=(200, 200), units=("nm", "nm"))
-    assert source_of(layer, (0, 0), tmp_path).pixel_size == pytest.approx(0.2)
+    assert source_of(layer, (), tmp_path).pixel_size == pytest.approx(0.2)
 
 
 def test_the_calibration_of_a_result_is_that_of_its_weights():
