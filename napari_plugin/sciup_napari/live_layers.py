@@ -139,11 +139,14 @@ class LiveLayers:
 
     def _like(self, layer: Any, source: Any, flux: int) -> None:
         """The same stretch as the source, to compare; the user may change it afterwards."""
-        wanted = (tuple(v / flux for v in source.contrast_limits), source.gamma, source.colormap)
+        limits = tuple(v / flux for v in source.contrast_limits)
+        wanted = (limits, source.gamma, source.colormap.name)
         if wanted == self._stretch:
             return
         self._stretch = wanted
-        layer.contrast_limits, layer.gamma, layer.colormap = wanted
+        layer.contrast_limits, layer.gamma = limits, source.gamma
+        if layer.colormap.name != source.colormap.name:
+            layer.colormap = source.colormap
 
 
 def overlay_title(name: str, risk: Risk | None) -> str:

@@ -144,6 +144,22 @@ def test_a_new_wish_replaces_the_old_one(place, talk):
         end.next(Made, patience=1.0)
 
 
+def test_what_is_under_way_is_not_begun_again(place, talk):
+    """A camera that moves slowly wishes for the same windows again and again."""
+    end = talk()
+    end.link.send(Open(1, order(place)))
+    facts = end.next(Opened)
+    cores = ((0, 0), (0, 128), (128, 0), (128, 128))
+    for _ in range(20):
+        end.link.send(Wish(facts.token, cores))
+    made = [end.next(Made).core for _ in cores]
+    with pytest.raises(queue.Empty):
+        while True:
+            made.append(end.next(Made, patience=1.5).core)
+    assert set(made) == set(cores)
+    assert len(made) <= len(cores) + 2  # those that were done between two wishes
+
+
 def test_arrays_on_disk_give_the_same_as_files(place, talk):
     end = talk()
     end.link.send(Open(1, order(place)))

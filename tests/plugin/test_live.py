@@ -289,20 +289,6 @@ def test_what_the_user_hides_stays_hidden(scene):
     assert list(scene.live.image.contrast_limits) == [1, 50]
 
 
-def test_no_window_is_made_twice(scene):
-    made = []
-    put = scene.live.cache.put
-    scene.live.cache.put = lambda *a: (made.append((a[1], "quick" in a[2])), put(*a))
-    scene.enhance.follow.setChecked(True)
-    for k in range(12):
-        camera_of(scene.viewer).center = (0, 140 + k, 130)
-        scene.qtbot.wait(60)
-    scene.wait()
-    scene.qtbot.wait(500)
-    assert made
-    assert len(made) == len(set(made))
-
-
 def test_removing_a_live_layer_is_allowed(scene):
     scene.follow()
     scene.viewer.layers.remove(scene.live.image)
