@@ -309,6 +309,8 @@ def test_the_calibration_of_a_result_is_that_of_its_weights():
     from sciup_napari.stored import calibration_of
 
     weights = ModelFacts.read(find_model("fluorescence-x4")).weights
-    assert calibration_of("fluorescence-x4", weights).endswith("calibration.json")
-    assert calibration_of("fluorescence-x4", "other") is None
-    assert calibration_of("of-somebody-else", weights) is None
+    facts = {"risk": {"calibrated": True}, "samples": 16, "weights": weights}
+    facts |= {"model": "fluorescence-x4"}
+    assert calibration_of(facts).endswith("calibration.json")
+    assert calibration_of(facts | {"weights": "other"}) is None
+    assert calibration_of(facts | {"model": "of-somebody-else"}) is None
