@@ -21,7 +21,6 @@ from sciup.catalogue import first_paragraph, read_card
 from sciup.errors import ModelError, OutputError
 from sciup.generators import posterior
 from sciup.generators.facts import CHECKSUM, ModelFacts
-from sciup.generators.fused import fuse
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import load_generator
 from sciup.generators.spec import PLANES
@@ -128,7 +127,8 @@ def _write_parts(folder: Path, parts: Path) -> Path:
     for name in (RECIPE, WEIGHTS, CHECKSUM, "card.md"):
         if (folder / name).is_file():
             (parts / name).write_bytes((folder / name).read_bytes())
-    draw = _Draw(fuse(net))
+    # not fused: what is arranged for speed here uses calls that other programs do not have
+    draw = _Draw(net.eval().requires_grad_(False))
     side = LEAST + 16
     rng = np.random.default_rng(0)
     window, inner = side + 2 * spec.margin, side + 2 * net.head_margin
