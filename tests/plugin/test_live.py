@@ -118,6 +118,7 @@ def test_zooming_out_says_what_to_do_and_in_again_goes_on(scene):
     camera_of(scene.viewer).zoom = 5
     before = scene.live.frame
     scene.wait(lambda: scene.live.frame != before and scene.complete())
+    assert scene.live.frame.box.size < before.box.size
 
 
 def test_a_place_seen_before_comes_from_memory(scene):

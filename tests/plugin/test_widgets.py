@@ -392,5 +392,7 @@ def test_a_child_is_out_of_reach_of_the_terminal(monkeypatch):
 
 def test_a_system_without_sigusr1(monkeypatch):
     monkeypatch.delattr(signal, "SIGUSR1", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
     with stoppable("nowhere"):
-        pass
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
