@@ -35,8 +35,8 @@ def open_image(
     Parameters
     ----------
     source : path, array or Image
-        A FITS or TIFF file, an OME-Zarr folder, a numpy, dask or zarr array, or an image that is
-        already open.
+        A FITS or TIFF file, an OME-Zarr folder or its address (``https://``, ``s3://``, whatever
+        fsspec knows), a numpy, dask or zarr array, or an image that is already open.
     hdu, err, weight, dq, dq_bad : optional
         Which FITS extensions hold the image, its error, weight and data quality, and which bits of
         the data quality are bad.
@@ -75,14 +75,16 @@ def open_image(
 def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
     kind: str
     if isinstance(source, str | os.PathLike):
-        path = Path(os.fspath(source)).expanduser()
-        kind = detect_format(path)
+        from sciup.io._detect import url_of
+
+        url, path = url_of(os.fspath(source)), Path(os.fspath(source)).expanduser()
+        kind = "ome-zarr" if url else detect_format(path)
         if kind == "fits":
             from sciup.io._fits import open_fits
 
             return open_fits(path, **fits, scratch=scratch)
     else:
-        path, kind = Path(), "image" if isinstance(source, Image) else "array"
+        url, path, kind = None, Path(), "image" if isinstance(source, Image) else "array"
     given = sorted(name for name, value in fits.items() if value is not None)
     if given:
         raise OptionError(
@@ -92,7 +94,7 @@ def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
     if kind == "ome-zarr":
         from sciup.io._ome_zarr import open_ome_zarr
 
-        return open_ome_zarr(path)
+        return open_ome_zarr(url or path)
     if kind == "tiff":
         from sciup.io._tiff import open_tiff
 

@@ -33,17 +33,24 @@ class ArrayImage(Image):
         """Values and footprint of a box inside the image, shape (h, w)."""
         index = index_of(plane, box)
         with input_errors(f"the array cannot be read at plane {plane}, {box}"):
-            part = self.array[index]
-            if hasattr(part, "compute"):
-                # The engine parallelises over tasks; a nested thread pool would fight with it.
-                part = part.compute(scheduler="synchronous")
-            part = np.asarray(part)
+            part = np.asarray(self._part(index))
         with np.errstate(over="ignore"):
             values = part.astype(np.float32)
         footprint = np.isfinite(values)
         if self.mask is not None:
             footprint &= ~self.mask[box.slices if self.mask.ndim == 2 else index]
         return values, footprint
+
+    def _part(self, index: Any) -> Any:
+        """A part of the array, computed where it is lazy."""
+        part = self.array[index]
+        if not hasattr(part, "compute"):
+            return part
+        from sciup.io._remote import patiently
+
+        # Dask's tasks may read from afar: only what they raise tells. The engine parallelises
+        # over tasks of its own; a nested thread pool would fight with it.
+        return patiently("a dask array", lambda: part.compute(scheduler="synchronous"))
 
 
 def open_array(
@@ -98,6 +105,10 @@ def open_array(
         )
     shape = tuple(int(n) for n in array.shape)
     check_pixels(shape, np.dtype(array.dtype), "the array")
+    if type(array).__module__.startswith("zarr"):
+        from sciup.io._remote import patient_array
+
+        array = patient_array(array)
     if isinstance(array, np.ma.MaskedArray):
         own = np.ma.getmaskarray(array)
         mask = own if mask is None else own | _mask(mask, shape)

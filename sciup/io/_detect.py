@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,47 @@ PACKED: dict[bytes, Callable[..., Any]] = {
 }
 
 
+class Url(str):
+    """An address with the few habits of a path that readers need.
+
+    Examples
+    --------
+    >>> Url("s3://bucket/a.zarr") / "0"
+    's3://bucket/a.zarr/0'
+    >>> (Url("s3://bucket/a.zarr") / "0").parent
+    's3://bucket/a.zarr'
+    """
+
+    __slots__ = ()
+
+    def __truediv__(self, name: object) -> Url:
+        return Url(f"{self.rstrip('/')}/{name}")
+
+    @property
+    def parent(self) -> Url:
+        """The address without its last part."""
+        return Url(self.rstrip("/").rpartition("/")[0])
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.rstrip("/").rpartition("/")[2]
+
+
+def url_of(source: str) -> Url | None:
+    """The address that a text is, if it is one; paths that ate a slash of it are understood.
+
+    Examples
+    --------
+    >>> url_of("s3:/bucket/a.zarr")
+    's3://bucket/a.zarr'
+    >>> url_of("folder/a.zarr") is None
+    True
+    """
+    found = re.fullmatch(r"([a-z][a-z0-9+.-]+):/{1,2}([^/].*)", source)  # "C:/" is a drive
+    return Url(f"{found[1]}://{found[2]}") if found else None
+
+
 def detect(path: Path) -> Literal["fits", "ome-zarr", "tiff"]:
     """The format of a file or folder.
 
@@ -43,7 +85,7 @@ def detect(path: Path) -> Literal["fits", "ome-zarr", "tiff"]:
     InputError
         If there is nothing at the path or it is of another format.
     """
-    if "://" in str(path) or str(path).startswith(("http:/", "https:/", "s3:/", "gs:/")):
+    if url_of(str(path)):
         raise InputError(f"{path} is not on this machine", "a local path", "download it first")
     if path.is_dir():
         if any((path / name).is_file() for name in ZARR):
@@ -83,4 +125,4 @@ def _inside(path: Path, head: bytes) -> bytes:
     return FITS if head.startswith(b"\x1f\x9d") else b""
 
 
-__all__ = ["detect"]
+__all__ = ["Url", "detect", "url_of"]

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.storage import LocalStore
 
 from sciup.errors import InputError
 from sciup.geometry import Box, iterate
 from sciup.image import Bool, Float, Image, PixelGrid, Plane
 from sciup.io._check import AXES, check_pixels, default_axes, index_of, input_errors
+from sciup.io._detect import Url
 from sciup.io._lengths import convert
+from sciup.io._remote import open_store
 
 logger = logging.getLogger(__name__)
 
@@ -24,17 +25,17 @@ DAMAGED = "the data may be truncated or written by an unknown codec: copy or exp
 
 
 class OmeZarrImage(Image):
-    """An image over one Zarr array on disk, the full resolution of a multiscale image.
+    """An image over one Zarr array, the full resolution of a multiscale image.
 
     Parameters
     ----------
-    path : Path
-        Folder of the Zarr array.
+    path : Path or Url
+        Folder of the Zarr array, or its address in a store.
     **about
         Fields of `Image`.
     """
 
-    def __init__(self, path: Path, **about: Any) -> None:
+    def __init__(self, path: Path | Url, **about: Any) -> None:
         super().__init__(format="ome-zarr", **about)
         self.path = path
         self._array: zarr.Array[Any] | None = None
@@ -49,7 +50,7 @@ class OmeZarrImage(Image):
             self._array = _open_array(self.path)
         index = index_of(plane, box)
         with input_errors(f"{self.path} cannot be read at plane {plane}, {box}", DAMAGED):
-            if self._array.shards is not None:
+            if self._array.shards is not None and isinstance(self.path, Path):
                 _refuse_empty_shards(self.path, self._array, plane, box)
             part = np.asarray(self._array[index])
         with np.errstate(over="ignore"):
@@ -57,7 +58,7 @@ class OmeZarrImage(Image):
         return values, np.isfinite(values)
 
 
-def open_ome_zarr(path: str | Path) -> OmeZarrImage:
+def open_ome_zarr(path: str | Path | Url) -> OmeZarrImage:
     """Open an OME-Zarr image, a container of images, or a plain Zarr array.
 
     A container (``bioformats2raw.layout``) opens at its first image, a result of sciup at its map
@@ -66,8 +67,8 @@ def open_ome_zarr(path: str | Path) -> OmeZarrImage:
 
     Parameters
     ----------
-    path : str or Path
-        Folder of the image group, the container, or an array.
+    path : str, Path or Url
+        Folder of the image group, the container, or an array; or its address in a store.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def open_ome_zarr(path: str | Path) -> OmeZarrImage:
         If there is no image at the path, the metadata cannot be read, it is a plate or a well
         with several fields, or the values are not real numbers.
     """
-    path = Path(path)
+    path = path if isinstance(path, Url) else Path(path)
     node = _open_node(path)
     if isinstance(node, zarr.Array):
         return _from_array(path, node)
@@ -108,12 +109,15 @@ def _refuse_empty_shards(path: Path, array: zarr.Array[Any], plane: Plane, box: 
             raise InputError(f"{shard} is cut off: it holds no bytes", "", DAMAGED)
 
 
-def _open_node(path: Path) -> zarr.Group | zarr.Array[Any]:
-    with input_errors(f"the Zarr metadata of {path} cannot be read", "check zarr.json or .zarray"):
-        return zarr.open(LocalStore(path, read_only=True), mode="r")
+def _open_node(path: Path | Url) -> zarr.Group | zarr.Array[Any]:
+    fix = "check zarr.json or .zarray"
+    if isinstance(path, Url):
+        fix = "check the address; of files that are not OME-Zarr download a copy"
+    with input_errors(f"the Zarr metadata of {path} cannot be read", fix):
+        return zarr.open(open_store(path), mode="r")
 
 
-def _open_array(path: Path) -> zarr.Array[Any]:
+def _open_array(path: Path | Url) -> zarr.Array[Any]:
     node = _open_node(path)
     if not isinstance(node, zarr.Array):
         raise InputError(f"{path} is a Zarr group", "a Zarr array")
@@ -129,7 +133,7 @@ def _attributes(group: zarr.Group) -> dict[str, Any]:
     return attributes
 
 
-def _from_multiscale(path: Path, attributes: Mapping[str, Any], ours: Any) -> OmeZarrImage:
+def _from_multiscale(path: Path | Url, attributes: Mapping[str, Any], ours: Any) -> OmeZarrImage:
     what = f"the OME metadata of {path} cannot be understood"
     with input_errors(what, "check 'multiscales' with ome-zarr-models validate"):
         multiscale = attributes["multiscales"][0]
@@ -150,7 +154,7 @@ def _from_multiscale(path: Path, attributes: Mapping[str, Any], ours: Any) -> Om
 
 
 def _described(
-    source: Path, path: Path, array: zarr.Array[Any], multiscale: Any, dataset: Any
+    source: Path | Url, path: Path | Url, array: zarr.Array[Any], multiscale: Any, dataset: Any
 ) -> OmeZarrImage:
     """The image that a dataset of a multiscale describes."""
     named = multiscale.get("axes") or [{"name": a} for a in default_axes(array.ndim, str(source))]
@@ -175,7 +179,7 @@ def _described(
     )
 
 
-def _letters(named: list[dict[str, Any]], source: Path) -> str:
+def _letters(named: list[dict[str, Any]], source: Path | Url) -> str:
     """One letter per axis in the order ``tczyx``; an axis of another type gets a letter of its own.
 
     Types say what an axis is; names are free in OME-Zarr, so they only help where types are
@@ -244,16 +248,18 @@ def _other_axes(
     return out
 
 
-def _from_array(path: Path, array: zarr.Array[Any]) -> OmeZarrImage:
+def _from_array(path: Path | Url, array: zarr.Array[Any]) -> OmeZarrImage:
     """A plain array; if it is a level of an image, the image's metadata describe it."""
     try:
-        attributes = _attributes(zarr.open_group(LocalStore(path.parent, read_only=True), mode="r"))
+        attributes = _attributes(zarr.open_group(open_store(path.parent), mode="r"))
         for dataset in attributes["multiscales"][0]["datasets"]:
             if str(dataset["path"]) == path.name:
                 return _described(path, path, array, attributes["multiscales"][0], dataset)
     except InputError:
         raise
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        if isinstance(error, TimeoutError):  # not absent, but silent
+            raise InputError(f"{path.parent} cannot be read ({error})") from error
         # No readable parent: the array stands for itself.
         logger.debug("%s is not part of an image: %s", path, error)
     check_pixels(array.shape, array.dtype, str(path))
@@ -270,7 +276,7 @@ def _from_array(path: Path, array: zarr.Array[Any]) -> OmeZarrImage:
     )
 
 
-def _from_container(path: Path, group: zarr.Group) -> OmeZarrImage:
+def _from_container(path: Path | Url, group: zarr.Group) -> OmeZarrImage:
     """The first image of a container; the map ``sample`` of a result of sciup."""
     with input_errors(f"the list of images in {path} cannot be read"):
         series = _series(group)
@@ -293,7 +299,7 @@ def _series(group: zarr.Group) -> list[str]:
     return sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
 
 
-def _from_well(path: Path, well: Any) -> OmeZarrImage:
+def _from_well(path: Path | Url, well: Any) -> OmeZarrImage:
     with input_errors(f"the list of fields in {path} cannot be read"):
         fields = [str(field["path"]) for field in well["images"]]
     if len(fields) == 1:
@@ -304,7 +310,7 @@ def _from_well(path: Path, well: Any) -> OmeZarrImage:
     )  # fmt: skip
 
 
-def _plate_error(path: Path, plate: Any) -> InputError:
+def _plate_error(path: Path | Url, plate: Any) -> InputError:
     with input_errors(f"the list of wells in {path} cannot be read"):
         wells = [str(path / str(well["path"]) / "0") for well in plate["wells"]]
     return InputError(
@@ -313,7 +319,7 @@ def _plate_error(path: Path, plate: Any) -> InputError:
     )  # fmt: skip
 
 
-def _nothing_error(path: Path, group: zarr.Group) -> InputError:
+def _nothing_error(path: Path | Url, group: zarr.Group) -> InputError:
     """Say what is in a group that is not an image."""
     inside = [str(path / name) for name, _ in group.members()]
     fix = f"give one of {_some(inside)}" if inside else "check the path"
