@@ -13,6 +13,7 @@ import logging
 import os
 import pickle
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,10 +23,12 @@ from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from sciup.engine.job import Job, Task
 from sciup.engine.shard import Bench, Record, windows
+from sciup.engine.stragglers import Watch
 from sciup.errors import ClusterError, OptionError, SciupError
 from sciup.io import OutputFormat
 from sciup.io._journal import Shard
@@ -35,8 +38,9 @@ log = logging.getLogger(__name__)
 AHEAD = 3
 """Tasks that are sent for every thread of the workers: none waits for the client."""
 
-POLL, SILENCE = 1.0, 60.0
-"""Seconds between looks at the world while nothing happens, and until it is told."""
+POLL, SILENCE, LOOK = 1.0, 60.0, 5.0
+"""Seconds to wait for something to happen, until it is told that no worker is there, and between
+looks at who hangs."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of mallopt(3)."""
@@ -60,7 +64,21 @@ class _Order:
     source: str
     task: Task
     record: Record | None
-    attempt: int
+    attempt: int = 0
+    copy: int = 0
+
+    @property
+    def where(self) -> str:
+        """Which shard it is, in words."""
+        return f"shard {self.task.index} of plane {self.task.number}"
+
+
+class Found(NamedTuple):
+    """What comes back: who made a shard or found it intact, and in how many seconds."""
+
+    made: bool
+    worker: str
+    seconds: float
 
 
 def compute(
@@ -96,27 +114,23 @@ def compute(
     folder = str(work.absolute())
     source = job.image.source if Path(job.image.source).exists() else ""
     orders = (
-        _Order(folder, kind, name, source, task, records.get((task.number, task.index)), 0)
+        _Order(folder, kind, name, source, task, records.get((task.number, task.index)))
         for task in job.tasks()
     )
-    flying: dict[Any, _Order] = {}
-    done: SimpleQueue[Any] = SimpleQueue()
+    field = _Field(client)
     try:
         with _lost_scheduler():
-            _send(client, orders, flying, done)
-            while flying:
-                future = _next(done, client, advance)
-                order = flying.pop(future)
-                if again := _outcome(future, order):
-                    _send(client, iter([again]), flying, done, room=1)
-                else:
+            field.send(orders)
+            while field.flying:
+                for order in field.finished():
                     advance(windows(job, order.task))
-                _send(client, orders, flying, done)
+                advance(0)  # whoever waits may stop us
+                field.look()
+                field.send(orders)
     finally:
         # orders that workers still hold find their job gone, and write nothing
         (work / name).unlink(missing_ok=True)
-        with suppress(Exception):
-            client.cancel(list(flying))
+        field.cancel()
 
 
 def _store(job: Job, work: Path) -> str:
@@ -151,44 +165,131 @@ def _lost_scheduler() -> Iterator[None]:
         ) from None
 
 
-def _next(done: SimpleQueue[Any], client: Any, advance: Callable[[int], None]) -> Any:
-    """The next future that is done; meanwhile whoever waits may stop us, and is told of silence."""
-    silent = 0.0
-    while True:
+_watches: WeakKeyDictionary[Any, Watch] = WeakKeyDictionary()
+"""One for each client: a worker that makes shards of another image of a batch does not hang."""
+
+
+class _Field:
+    """Orders that are out in the field.
+
+    Attributes
+    ----------
+    flying : dict of future to _Order
+        What nobody has made yet.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.flying: dict[Any, _Order] = {}
+        self._done: SimpleQueue[Any] = SimpleQueue()
+        self._twins: dict[Any, Any] = {}  # two futures of one shard, each by the other
+        self._late: set[Any] = set()  # whose twin was quicker
+        self._watch = _watches.setdefault(client, Watch())
+        self._hanging: set[str] = set()
+        self._looked = self._heard = time.monotonic()
+
+    def send(self, orders: Iterator[_Order]) -> None:
+        """Send orders while workers have fewer than `AHEAD` for each of their threads."""
+        threads = sum(self.client.nthreads().values())
+        room = AHEAD * max(threads, 1) - len(self.flying)
+        for order in islice(orders, max(room, 0)):
+            self._send(order)
+
+    def _send(self, order: _Order) -> Any:
+        index = "-".join(map(str, order.task.index))
+        key = f"shard-{order.job}-{order.task.number}-{index}-{order.attempt}-{order.copy}"
+        wish: dict[str, Any] = {}
+        if self._hanging and (
+            well := [w for w in self.client.nthreads() if w not in self._hanging]
+        ):
+            # no condition: those that are well may die, and those that hang may wake up
+            wish = {"workers": well, "allow_other_workers": True}
+        future = self.client.submit(_make, order, key=key, pure=False, **wish)
+        self.flying[future] = order
+        future.add_done_callback(self._done.put)
+        return future
+
+    def finished(self) -> Iterator[_Order]:
+        """Orders whose shard is there now; waits a moment for one, and sends what failed again."""
+        future = self._next()
+        if future in self._late:
+            self._late.discard(future)
+            self._hear(future)
+        if future not in self.flying:  # none, or its twin was quicker
+            return
+        order, twin = self.flying.pop(future), self._twins.pop(future, None)
+        self._twins.pop(twin, None)
+        again = _outcome(future, order)
+        if again is None:
+            self._hear(future)
+            if self.flying.pop(twin, None):
+                self._late.add(twin)
+            yield order
+        elif twin is None:
+            self._send(again)
+
+    def _hear(self, future: Any) -> None:
+        """Note who finished when."""
+        if future.status == "finished" and isinstance(found := future.result(), Found):
+            took = found.seconds if found.made else None
+            self._watch.finished(found.worker, took, time.monotonic())
+
+    def _next(self) -> Any:
+        """The next future that is done, or None after a while; silence is told."""
+        now = time.monotonic()
         try:
-            return done.get(timeout=POLL)
+            found = self._done.get(timeout=POLL)
         except Empty:
-            advance(0)
-        silent = 0.0 if client.nthreads() else silent + POLL
+            found = None
+        if found or self.client.nthreads():
+            self._heard = now
+        silent = now - self._heard
         if silent and silent % SILENCE < POLL:
             log.warning("no worker for %.0f s; waiting (Ctrl-C, then --resume, is safe)", silent)
+        return found
 
+    def look(self) -> None:
+        """Every now and then, give what hanging workers hold to others."""
+        now = time.monotonic()
+        if now - self._looked < LOOK:
+            return
+        self._looked = now
+        ours = {future.key: future for future in self.flying}
+        held = {
+            worker: [ours[key] for key in keys if key in ours]
+            for worker, keys in self.client.processing().items()
+        }
+        busy = {worker for worker, orders in held.items() if orders}
+        self._hanging = self._watch.hanging(busy, now) & set(held)
+        if self._hanging == set(held):
+            return  # nobody is better off
+        for worker in self._hanging:
+            self._relieve(worker, [f for f in held.get(worker, ()) if f not in self._twins])
 
-def _send(
-    client: Any,
-    orders: Iterator[_Order],
-    flying: dict[Any, _Order],
-    done: SimpleQueue[Any],
-    room: int | None = None,
-) -> None:
-    """Send orders while workers have fewer than `AHEAD` for each of their threads."""
-    if room is None:
-        room = AHEAD * max(sum(client.nthreads().values()), 1) - len(flying)
-    for order in islice(orders, max(room, 0)):
-        task = order.task
-        index = "-".join(map(str, task.index))
-        key = f"shard-{order.job}-{task.number}-{index}-{order.attempt}"
-        future = client.submit(_make, order, key=key, pure=False)
-        flying[future] = order
-        future.add_done_callback(done.put)
+    def _relieve(self, worker: str, held: list[Any]) -> None:
+        """Order once more what a worker is at; what it has not begun goes to others."""
+        first, *rest = sorted(held, key=list(self.flying).index) or [None]
+        if first is not None:
+            where = self.flying[first].where
+            log.warning("%s: %s hangs; the shard is ordered once more", where, worker)
+            twin = self._send(replace(self.flying[first], copy=self.flying[first].copy + 1))
+            self._twins |= {first: twin, twin: first}
+        for future in rest:
+            order = self.flying.pop(future)
+            self.client.cancel([future])
+            self._send(replace(order, copy=order.copy + 1))
+
+    def cancel(self) -> None:
+        """Nobody needs what is out any longer."""
+        with suppress(Exception):
+            self.client.cancel([*self.flying, *self._late])
 
 
 def _outcome(future: Any, order: _Order) -> _Order | None:
     """Nothing if the shard is there; what to send again if its worker died."""
     from distributed.scheduler import KilledWorker
 
-    where = f"shard {order.task.index} of plane {order.task.number}"
-    error = future.exception()
+    where, error = order.where, future.exception()
     if error is None:
         # a future that is cancelled, as all are when the connection breaks, has no exception
         if future.status == "finished":
@@ -213,14 +314,16 @@ def _outcome(future: Any, order: _Order) -> _Order | None:
     return replace(order, attempt=order.attempt + 1)
 
 
-def _make(order: _Order) -> bool:
+def _make(order: _Order) -> Found:
     """Run on a worker: one shard at a time per process, its windows on all threads granted."""
     _keep_memory()
     with _alone:
         if order.source and not Path(order.source).exists():
             raise ClusterError(f"{socket.gethostname()} does not see {order.source}", fix=SAME)
+        began = time.monotonic()
         bench = _bench(order.folder, order.kind, order.job, _granted(), order.attempt)
-        return bench.make(order.task, order.record)
+        made = bench.make(order.task, order.record)
+        return Found(made, _address(), time.monotonic() - began)
 
 
 _alone = Lock()
@@ -261,3 +364,10 @@ def _granted() -> int:
     from distributed import get_worker
 
     return int(get_worker().state.nthreads)
+
+
+def _address() -> str:
+    """What the scheduler calls this worker."""
+    from distributed import get_worker
+
+    return str(get_worker().address)

@@ -87,9 +87,9 @@ class Bench:
 
         May be called in another thread than `compute`.
         """
-        self._check_run()
         task, sums = made.task, {}
         for name in list(made.maps):
+            self._check_run()  # a write may hang for hours, and others have made the shard since
             values = made.maps.pop(name)  # what is written makes room for the next shard
             map_name, plane = _address(name, task.plane)
             self.writer.write(map_name, plane, task.box, values)

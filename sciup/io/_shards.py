@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.store import ByteRequest
 from zarr.codecs import BloscCodec
 from zarr.core.array_spec import ArrayConfigParams
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from sciup.io._writer import CHUNK, SHARD
@@ -52,8 +55,47 @@ def create_array(folder: Path, shape: tuple[int, ...], axes: list[str]) -> zarr.
 
 def open_array_rw(folder: Path) -> zarr.Array[Any]:
     """Open one of our arrays for reading and writing."""
-    array: zarr.Array[Any] = zarr.open_array(LocalStore(folder), mode="r+").with_config(CONFIG)
+    return _open(LocalStore(folder))
+
+
+def open_array_anew(folder: Path) -> zarr.Array[Any]:
+    """Open one of our arrays for writing whole shards; everything read is NaN."""
+    return _open(Anew(folder))
+
+
+def _open(store: LocalStore) -> zarr.Array[Any]:
+    _check_there(store)
+    array: zarr.Array[Any] = zarr.open_array(store, mode="r+").with_config(CONFIG)
     return array
+
+
+def _check_there(store: LocalStore) -> None:
+    """A result that a run has moved to its place stays away: zarr would make its folders anew."""
+    if not (store.root / "zarr.json").is_file():
+        raise FileNotFoundError(errno.ENOENT, "the unfinished result is gone", str(store.root))
+
+
+class Anew(LocalStore):
+    """A store for writing whole shards: what is there is never looked at, only replaced.
+
+    Zarr reads the old shard before it writes one, and would stumble over a damaged one. To remove
+    that first is worse: another process may be making the same shard, or be reading it. A file of
+    `LocalStore` takes the place of the old one in one step.
+    """
+
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """The metadata, and no shard."""
+        return await super().get(key, prototype, byte_range) if key.endswith("json") else None
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Replace a shard."""
+        _check_there(self)
+        await super().set(key, value)
 
 
 def codec() -> BloscCodec:
@@ -62,4 +104,4 @@ def codec() -> BloscCodec:
     return BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
 
 
-__all__ = ["CONFIG", "codec", "create_array", "open_array_rw", "storage"]
+__all__ = ["CONFIG", "codec", "create_array", "open_array_anew", "open_array_rw", "storage"]

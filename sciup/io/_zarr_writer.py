@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from sciup.errors import InputError, OutputError
-from sciup.geometry import Box, iterate
+from sciup.geometry import Box
 from sciup.image import Float, Plane
 from sciup.io._check import index_of, input_errors
 from sciup.io._ome_metadata import (
@@ -29,9 +29,10 @@ from sciup.io._ome_metadata import (
 )
 from sciup.io._ome_xml import ome_xml
 from sciup.io._pyramid import build_pyramid
-from sciup.io._shards import CONFIG, codec, create_array, open_array_rw, storage
+from sciup.io._shards import CONFIG, codec, create_array, open_array_anew, open_array_rw, storage
 from sciup.io._writer import SHARD, Layout
 
+Opener = Callable[[Path], zarr.Array[Any]]
 CONTAINER = {"version": VERSION, "bioformats2raw.layout": 3}
 PLANES_FOR_WINDOW = 64
 MOST_AT_A_TIME = 4
@@ -57,7 +58,7 @@ class ZarrWriter:
         self.layout = layout
         self._axes = axes_of(layout.image)
         self._samples_axes = samples_axes(self._axes)
-        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._arrays: dict[tuple[str, Opener], zarr.Array[Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_arrays": {}}
@@ -114,29 +115,25 @@ class ZarrWriter:
             raise ValueError(f"{box} is not made of whole shards of {SHARD} px in {full}")
         if values.shape != box.shape:
             raise ValueError(f"values of shape {values.shape} for {box}")
-        array, image, plane = self._array(name, plane)
+        array, plane = self._array(name, plane, open_array_anew)
         with _output_errors(self._path):
-            for index in iterate(box.coarsened(SHARD)):
-                # zarr may read the old shard first, and would stumble over a damaged one
-                key = "/".join(str(i) for i in (*plane, *index))
-                (self._path / image / "0" / "c" / key).unlink(missing_ok=True)
             array[index_of(plane, box)] = np.asarray(values, np.float32)
 
     def read(self, name: str, plane: Plane, box: Box) -> Float:
         """Read back what was written; NaN where nothing was."""
-        array, _, plane = self._array(name, plane)
+        array, plane = self._array(name, plane, open_array_rw)
         with input_errors(f"{self._path / name} cannot be read at plane {plane}, {box}"):
             return np.asarray(array[index_of(plane, box)], np.float32)
 
-    def _array(self, name: str, plane: Plane) -> tuple[zarr.Array[Any], str, Plane]:
-        """Level 0 of a map, its image and the index in it; kept open in this process."""
+    def _array(self, name: str, plane: Plane, how: Opener) -> tuple[zarr.Array[Any], Plane]:
+        """Level 0 of a map and the index in it; kept open in this process."""
         image = name
         if name == "samples" and not self._samples_axes:
             image, plane = f"samples/{plane[0]}", plane[1:]
-        if image not in self._arrays:
+        if (image, how) not in self._arrays:
             with _output_errors(self._path / image):
-                self._arrays[image] = open_array_rw(self._path / image / "0")
-        return self._arrays[image], image, plane
+                self._arrays[image, how] = how(self._path / image / "0")
+        return self._arrays[image, how], plane
 
     def finish(self, provenance: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         """Pyramids, small arrays, then the metadata of the maps and of the root.

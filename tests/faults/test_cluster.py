@@ -59,7 +59,7 @@ def test_a_stopped_run_goes_on_with_another_number_of_workers(suffix, client, tm
     made = []
     keep = engine_cluster._outcome
     engine_cluster._outcome = lambda future, order: (
-        made.append(future.result()) or keep(future, order)
+        made.append(future.result().made) or keep(future, order)
     )
     try:
         lazy().save(out, client=client, resume=True)
