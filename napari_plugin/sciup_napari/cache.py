@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from sciup_napari.messages import Core
+from sciup_napari.messages import QUICK, Core
 
 Maps = Mapping[str, Any]
 """Maps of one window by name, and ``draws`` (K + 1, h, w)."""
@@ -52,6 +52,11 @@ class Cache:
         if maps is not None:
             self._windows.move_to_end((token, core))
         return maps
+
+    def has(self, token: str, core: Core) -> bool:
+        """Whether a window is there with all its draws."""
+        maps = self.get(token, core)
+        return maps is not None and not maps.get(QUICK, False)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -46,3 +46,13 @@ class LensState:
     alarm: float | None = None
     chosen: str = ""
     swipe: float = 0.0
+
+    def tolerance_or(self, ordered: str) -> str:
+        """The tolerance in words, such as ``3sigma``; the ordered one unless there is another.
+
+        Examples
+        --------
+        >>> LensState(tolerance=2.5).tolerance_or("3sigma"), LensState().tolerance_or("3sigma")
+        ('2.5sigma', '3sigma')
+        """
+        return ordered if self.tolerance is None else f"{self.tolerance:g}sigma"

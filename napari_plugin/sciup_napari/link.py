@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sciup_napari.messages import Failed
+from sciup_napari.messages import CHILD, Failed
 from sciup_napari.pipe import Pipe
 
 COMMAND = (sys.executable, "-m", "sciup_napari.child")
@@ -37,7 +37,7 @@ class Link:
 
     Notes
     -----
-    If the child ends although nobody ended it, the last message is a `Failed` with number -2.
+    If the child ends although nobody ended it, the last message is a `Failed` with number `CHILD`.
     """
 
     def __init__(self, heard: Callable[[Any], None], command: tuple[str, ...] = ()) -> None:
@@ -90,7 +90,7 @@ class Link:
                 self._heard(message)
         code = self._process.wait()
         if not self._closed and code != 0:
-            self._heard(Failed(-2, f"the process that computes ended ({code})", self._words()))
+            self._heard(Failed(CHILD, f"the process that computes ended ({code})", self._words()))
         self._closed = True
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             with suppress(OSError):  # what was still to be sent has nobody to go to

@@ -12,6 +12,9 @@ Core = tuple[int, int]
 QUICK = "quick"
 """Key of a window that has a few draws and their mean only, because it was wanted at once."""
 
+WINDOW, CHILD = -1, -2
+"""Numbers of a `Failed` that is about a window, and about the child itself."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -87,6 +90,15 @@ class Wish:
     token: str
     cores: tuple[Core, ...]
     quick: tuple[Core, ...] = ()
+
+
+@dataclass(frozen=True)
+class Got:
+    """To the child: this window has come. Until then it is on its way, and is not made again."""
+
+    token: str
+    core: Core
+    quick: bool
 
 
 @dataclass(frozen=True)
@@ -174,6 +186,11 @@ class Made:
     core: Core
     maps: Mapping[str, Any]
 
+    @property
+    def quick(self) -> bool:
+        """Whether it has a few draws only."""
+        return bool(self.maps.get(QUICK, False))
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -199,7 +216,7 @@ class Failed:
     Attributes
     ----------
     number : int
-        Of the order; -1 for a window.
+        Of the order; `WINDOW` or `CHILD`.
     text : str
     details : str
         Traceback, where it was not foreseen.

@@ -13,6 +13,9 @@ from sciup_napari.messages import Core
 
 Matrix = NDArray[np.float64]
 
+SNAP = 16
+"""Input pixels: what is drawn begins at a multiple of this."""
+
 
 def to_world(layer: Any) -> Matrix:
     """The (3, 3) affine matrix from data to world on the last two axes of a layer.
@@ -52,7 +55,25 @@ def finer(matrix: Matrix, scale: int, start: Sequence[int] = (0, 0)) -> Matrix:
 
 
 def on_screen(viewer: Any, layer: Any, shape: tuple[int, int]) -> Box:
-    """The input pixels of a layer that are on the canvas; empty if none are.
+    """The input pixels of a layer that are on the canvas; empty if none are."""
+    low, high = _view(viewer, layer)
+    return _clipped(np.floor(low), np.ceil(high), shape)
+
+
+def frame_box(viewer: Any, layer: Any, shape: tuple[int, int]) -> Box:
+    """The input pixels that are drawn: the screen, rounded outwards to a grid of `SNAP`.
+
+    Its size does not change while the camera moves over the image at one zoom, so its pixels can
+    be written into a layer that is there; and small movements change nothing at all.
+    """
+    low, high = _view(viewer, layer)
+    start = np.floor(low / SNAP) * SNAP
+    size = (np.ceil((high - low) / SNAP - 1e-6) + 1) * SNAP
+    return _clipped(start, start + size, shape)
+
+
+def _view(viewer: Any, layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest edges (y, x) of what is on the canvas, in input pixels.
 
     Found from camera and canvas: `Layer.corner_pixels` is widened to chunks for pyramids.
     """
@@ -62,8 +83,12 @@ def on_screen(viewer: Any, layer: Any, shape: tuple[int, int]) -> Box:
     signs = np.array([(a, b) for a in (-1, 1) for b in (-1, 1)])
     world = np.c_[middle + signs * half, np.ones(4)]
     pixels = (world @ np.linalg.inv(to_world(layer)).T)[:, :2] + 0.5  # from centres to edges
-    low = np.clip(np.floor(pixels.min(0)), 0, shape).astype(int)
-    high = np.clip(np.ceil(pixels.max(0)), low, shape).astype(int)
+    return pixels.min(0), pixels.max(0)
+
+
+def _clipped(low: Any, high: Any, shape: tuple[int, int]) -> Box:
+    low = np.clip(low, 0, shape).astype(int)
+    high = np.clip(high, low, shape).astype(int)
     return Box((int(low[0]), int(low[1])), (int(high[0]), int(high[1])))
 
 

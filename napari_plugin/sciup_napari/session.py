@@ -99,8 +99,6 @@ class Session(QObject):
         """End everything: the viewer is closed."""
         _sessions.pop(self.viewer, None)  # the session holds the viewer
         self.live.close()
-        self.live.cache.clear()
-        self.live.facts = None
         if self.running is not None:
             self.running.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

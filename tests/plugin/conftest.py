@@ -3,9 +3,14 @@
 import importlib.util
 import os
 import warnings
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
+
+from sciup_napari.link import Link
+from sciup_napari.messages import Got, Made, Run, Wish
 
 if not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -38,3 +43,92 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
         if "make_napari_viewer" in item.fixturenames and not os.environ.get("DISPLAY"):
             item.add_marker(pytest.mark.skip(reason="needs a display with OpenGL: use xvfb-run"))
+
+
+class SharedLink:
+    """Takes the place of `Link`: one child serves many tests, for it takes seconds to start.
+
+    Tests leave nothing behind: a closed link takes back its wishes, says that it has got what is
+    still on its way, and hears nothing any more. Whole runs get a child of their own.
+    """
+
+    child = None
+    owner = None
+    numbers = count(1)
+
+    def __init__(self, heard, command=()):
+        self.heard, self.alone, self.mine, self.open = heard, None, {}, set()
+        if command:
+            self.alone = Link(heard, command)
+            return
+        if SharedLink.child is None or not SharedLink.child.alive:
+            SharedLink.child = Link(SharedLink.hear)
+        SharedLink.owner = self
+
+    @staticmethod
+    def hear(message):
+        owner = SharedLink.owner
+        if isinstance(message, Made):
+            got = Got(message.token, message.core, message.quick)
+            if owner is None:
+                SharedLink.child.send(got)
+                return
+            owner.open.add(got)
+        elif getattr(message, "number", -1) > 0:
+            if owner is None or message.number not in owner.mine:  # an answer to an earlier test
+                return
+            message = replace(message, number=owner.mine[message.number])
+        if owner is not None:
+            owner.heard(message)
+
+    def send(self, message):
+        if isinstance(message, Run):
+            self.alone = Link(self.heard)
+        if self.alone is not None:
+            self.alone.send(message)
+            return
+        if isinstance(message, Got):
+            self.open.discard(message)
+        if hasattr(message, "number"):
+            number = next(SharedLink.numbers)
+            self.mine[number] = message.number
+            message = replace(message, number=number)
+        SharedLink.child.send(message)
+
+    def close(self):
+        if self.alone is not None:
+            self.alone.close()
+        if SharedLink.owner is self:
+            SharedLink.owner = None
+            SharedLink.child.send(Wish("", ()))
+            for got in list(self.open):
+                SharedLink.child.send(got)
+
+    def interrupt(self):
+        self.alone.interrupt()
+
+    @property
+    def alive(self):
+        return self.real.alive
+
+    @property
+    def _process(self):
+        return self.real._process
+
+    @property
+    def real(self):
+        return self.alone or SharedLink.child
+
+
+@pytest.fixture(scope="session")
+def shared_child():
+    """The class to be used instead of `Link`; its child ends with the tests."""
+    yield SharedLink
+    if SharedLink.child is not None:
+        SharedLink.child.close()
+
+
+@pytest.fixture
+def one_child(monkeypatch, shared_child):
+    """The viewers of this test talk to the shared child."""
+    monkeypatch.setattr("sciup_napari.talk.Link", shared_child)

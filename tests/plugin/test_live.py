@@ -18,6 +18,8 @@ from sciup_napari.place import camera_of
 from sciup_napari.run_dialog import RunDialog
 from sciup_napari.session import session_of
 
+pytestmark = pytest.mark.usefixtures("one_child")
+
 PATIENCE = 120_000
 SAMPLES = 4
 SHAPE = (300, 280)
@@ -124,7 +126,7 @@ def test_zooming_out_says_what_to_do_and_in_again_goes_on(scene):
 def test_a_place_seen_before_comes_from_memory(scene):
     scene.follow()
     asked = []
-    scene.live._link.send = asked.append
+    scene.live._talk._link.send = asked.append
     camera_of(scene.viewer).center = (0, 142, 131)
     scene.qtbot.wait(200)
     assert asked
@@ -241,7 +243,7 @@ def test_the_death_of_the_child_is_told_and_survived(scene):
     scene.follow()
     said = []
     scene.live.failed.connect(said.append)
-    scene.live._link._process.kill()
+    scene.live._talk._link._process.kill()
     scene.wait(lambda: bool(said))
     assert not scene.live.following
     assert not scene.enhance.follow.isChecked()
@@ -298,14 +300,15 @@ def test_removing_a_live_layer_is_allowed(scene):
     assert "live: draw 0 (delivered)" in names(scene.viewer)
 
 
-def test_closing_in_mid_run_ends_the_child(make_napari_viewer, models, qtbot):
+def test_closing_in_mid_run_ends_the_child(make_napari_viewer, models, qtbot, monkeypatch):
+    monkeypatch.setattr("sciup_napari.talk.Link", link_module.Link)
     viewer = make_napari_viewer(show=True)
     viewer.add_image(cells(SHAPE))
     live = LiveView(viewer)
     live.warm_up()
     live.enhance(viewer.layers[0], True, model=str(models / "plain"), samples=4)
     qtbot.wait(300)
-    process = live._link._process
+    process = live._talk._link._process
     viewer.close()
     live.close()
     assert process.wait(20) is not None
@@ -380,6 +383,8 @@ def test_overlays_contour_and_swipe(scene):
     assert viewer.layers["live: Risk: invented"].visible
     assert not viewer.layers["live: Risk"].visible
     lens.contour.setChecked(True)
+    scene.wait(lambda: "live: alarm" in names(viewer))  # one new layer in a turn
+    assert "live: Risk: missed" in names(viewer)
     assert viewer.layers["live: alarm"].contour == 1
     lens.swipe.setValue(50)
     half = scene.live.image.data.shape[1] // 2
@@ -688,6 +693,7 @@ def test_the_viewers_process_never_imports_torch(viewer, qtbot):
 def test_a_missing_torch_is_told_plainly(viewer, models, qtbot, monkeypatch):
     code = "import sys; sys.modules['torch'] = None; from sciup_napari.child import main; main()"
     monkeypatch.setattr(link_module, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr("sciup_napari.talk.Link", link_module.Link)
     said = []
     live = LiveView(viewer)
     live.failed.connect(said.append)

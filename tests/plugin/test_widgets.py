@@ -69,7 +69,7 @@ class NoLink:
 def _no_child(monkeypatch):
     NoLink.made = ()
     monkeypatch.setattr(runs_module, "Link", NoLink)
-    monkeypatch.setattr("sciup_napari.live.Link", NoLink)
+    monkeypatch.setattr("sciup_napari.talk.Link", NoLink)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def told():
 
 def opened(live, layer, **changes):
     """As if a child had answered."""
-    live.layer = layer
+    live._sight.watch(layer)
     live._opened(replace(FACTS, **changes))
 
 
@@ -117,19 +117,19 @@ def test_a_closed_session_does_not_keep_its_viewer():
     class Viewer:
         pass
 
-    viewer = Viewer()
+    viewer, ended = Viewer(), []
     held = SimpleNamespace(viewer=viewer)
     session_module._sessions[viewer] = held
     gone = weakref.ref(viewer)
     closing = SimpleNamespace(
         viewer=viewer,
-        live=SimpleNamespace(close=lambda: None, cache={}, facts=1),
+        live=SimpleNamespace(close=lambda: ended.append(1)),
         running=None,
         _threads=SimpleNamespace(shutdown=lambda **_: None),
         _folder=SimpleNamespace(cleanup=lambda: None),
     )
     session_module.Session.close(closing)
-    assert closing.live.facts is None
+    assert ended
     del viewer, held, closing
     gc.collect()
     assert gone() is None
@@ -290,7 +290,8 @@ def test_removing_the_source_ends_live_zoom_though_another_layer_is_there(
     source = viewer.layers["cells"]
     enhance.layer_box.setCurrentIndex(enhance.layer_box.findData(source))
     enhance.follow.setChecked(True)
-    enhance.live.layer, enhance.live.following = source, True
+    enhance.live._sight.watch(source)
+    enhance.live.following = True
     viewer.layers.remove(source)
     assert begun == [source]
     assert enhance.layer is other
