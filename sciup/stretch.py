@@ -37,6 +37,13 @@ class Stretch(Protocol):
     def slope(self, v: Array) -> Array:
         """Derivative of `forward` at `v`; noise in network units is slope times noise."""
 
+    def bend(self, v: Array) -> Array:
+        """``-forward'' / forward'`` at `v`.
+
+        Where network units have the mean ``forward(v)`` and working units the variance V, working
+        units have the mean ``v + bend(v) V / 2`` to second order.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class AsinhStretch:
@@ -72,6 +79,10 @@ class AsinhStretch:
     def slope(self, v: Array) -> Array:
         """Derivative of `forward`."""
         return 1 / namespace(v).sqrt(v * v + self.knee**2)
+
+    def bend(self, v: Array) -> Array:
+        """``-forward'' / forward'``."""
+        return v / (v * v + self.knee**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +146,7 @@ class AnscombeStretch:
         """Derivative of `forward`."""
         xp = namespace(v)
         return 1 / (xp.sqrt(xp.clip(v, 0, None) + self._c) * self.span)
+
+    def bend(self, v: Array) -> Array:
+        """``-forward'' / forward'``; 0 on the tangent."""
+        return (v >= 0) / (2 * (namespace(v).clip(v, 0, None) + self._c))

@@ -78,7 +78,7 @@ def pixels_of(
         "flagged": float((known & flagged).sum() / max(known.sum(), 1)),
     }
     tau = tolerance.limit(seen.draws[0], seen.level, seen.sigma)
-    mean = sliding_mean(seen.draws.mean(0))
+    mean = sliding_mean(seen.mean)
     rivals = {
         "std": seen.draws.std(0, ddof=1) / tau,
         "gradient": np.hypot(*np.gradient(mean)) / tau,

@@ -12,6 +12,7 @@ from sciup.api import Result
 from sciup.engine.block import Window
 from sciup.engine.job import Worker
 from sciup.engine.margins import CORE, RIM
+from sciup.engine.mean import Moments, steadied
 from sciup.engine.strangeness import statistics
 from sciup.generators.posterior import crop
 
@@ -26,6 +27,8 @@ class Observation:
     ----------
     draws : ndarray (K + 1, s h, s w)
         Output units, NaN where masked.
+    mean : ndarray (s h, s w)
+        The map `mean`.
     level, sigma : ndarray (s h, s w)
         Background and noise of the input pixel, output units.
     snr : ndarray (s h, s w)
@@ -35,6 +38,7 @@ class Observation:
     """
 
     draws: Array
+    mean: Array
     level: Array
     sigma: Array
     snr: Array
@@ -56,7 +60,7 @@ def observe(result: Result, count: int) -> Observation:
     sampler, scale = worker.sampler(0, next(job.image.planes)), job.model.scale
     units, shape = sampler.units, job.layout.plane_shape
     grid = tuple(-(-n // CORE) for n in job.region.shape)
-    planes = {name: np.full(shape, np.nan) for name in ("level", "sigma", "snr")}
+    planes = {name: np.full(shape, np.nan) for name in ("mean", "level", "sigma", "snr")}
     draws = np.full((count, *shape), np.nan)
     blocks = np.full((*grid, 0), np.nan)
 
@@ -74,8 +78,14 @@ def observe(result: Result, count: int) -> Observation:
         planes["sigma"][target] = units.width(sigma, tile.core, scale)[source]
         planes["snr"][target] = snr[source]
         for k in range(count):
-            core = sampler._values(sampler._core(window.draw(k)), tile)
-            draws[k][target] = sampler._masked(window, core)[source]
+            draw = window.draw(k)
+            draws[k][target] = sampler.shown(window, draw, tile)[source]
+            if k == 0:
+                moments = Moments(draw)
+            else:
+                moments.add(draw - moments.first)
+        if count > 1:
+            planes["mean"][target] = sampler.shown(window, steadied(window, moments), tile)[source]
         at = tuple(a // CORE for a in tile.core.start)
         row = statistics(window)
         if not blocks.shape[-1]:

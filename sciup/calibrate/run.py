@@ -121,6 +121,7 @@ def weigh(one: KnownField, samples: int) -> Evidence:
         statistics=seen.statistics,
         labels=one.labels,
         truth_noise=one.truth_noise,
+        mean=seen.mean[inner],
     )
 
 

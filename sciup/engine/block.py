@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sciup.engine.calibrated import SCORES, Calibrated
-from sciup.engine.margins import CORE, RIM
+from sciup.engine.margins import CORE, RIM, SEEN
+from sciup.engine.mean import Moments, steadied
 from sciup.engine.settings import USUAL_RAW, Settings
 from sciup.engine.units import WorkingUnits
 from sciup.generators.noise import (
@@ -32,6 +33,7 @@ from sciup.physics.instrument import Instrument
 from sciup.physics.planes import NoiseModel, local_mean, make_planes
 from sciup.physics.projection import REACH_A, Projection, kernel_side, lock_weight
 from sciup.physics.psf import moments
+from sciup.risk.votes import LEVEL_WIDTH
 
 NEIGHBOURHOOD = 1.5
 """Width (sigma) of the neighbourhoods of `support` in input pixels."""
@@ -110,20 +112,21 @@ class PlaneSampler:
         """
         window = Window.read(self, tile)
         if samples is not None:
-            return {
-                f"sample_{k}": self._masked(window, self._values(self._core(window.draw(k)), tile))
-                for k in samples
-            }
+            return {f"sample_{k}": self.shown(window, window.draw(k), tile) for k in samples}
         return self._statistics(window, tile)
 
     def _core(self, x: Tensor) -> Tensor:
-        """Cut the one input pixel that only the 3 px means need."""
-        return crop(x, self.net.spec.scale)
+        """Cut what only local means need."""
+        return crop(x, SEEN * self.net.spec.scale)
 
     def _values(self, x: Tensor, tile: Tile) -> Values:
         """A core in working units as output values."""
         v = np.asarray(x[0, 0].cpu().numpy())
         return self.units.inverse(v, tile.core, self.net.spec.scale)
+
+    def shown(self, window: Window, draw: Tensor, tile: Tile) -> Values:
+        """A draw on `Window.inner` as output values of the core; masked pixels are NaN."""
+        return self._masked(window, self._values(self._core(draw), tile))
 
     def _masked(self, window: Window, values: Values) -> Values:
         if window.core_footprint.all():
@@ -135,15 +138,14 @@ class PlaneSampler:
     def _statistics(self, window: Window, tile: Tile) -> dict[str, Values]:
         """Stream K + 1 draws into the maps; memory does not depend on K."""
         st, s = self.settings, self.net.spec.scale
+        around = SEEN * s - 1  # but for the one pixel that 3 px means need
         whole = window.project(0)
         shown = window.inner(whole)
-        limit = crop(9 * window.tolerance(shown), s - 1)
+        limit = 9 * window.tolerance(shown)
         first = self._core(shown)
-        total, squares, missed, invented = (
-            torch.zeros(first.shape, device=self.device) for _ in range(4)
-        )
-        lower, vote = -limit, torch.empty_like(total)
-        difference = torch.empty(shown.shape, device=self.device)
+        moments, difference = Moments(shown), torch.empty_like(shown)
+        missed, invented, vote = (torch.zeros_like(first) for _ in range(3))
+        lower = -limit
         kept = {"samples_0": self._values(first, tile)} if st.keep else {}
         for k in range(1, st.samples + 1):
             draw = window.draw(k)
@@ -152,20 +154,17 @@ class PlaneSampler:
             # what is written again and again stays in the cache; counts are floats, because a
             # comparison into float is quicker than the sum of bool and float
             torch.sub(draw, shown, out=difference)
-            d = self._core(difference)
-            total += d
-            squares.addcmul_(d, d)
-            moved = crop(sums(difference), s - 1)
+            moments.add(difference)
+            moved = sums(crop(difference, around))
             missed += torch.gt(moved, limit, out=vote)
             invented += torch.lt(moved, lower, out=vote)
-        n = st.samples + 1
-        variance = ((squares - total * total / n) / (n - 1)).clamp_(min=0)
-        width = np.asarray(variance.sqrt_()[0, 0].cpu().numpy())
+        mean = self._core(steadied(window, moments))
+        width = np.asarray(self._core(moments.variance).sqrt()[0, 0].cpu().numpy())
         out = {
             "sample": self._values(first, tile),
-            "mean": self._values(first + total / n, tile),
+            "mean": self._values(mean, tile),
             "std": self.units.width(width, tile.core, s),
-            "risk_raw": ((missed + invented + 0.5) / n)[0, 0].cpu().numpy(),
+            "risk_raw": ((missed + invented + 0.5) / moments.count)[0, 0].cpu().numpy(),
         }
         wanted = st.maps or USUAL_RAW
         if "support" in wanted:
@@ -264,12 +263,12 @@ class Window:
         )
 
     def draw(self, k: int) -> Tensor:
-        """Sample k in working units on the core and one input pixel around it."""
+        """Sample k in working units on the core and `SEEN` input pixels around it."""
         return self.inner(self.project(k))
 
     def inner(self, whole: Tensor) -> Tensor:
-        """Cut a projected window to the core and one input pixel around it."""
-        return crop(whole, (RIM - 1) * self.sampler.net.spec.scale)
+        """Cut a projected window to the core and `SEEN` input pixels around it."""
+        return crop(whole, (RIM - SEEN) * self.sampler.net.spec.scale)
 
     def project(self, k: int) -> Tensor:
         """Sample k on the whole projection region; exact on `inner` only."""
@@ -310,24 +309,22 @@ class Window:
         white = normal_field(key, s.plane_number + (2 << 24), self.box.grown(1), 1)
         return s._tensor(correlate(white[0], s.correlation)) * self.sigma
 
-    def _fine(self, x: Tensor) -> Tensor:
+    def fine(self, x: Tensor) -> Tensor:
         """Input-grid field to the fine grid of a draw, by repetition."""
         s = self.sampler.net.spec.scale
-        return crop(x, RIM - 1).repeat_interleave(s, -1).repeat_interleave(s, -2)
+        return crop(x, RIM - SEEN).repeat_interleave(s, -1).repeat_interleave(s, -2)
 
     def tolerance(self, shown: Tensor) -> Tensor:
-        """Tau in working units where 3 px means exist."""
-        tolerance = self.sampler.settings.tolerance
-        sigma = self._fine(self.sigma)
+        """Tau in working units on the core, from the shown image on `inner`."""
+        tolerance, scale = self.sampler.settings.tolerance, self.sampler.net.spec.scale
+        sigma = crop(self.fine(self.sigma), SEEN * scale)
         if tolerance.unit == "sigma":
-            tau = tolerance.value * sigma
-        else:
-            padded = F.pad(shown, (4, 4, 4, 4), mode="replicate")
-            local = F.avg_pool2d(F.avg_pool2d(padded, (9, 1), stride=1), (1, 9), stride=1)
-            tau = torch.maximum(
-                tolerance.value / 100 * (local - self.sampler.units.background).abs(), sigma
-            )
-        return crop(tau, 1)
+            return tolerance.value * sigma
+        around = crop(shown, SEEN * scale - LEVEL_WIDTH // 2)
+        rows = F.avg_pool2d(around, (LEVEL_WIDTH, 1), stride=1)
+        local = F.avg_pool2d(rows, (1, LEVEL_WIDTH), stride=1)
+        level = (local - self.sampler.units.background).abs()
+        return torch.maximum(tolerance.value / 100 * level, sigma)
 
     def support(self, whole: Tensor) -> Tensor:
         r"""Share of the local detail of the shown image that was measured above the noise.

@@ -8,8 +8,11 @@ from sciup.physics.projection import REACH_A, REACH_U
 CORE = 128
 """Side of the core of every window in input pixels; divides every shard."""
 
-RIM = REACH_A + REACH_U + 1
-"""Input pixels that the projection needs around the core, and one more for 3 px means."""
+SEEN = 2
+"""Input pixels around the core on which draws are exact, too: what the mean's low-pass looks at."""
+
+RIM = REACH_A + REACH_U + SEEN
+"""Input pixels around the core that draws are made on: the projection spoils the outer ones."""
 
 
 def halo_of(net: PosteriorSampler) -> int:

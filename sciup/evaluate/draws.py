@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +17,28 @@ from sciup.physics.psf import Kernel
 Array = NDArray[np.float64]
 
 
-def draw_samples(result: Result, count: int) -> Array:
-    """Samples 0 to count - 1 of an image of one plane, (count, s h, s w), in output units.
+class Drawn(NamedTuple):
+    """Draws (count, s h, s w) and the map `mean` (s h, s w) of an image, in output units."""
 
-    The same values as `Result.sample`, with the trunk run once per window for all of them.
+    samples: Array
+    mean: Array
+
+
+def draw_samples(result: Result, count: int) -> Drawn:
+    """Samples 0 to count - 1 of an image of one plane, and the mean.
+
+    The same values as `Result.sample` and `Result.mean`, with the trunk run once per window for all
+    of them.
     """
-    worker = Worker(result.job)
-    out = np.full((count, *result.job.layout.plane_shape), np.nan)
+    settings = replace(result.job.settings, keep=count, maps=("mean",))
+    worker = Worker(replace(result.job, settings=settings, calibration="not asked for"))
+    out = np.full((count + 1, *result.job.layout.plane_shape), np.nan)
+    names = [*(f"samples_{k}" for k in range(count)), "mean"]
     for task in result.job.tasks():
-        for name, values in worker.compute(task, tuple(range(count))).items():
-            out[int(name.removeprefix("sample_"))][task.box.slices] = values
-    return out
+        maps = worker.compute(task)
+        for image, name in zip(out, names, strict=True):
+            image[task.box.slices] = maps[name]
+    return Drawn(out[:count], out[count])
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,6 @@ def draw_mean_head(result: Result) -> Array:
     """
     from sciup.engine.block import Window
     from sciup.engine.margins import CORE, halo_of
-    from sciup.generators.posterior import crop
     from sciup.geometry import plan_tiles
 
     job, worker = result.job, Worker(result.job)
@@ -120,8 +131,7 @@ def draw_mean_head(result: Result) -> Array:
     for tile in plan_tiles(job.region, CORE, halo_of(worker.net), scale):
         window = Window.read(sampler, tile)
         fine = sampler.units.stretch.inverse(window.features.mean)
-        core = crop(window.inner(fine), scale)[0, 0].cpu().numpy()
-        values = sampler.units.inverse(core, tile.core, scale)
+        values = sampler._values(sampler._core(window.inner(fine)), tile)
         part = tile.core.intersect(job.region)
         target = part.relative_to(job.region).scaled(scale).slices
         out[target] = values[part.relative_to(tile.core).scaled(scale).slices]

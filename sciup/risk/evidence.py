@@ -20,7 +20,7 @@ from sciup.risk.votes import SCALES, block_mean, mean_at
 Array = NDArray[np.float64]
 
 PRODUCTS = ("sample", "mean")
-"""Images that can be shown: a draw, on which the others vote, and the mean of all draws."""
+"""Images that can be shown: a draw, on which the others vote, and their mean."""
 
 KINDS = ("risk", "invented", "missed")
 
@@ -108,6 +108,7 @@ def tally(
     statistics: ArrayLike,
     labels: Mapping[str, str],
     truth_noise: float = 0.0,
+    mean: ArrayLike | None = None,
 ) -> Evidence:
     """Count one field.
 
@@ -127,8 +128,11 @@ def tally(
         unit, group, field and condition.
     truth_noise : float
         One-sigma noise of the truth's pixels, which intervals need not cover.
+    mean : array_like (s h, s w), optional
+        What is offered as the mean of the draws; their average unless given.
     """
     d, t = np.asarray(draws, np.float64), np.asarray(truth, np.float64)
+    middle = d.mean(0) if mean is None else np.asarray(mean, np.float64)
     if d.ndim != 3 or d.shape[1:] != t.shape:
         raise InputError(
             f"draws of shape {d.shape} and a truth of shape {t.shape}", "(K + 1, y, x) and (y, x)"
@@ -136,13 +140,13 @@ def tally(
     dark, noise, local = (np.asarray(x, np.float64) for x in (level, sigma, snr))
     grid = np.asarray(statistics, np.float64)
     count, side = grid.shape[0] * grid.shape[1], BLOCK * scale
-    outside, pixels, width = _intervals(d, t, noise, truth_noise, side, grid.shape[:2])
+    outside, pixels, width = _intervals(d, middle, t, noise, truth_noise, side, grid.shape[:2])
     return Evidence(
         unit=np.full(count, labels["unit"]),
         group=np.full(count, labels["group"]),
         field=np.full(count, labels["field"]),
         condition=np.full(count, labels["condition"]),
-        votes=_votes(d, t, dark, noise, local, side, grid.shape[:2]),
+        votes=_votes(d, middle, t, dark, noise, local, side, grid.shape[:2]),
         outside=outside,
         pixels=pixels,
         width=width,
@@ -158,6 +162,7 @@ def _blocks(shape: tuple[int, ...], side: int, columns: int) -> NDArray[np.int64
 
 def _votes(
     draws: Array,
+    mean: Array,
     truth: Array,
     level: Array,
     sigma: Array,
@@ -168,7 +173,7 @@ def _votes(
     k, blocks = len(draws) - 1, grid[0] * grid[1]
     shape = (len(TOLERANCES), len(SCALES), len(STRATA) + 1, k + 2)
     out = np.zeros((blocks, len(PRODUCTS), len(KINDS), *shape, 2), np.int32)
-    for p, (shown, voters) in enumerate(((draws[0], draws[1:]), (draws.mean(0), draws))):
+    for p, (shown, voters) in enumerate(((draws[0], draws[1:]), (mean, draws))):
         limits = [tolerance.limit(shown, level, sigma) for tolerance in TOLERANCES]
         for j, scale in enumerate(SCALES):
             block = _blocks(truth.shape, side, grid[1])
@@ -198,19 +203,25 @@ def _votes(
 
 
 def _intervals(
-    draws: Array, truth: Array, sigma: Array, noise: float, side: int, grid: tuple[int, ...]
+    draws: Array,
+    mean: Array,
+    truth: Array,
+    sigma: Array,
+    noise: float,
+    side: int,
+    grid: tuple[int, ...],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
     blocks, sizes = grid[0] * grid[1], len(INTERVAL_SCALES)
     outside = np.zeros((blocks, sizes, len(SCALINGS)), np.int32)
     pixels, width = np.zeros((blocks, sizes), np.int32), np.zeros((blocks, sizes))
     for j, scale in enumerate(INTERVAL_SCALES):
-        d, t, s = (
+        d, m, t, s = (
             np.stack([block_mean(y, scale) for y in x]) if scale > 1 else x
-            for x in (draws, truth[None], sigma[None])
+            for x in (draws, mean[None], truth[None], sigma[None])
         )
         spread = d.std(0, ddof=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            needed = np.abs(t[0] - d.mean(0)) / np.hypot(spread, noise / scale)
+            needed = np.abs(t[0] - m[0]) / np.hypot(spread, noise / scale)
         known = np.isfinite(needed)
         block = _blocks(truth.shape, side, grid[1])[::scale, ::scale][known]
         pixels[:, j] = np.bincount(block, minlength=blocks)

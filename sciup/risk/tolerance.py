@@ -22,7 +22,7 @@ class Tolerance:
     value : float
         Number of noise sigmas of the input pixel, or per cent.
     unit : {"sigma", "%"}
-        ``sigma``: of the *input* noise. ``%``: of the local 9 px mean above background, and at
+        ``sigma``: of the *input* noise. ``%``: of the local 5 px mean above background, and at
         least one sigma, so that empty sky does not get a tolerance of 0.
     """
 

@@ -1,7 +1,7 @@
 """The raw score of risk: the other draws vote on the delivered one.
 
 Everything here is a function of a pixel and its neighbours within half a window, so that a tile
-with a halo of 1 px (4 px for `tolerance_percent`) gives bit for bit what the whole image gives.
+with a halo of 1 px (2 px for `tolerance_percent`) gives bit for bit what the whole image gives.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ELEMENT = 3
 SCALES = (ELEMENT, 4, 16)
 """Sizes of the means that are compared: 3 px slides, 4 and 16 px are blocks."""
 
-LEVEL_WIDTH = 9
+LEVEL_WIDTH = 5
 """Width of the mean that a tolerance in per cent refers to, px."""
 
 
@@ -123,7 +123,7 @@ def tolerance_percent(
     Parameters
     ----------
     image : array_like (h, w)
-        The delivered image; its level is a mean over 9 x 9 px.
+        The delivered image; its level is a mean over 5 x 5 px.
     background, sigma : array_like (h, w) or scalar
         Background and noise of an input pixel, on the output grid, in the unit of `image`.
     percent : float

@@ -95,6 +95,16 @@ def test_the_whole_has_all_maps_and_draws_that_differ(name, precision):
     assert np.array_equal(full["sample"], full["samples_0"], equal_nan=True)
 
 
+@names
+def test_a_tolerance_in_per_cent_knows_no_windows(name):
+    full = compute(result(name, tolerance="10%", maps=("tolerance", "risk_raw")))
+    box = Box((100, 90), (170, 160))
+    part = compute(result(name, tolerance="10%", maps=("tolerance", "risk_raw"), roi=box))
+    for key, values in part.items():
+        inside = box.scaled(MODELS[name]).slices
+        assert np.array_equal(values, full[key][inside], equal_nan=True), key
+
+
 @st.composite
 def regions(draw):
     """Small regions, most of them over an edge between windows or at an edge of the image."""

@@ -57,7 +57,7 @@ def test_risk_of_an_observation_is_the_map_of_the_engine(run, tolerance):
     seen = observe(result, K + 1)
     np.testing.assert_array_equal(seen.draws[0], maps["sample"].astype(np.float64))
     risk, event = risk_of(seen, seen.draws[2], calibration, tolerance)
-    # at the very edge the engine sees what lies beyond it, and a mean over 9 px reaches 4 px
+    # at the very edge the engine sees what lies beyond it, and a mean over 5 px reaches 2 px
     inner = np.s_[8:-8, 8:-8]
     assert (np.abs(risk - maps["risk"])[inner] > 1e-6).mean() < 2e-3
     assert np.isin(event, (-1, 0, 1)).all()

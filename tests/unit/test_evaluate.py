@@ -241,8 +241,10 @@ def test_measurement_in_input_units(toy: ModelFacts):
     assert not seen.footprint[5, 6]
     assert np.allclose(seen.level, 7)
     assert np.allclose(seen.sigma, 2, rtol=1e-4)
-    draws = draw_samples(result, 2)
-    assert np.array_equal(draws[1], result.sample(1).compute(scheduler="sync"), equal_nan=True)
+    drawn = draw_samples(result, 2)
+    mean = result.mean.compute(scheduler="sync")
+    assert np.array_equal(drawn.mean, mean, equal_nan=True)
+    assert np.array_equal(drawn.samples[1], result.sample(1).compute(scheduler="sync"), equal_nan=True)
 
 
 # -- sky ---------------------------------------------------------------------------------------

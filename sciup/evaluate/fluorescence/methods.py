@@ -74,11 +74,11 @@ def sampler(
 
     def run(case: Case) -> tuple[Estimate, dict[str, float]]:
         lazy = result(case, model, options, belief)
-        draws = draw_samples(lazy, options.draws)
+        drawn = draw_samples(lazy, options.draws)
         seen = measurement(lazy)
         rim = np.s_[RIM_CHI2:-RIM_CHI2, RIM_CHI2:-RIM_CHI2]
-        residual = (seen.values - predict(lazy, draws.mean(0)))[rim]
-        return Estimate.of(case, draws), {"chi2": chi2(residual, seen.sigma[rim])}
+        residual = (seen.values - predict(lazy, drawn.mean))[rim]
+        return Estimate.of(case, *drawn), {"chi2": chi2(residual, seen.sigma[rim])}
 
     return Method(f"{model.name}, {words[belief]}", "model", run)
 
@@ -92,13 +92,12 @@ def twins(twin: ModelFacts, options: Options) -> list[Method]:
 
     def mean(case: Case) -> tuple[Estimate, dict[str, float]]:
         lazy = result(case, twin, options, "known" if case.known else "psf")
-        draws = Estimate.of(case, draw_samples(lazy, options.draws))
-        return Estimate(draws.linear.mean(0)[None], draws.stretched.mean(0)[None]), {}
+        return Estimate.of(case, draw_samples(lazy, options.draws).mean[None]), {}
 
     name = f"twin {twin.name}"
     return [
         Method(f"{name}, mean head", "twin", head),
-        Method(f"{name}, mean of draws", "twin", mean),
+        Method(f"{name}, mean", "twin", mean),
     ]
 
 

@@ -35,30 +35,43 @@ class Estimate:
     ----------
     linear, stretched : ndarray (P, h, w)
         On the grid of the truth, in its units and in those of the scores.
+    linear_mean, stretched_mean : ndarray (h, w)
+        What is offered as their mean.
     """
 
     linear: Array
     stretched: Array
+    linear_mean: Array
+    stretched_mean: Array
 
     @classmethod
-    def of(cls, case: Case, draws: Array) -> Estimate:
-        """From draws (P, s h, s w) in the units of the input."""
-        linear = matched(case, metrics.block_mean(draws.astype(float), case.bins))
-        return cls(linear, case.light.forward(linear))
+    def of(cls, case: Case, draws: Array, mean: Array | None = None) -> Estimate:
+        """From draws (P, s h, s w) in the units of the input, and their mean unless it is plain."""
+        every = draws if mean is None else np.concatenate([draws, mean[None]])
+        linear = matched(case, metrics.block_mean(every.astype(float), case.bins), len(draws))
+        return cls._split(linear, case.light.forward(linear), len(draws))
+
+    @classmethod
+    def _split(cls, linear: Array, stretched: Array, count: int) -> Estimate:
+        """From `count` draws and perhaps their mean behind them."""
+        pairs = [
+            (x[:count], x[count] if len(x) > count else x.mean(0)) for x in (linear, stretched)
+        ]
+        return cls(pairs[0][0], pairs[1][0], pairs[0][1], pairs[1][1])
 
     @classmethod
     def of_stretched(cls, case: Case, draws: Array) -> Estimate:
         """From draws in the units of scores, which stay as they are where nothing is fitted."""
         if case.matched or case.bins > 1:
             return cls.of(case, case.light.inverse(draws))
-        return cls(case.light.inverse(draws), draws)
+        return cls._split(case.light.inverse(draws), draws, len(draws))
 
 
-def matched(case: Case, draws: Array) -> Array:
-    """Draws after the line that brings their mean closest to the truth, where the case wants it."""
+def matched(case: Case, draws: Array, count: int) -> Array:
+    """After the line that fits the mean of `count` draws to the truth, where the case wants it."""
     if not case.matched:
         return draws
-    x, y = (v[RIM:-RIM, RIM:-RIM].ravel() for v in (draws.mean(0), case.truth))
+    x, y = (v[RIM:-RIM, RIM:-RIM].ravel() for v in (draws[:count].mean(0), case.truth))
     slope, offset = np.polyfit(x, y, 1)
     return np.asarray(slope * draws + offset)
 
@@ -89,14 +102,15 @@ def score(estimate: Estimate, case: Case, seed: int = 0) -> Scored:
     inner = np.s_[..., RIM:-RIM, RIM:-RIM]
     base = Estimate.of_stretched(case, reference(case)[None])
     d, b = (np.ascontiguousarray(e.stretched[inner]) for e in (estimate, base))
+    m, mean = estimate.stretched_mean[inner], estimate.linear_mean[inner]
     t = np.ascontiguousarray(case.light.forward(case.truth)[inner])
     linear, truth = estimate.linear[inner], case.truth[inner]
     out = Scored()
-    out.numbers |= _quality(d, t, b[0])
+    out.numbers |= _quality(d, m, t, b[0])
     background = case.light.values(np.array(case.light.background))
-    out.numbers["flux"] = metrics.flux_ratio(linear.mean(0), truth, float(background))
+    out.numbers["flux"] = metrics.flux_ratio(mean, truth, float(background))
     noise = case.noise
-    _spectra(out, noise, linear, truth, base.linear[0][inner])
+    _spectra(out, noise, linear, mean, truth, base.linear[0][inner])
     if len(d) > 1:
         p = ensembles.perturbed(linear, noise, [seed, 0xE5])
         _honesty(out, d, case.light.forward(p), t)
@@ -104,14 +118,14 @@ def score(estimate: Estimate, case: Case, seed: int = 0) -> Scored:
     return out
 
 
-def _quality(d: Array, t: Array, b: Array) -> dict[str, float]:
+def _quality(d: Array, mean: Array, t: Array, b: Array) -> dict[str, float]:
     """Scores of the reference protocol, and of plain images."""
-    mean = d.mean(0)
 
     def gain(x: Array) -> float:
         return 10 * float(np.log10(metrics.mse(b, t) / metrics.mse(x, t)))
 
-    out = {"gain_mean": gain(mean), "gain_draw": gain(d[0]), "crps": metrics.crps(d, t)}
+    gains = {"gain_mean": mean, "gain_average": d.mean(0), "gain_draw": d[0]}
+    out = {name: gain(x) for name, x in gains.items()} | {"crps": metrics.crps(d, t)}
     functions: dict[str, Callable[[Array, Array, int], float]] = {
         "skill": metrics.spread_skill,
         "cover": metrics.range_coverage,
@@ -123,9 +137,10 @@ def _quality(d: Array, t: Array, b: Array) -> dict[str, float]:
     return out | {"nrmse": metrics.nrmse_affine(mean, t)}
 
 
-def _spectra(out: Scored, noise: float, linear: Array, truth: Array, base: Array) -> None:
+def _spectra(
+    out: Scored, noise: float, linear: Array, mean: Array, truth: Array, base: Array
+) -> None:
     """Spectra and Fourier ring correlations, in the units of the image; `noise` of the truth."""
-    mean = linear.mean(0)
     out.numbers["frc"] = metrics.frc_resolution(*metrics.frc(linear[0], truth))
     out.numbers["lsd_mean"] = spectra.log_spectral_distance(mean, truth, noise)
     images = {"mean": mean}
@@ -182,9 +197,10 @@ def _patterns(out: Scored, case: Case, d: Array, t: Array) -> None:
 
 
 GLOSSARY = [
-    "gain_mean, gain_draw: dB over bicubic in Anscombe units, of the mean and of one draw. crps: "
-    "fair; for a single image the mean absolute error. skillB, coverB: spread/skill and range "
-    "coverage of means over B x B px, 1 is right. ece: of the raw vote of draw 0.",
+    "gain_mean, gain_draw: dB over bicubic in Anscombe units, of the map `mean` and of one draw; "
+    "gain_average: of the average of the draws, as in the reference protocol. crps: fair; for a "
+    "single image the mean absolute error. skillB, coverB: spread/skill and range coverage of "
+    "means over B x B px, 1 is right. ece: of the raw vote of draw 0.",
     "p_: of draws with fresh noise of the truth's own level (robust_noise). p_skillB: root of the "
     "ratio of the variances and squared errors summed over images. p_insideL, p_lengthL: share of "
     "pixels in the central L % interval and its mean length. energy: of 12 px patches.",

@@ -87,7 +87,7 @@ def run_files(
             precision=precision,
             seed=seed,
         )
-        mean = draw_samples(result, DRAWS).mean(0)
+        mean = draw_samples(result, DRAWS).mean
         name = path.name.removesuffix(".gz").removesuffix(".fits")
         yield Run(name, path.parent.name, result, measurement(result), mean)
 

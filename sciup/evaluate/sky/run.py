@@ -17,7 +17,7 @@ from scipy.signal.windows import tukey
 from sciup.api import Result
 from sciup.evaluate import metrics, spectra
 from sciup.evaluate.baselines import bicubic
-from sciup.evaluate.draws import blur, draw_samples, measurement, predict
+from sciup.evaluate.draws import Drawn, blur, draw_samples, measurement, predict
 from sciup.evaluate.intervals import ratio
 from sciup.evaluate.sky import detect, plots
 from sciup.evaluate.sky.fields import DRAWS, SHAPES, Field, Told, fields, run_field
@@ -40,17 +40,17 @@ OTHERS = 4
 WORDS: dict[Told, str] = {"all": "known", "width": "width given", "nothing": "estimated"}
 
 
-def score_field(field: Field, draws: Array, result: Result) -> Row:
+def score_field(field: Field, drawn: Drawn, result: Result) -> Row:
     """Image scores of a field, in units of the sky noise of an input pixel."""
     s = result.job.model.scale
     rim = np.s_[..., 4 * s : -4 * s, 4 * s : -4 * s]
-    linear = draws[rim] * s**2, field.truth[rim] * s**2
+    linear = drawn.samples[rim] * s**2, field.truth[rim] * s**2
     curve = AsinhStretch()
     curved = curve.forward(linear[0]), curve.forward(linear[1])
     base = curve.forward(bicubic(field.observed.astype(float), s)[rim])
     out: Row = {"field": field.name, "psf": field.shape, "fwhm": field.fwhm}
     plain = metrics.mse(base, curved[1])
-    mean = curve.forward(linear[0].mean(0))
+    mean = curve.forward(drawn.mean[rim] * s**2)
     out["gain_mean"] = 10 * np.log10(plain / metrics.mse(mean, curved[1]))
     out["gain_draw"] = 10 * np.log10(plain / metrics.mse(curved[0][0], curved[1]))
     out["crps"] = metrics.crps(*curved)
@@ -60,7 +60,7 @@ def score_field(field: Field, draws: Array, result: Result) -> Row:
             out[f"variance{block}_{name}"] = float(q.var(0, ddof=1).mean()) * (1 + 1 / len(q))
             out[f"error{block}_{name}"] = metrics.mse(q.mean(0), u)
             out[f"cover{block}_{name}"] = metrics.range_coverage(pair[0], pair[1], block)
-    out |= _residuals(field, draws.mean(0), result)
+    out |= _residuals(field, drawn.mean, result)
     for name, image in (("std", curved[0].std(0)), ("sample", curved[0][0]), ("truth", curved[1])):
         out |= {f"imprint_{name} {k}": v for k, v in spectra.imprint(image, s).items()}
     return out
@@ -140,9 +140,10 @@ def evaluate(
         progress(done, total)
         for k in told if done % OTHERS == 0 else told[:1]:
             result = run_field(field, model, k, precision=precision, seed=seed)
-            draws = draw_samples(result, DRAWS)
+            drawn = draw_samples(result, DRAWS)
+            draws = drawn.samples
             rows[k] += measure_sources(field, draws, model)
-            scored.append({"instrument": WORDS[k]} | score_field(field, draws, result))
+            scored.append({"instrument": WORDS[k]} | score_field(field, drawn, result))
             if k == told[0]:
                 candidates, sources, invented = detect.detect(field, draws, model)
                 found[0].extend(candidates)
