@@ -300,17 +300,19 @@ def _outcome(future: Any, order: _Order) -> _Order | None:
         )
     if isinstance(error, SciupError | OSError):
         raise error
-    if not isinstance(error, KilledWorker):
+    if not isinstance(error, KilledWorker | MemoryError):
         raise ClusterError(
             f"{where} failed on a worker: {type(error).__name__}: {error}",
             fix="see the log of the worker; --resume goes on",
         ) from error
+    lack = isinstance(error, MemoryError)
+    end = "had too little memory" if lack else "died, perhaps of memory,"
     if order.attempt + 1 >= ATTEMPTS:
         raise ClusterError(
-            f"{where} failed: its workers died in each of {ATTEMPTS} attempts, perhaps of memory",
+            f"{where} failed: its workers {end} in each of {ATTEMPTS} attempts",
             fix="give workers more memory or fewer --threads, then go on with --resume",
         )
-    log.warning("%s: its workers died; again, with fewer windows at a time", where)
+    log.warning("%s: its workers %s; again, with fewer windows at a time", where, end)
     return replace(order, attempt=order.attempt + 1)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import torch
 
 from sciup.engine.block import PlaneSampler
 from sciup.engine.calibrated import SCORES, Calibrated
+from sciup.engine.flight import Flight
 from sciup.engine.margins import CORE, halo_of
 from sciup.engine.settings import CALIBRATED, MAPS, USUAL, USUAL_RAW, VALUES, Settings
 from sciup.engine.units import working_units
@@ -264,6 +266,7 @@ class Worker:
         self._image = ReadAhead.of(job.image, job.tile, halo_of(self.net))
         self._sampler: PlaneSampler | None = None
         self._number = -1
+        self._flight = Flight[Tile, dict[str, Float]](self.submit, self.threads)
         self.scores: dict[tuple[int, ...], list[float]] = {}
 
     def sampler(self, number: int, plane: Plane) -> PlaneSampler:
@@ -303,25 +306,20 @@ class Worker:
         sampler = self.sampler(task.number, task.plane)
         out: dict[str, Float] = {}
         self.scores = {}
-        pending = {self.submit(sampler.maps, tile, samples): tile for tile in self.tiles(region)}
-        try:
-            for future in as_completed(pending):
-                core = pending.pop(future).core
-                part = core.intersect(region)
-                source = part.relative_to(core).scaled(scale).slices
+        function = partial(sampler.maps, samples=samples)
+        with closing(self._flight.over(self.tiles(region), function)) as found:
+            for tile, maps in found:
+                part = tile.core.intersect(region)
+                source = part.relative_to(tile.core).scaled(scale).slices
                 target = part.relative_to(region).scaled(scale).slices
-                maps = future.result()
                 if SCORES in maps:
-                    self.scores[core.start] = maps.pop(SCORES).tolist()
-                for name, values in maps.items():
-                    if name not in out:
-                        out[name] = np.full(task.box.shape, np.nan, np.float32)
-                    out[name][target] = values[source]
+                    self.scores[tile.core.start] = maps.pop(SCORES).tolist()
+                for name in list(maps):
+                    if name not in out:  # not filled: windows cover all of it, row after row
+                        out[name] = np.empty(task.box.shape, np.float32)
+                    out[name][target] = maps.pop(name)[source]
                 if done is not None:
                     done()
-        finally:
-            for future in pending:
-                future.cancel()
         return out
 
     def tiles(self, region: Box) -> list[Tile]:

@@ -19,7 +19,14 @@ import numpy as np
 
 from sciup.engine.job import Job
 from sciup.engine.shard import Bench, windows
-from sciup.errors import ClusterError, InputError, InterruptedRunError, OutputError, ResumeError
+from sciup.errors import (
+    ClusterError,
+    InputError,
+    InterruptedRunError,
+    OutputError,
+    ResumeError,
+    SciupError,
+)
 from sciup.geometry import Box
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal
@@ -175,7 +182,7 @@ def run(
     job = _pinned(job, work, kind)
     writer = open_writer(work, job.layout, kind)
     journal = Journal(work)
-    with stoppable(str(work)), _disk_errors(output):
+    with stoppable(str(work)), _machine_errors(output):
         writer.create()
         _compute(job, work, kind, journal, client, progress)
         _check_complete(job, journal)
@@ -412,12 +419,18 @@ def stoppable(remains: str) -> Iterator[None]:
 
 
 @contextmanager
-def _disk_errors(output: Path) -> Iterator[None]:
-    """A full disk or lost permission is told in the user's words."""
+def _machine_errors(output: Path) -> Iterator[None]:
+    """A full disk, lost permission or too little memory is told in the user's words."""
     try:
         yield
     except OSError as error:
         raise OutputError(
             f"writing {output} failed: {error.strerror or error}",
             fix=f"make room or check the disk, then go on with --resume ({work_folder(output)})",
+        ) from None
+    except MemoryError as error:
+        raise SciupError(
+            f"memory ran out: {error}",
+            fix="end other programs, or use fewer --threads, a smaller --tile or --device cpu;"
+            " then go on with --resume",
         ) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
+from distributed.scheduler import KilledWorker
 from toy_run import assert_equal_results, base, each, interrupt, lazy, straight
 from typer.testing import CliRunner
 
@@ -94,24 +95,29 @@ def test_a_worker_is_killed_in_the_middle(suffix, tmp_path):
     assert_equal_results(out, straight(suffix))
 
 
-def test_a_shard_that_kills_its_workers_is_told(client, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (KilledWorker("shard", None, 3), "died, perhaps of memory,"),
+        (MemoryError("too little for one window at a time"), "had too little memory"),
+    ],
+)
+def test_a_shard_that_kills_its_workers_is_told(error, says, client, tmp_path, monkeypatch):
     """As with too little memory: tried again with fewer windows, then given up in words."""
     monkeypatch.setattr(engine_cluster, "ATTEMPTS", 2)
     tried = []
 
     def outcome(future, order):
-        from distributed.scheduler import KilledWorker
-
         class Dead:
             def exception(self):
                 tried.append(order.attempt)
-                return KilledWorker("shard", None, 3)
+                return error
 
         return keep(Dead(), order)
 
     keep = engine_cluster._outcome
     monkeypatch.setattr(engine_cluster, "_outcome", outcome)
-    with pytest.raises(ClusterError, match=r"died in each of 2 attempts, perhaps.*--resume"):
+    with pytest.raises(ClusterError, match=rf"{says} in each of 2 attempts.*--resume"):
         lazy().save(tmp_path / "out.fits", client=client)
     assert tried[:1] == [0]
     assert 1 in tried
