@@ -45,7 +45,7 @@ class Small:
                 self.now -= 1
 
 
-@pytest.mark.parametrize(("room", "error"), zip([1, 2, 2, 1], LACKS, strict=True))
+@pytest.mark.parametrize(("room", "error"), list(zip([1, 2, 2, 1], LACKS, strict=True)))
 def test_fewer_windows_make_the_same_result(room, error, tmp_path, monkeypatch, caplog):
     straight(".fits")
     small = Small(room, error)
