@@ -12,6 +12,7 @@ from sciup_napari.lens_state import LensState
 from sciup_napari.messages import WINDOW, Core, Failed, Made, Opened, Source
 from sciup_napari.readout import Judge
 from sciup_napari.shown import Shown
+from sciup_napari.soon import Soon
 from sciup_napari.talk import Talk
 
 LEAST_PIXEL = 0.5
@@ -38,8 +39,9 @@ class LiveView(Shown):
     def __init__(self, viewer: Any, parent: Any = None) -> None:
         super().__init__(viewer, parent)
         self.following = False
-        # Before the next drawing, but after the event: zooming moves the centre as well.
-        self._settle = self._timer(0, self.look)
+        self._settle = Soon(
+            self.look, self
+        )  # zooming moves the centre, too: but one look is enough
         self._talk = Talk(self)
         self._connect()
 
@@ -165,12 +167,13 @@ class LiveView(Shown):
     def _turned(self) -> None:
         # not drawn at once: adding a layer moves the sliders, too
         if self.here():
-            self._settle.start()
+            self._changed()
         else:
             self._ask(())
 
     def _changed(self) -> None:
         if self.facts is not None:
+            self._stale = True
             self._settle.start()
 
     def _replaced(self) -> None:
@@ -190,9 +193,10 @@ class LiveView(Shown):
             why = "finer detail is too small to see" if more > 1 else "or allow more memory"
             self.status.emit(f"zoom in {max(more, 1.5):.1f} x or more: {why}")
             return
-        self.frame = self._sight.frame(self.facts)
+        before, self.frame = self.frame, self._sight.frame(self.facts)
         self._ask(tuple(c for c in cores if not self.has(c)))
-        self.draw()
+        if self._stale or self.frame != before:  # small movements show what is drawn already
+            self.draw()
 
     def _ask(self, cores: tuple[Core, ...]) -> None:
         if self.facts is not None:

@@ -55,6 +55,7 @@ class Shown(QObject):
         self.frame: Frame | None = None
         self._risk: Risk | None = None
         self._plane: tuple[int, ...] = ()
+        self._stale = True  # what is on the screen shows something else
         self._layers, self._sight, self._votes = (
             LiveLayers(viewer),
             Sight(viewer, self),
@@ -87,6 +88,7 @@ class Shown(QObject):
         else:
             return True
         self._layers.hide()
+        self._stale = True
         self.status.emit(words)
         return False
 
@@ -133,6 +135,7 @@ class Shown(QObject):
         if self.facts is None or self.frame is None or not windows or not self.here():
             return
         facts, frame, lens = self.facts, self.frame, self.lens
+        self._stale = False
         risk = self._risk = self._votes.risk(
             facts, frame, windows, lens, self.judge, self.tolerance
         )
