@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from itertools import product as product_of
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sciup.evaluate.ensembles import auroc, brier, calibration_error, reliabilit
 from sciup.evaluate.tables import Table
 from sciup.risk.badge import field_score
 from sciup.risk.calibration import ALPHA, Calibration
-from sciup.risk.evidence import STRATA, TOLERANCES
+from sciup.risk.evidence import PRODUCTS, STRATA, TOLERANCES
 from sciup.risk.outside import STATISTICS, strangest
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import sliding_mean, verdict
@@ -51,12 +52,17 @@ class Pixels:
 
 
 def risk_of(
-    seen: Observation, truth: Array, calibration: Calibration, tolerance: Tolerance
+    seen: Observation,
+    truth: Array,
+    calibration: Calibration,
+    tolerance: Tolerance,
+    product: str = "sample",
 ) -> tuple[Array, Array]:
-    """Calibrated risk and the event of every pixel; NaN where masked."""
-    promise = calibration.promises[f"sample {tolerance}"]
-    shown, tau = seen.draws[0], tolerance.limit(seen.draws[0], seen.level, seen.sigma)
-    votes = sum(np.abs(verdict(shown, draw, tau)) for draw in seen.draws[1:])
+    """Calibrated risk of an image and the event of every pixel; NaN where masked."""
+    promise = calibration.promises[f"{product} {tolerance}"]
+    tau = tolerance.limit(seen.draws[0], seen.level, seen.sigma)
+    shown, first = (seen.draws[0], 1) if product == "sample" else (seen.mean, 0)
+    votes = sum(np.abs(verdict(shown, draw, tau)) for draw in seen.draws[first:])
     table = promise.tables()["risk"]
     stratum = np.searchsorted(STRATA, seen.snr, side="right")
     known = np.isfinite(votes)
@@ -65,11 +71,15 @@ def risk_of(
 
 
 def pixels_of(
-    seen: Observation, truth: Array, calibration: Calibration, tolerance: Tolerance
+    seen: Observation,
+    truth: Array,
+    calibration: Calibration,
+    tolerance: Tolerance,
+    product: str = "sample",
 ) -> tuple[Pixels, Row]:
     """A share of the bright pixels, and what the alarm does on all of them."""
-    risk, event = risk_of(seen, truth, calibration, tolerance)
-    promise = calibration.promises[f"sample {tolerance}"]
+    risk, event = risk_of(seen, truth, calibration, tolerance, product)
+    promise = calibration.promises[f"{product} {tolerance}"]
     known = np.isfinite(risk) & np.isfinite(event)
     flagged = risk >= promise.alarm.threshold
     wrong = known & (event != 0)
@@ -163,38 +173,41 @@ def usefulness(
     progress: Progress = lambda _condition, _done: None,
 ) -> list[Table]:
     """Tables of risk, alarm and badge on a split that had no part in the calibration."""
-    pixels: dict[tuple[str, str, str], list[Pixels]] = {}
-    everything: dict[str, list[Pixels]] = {}
-    alarms: dict[tuple[str, str], list[Row]] = {}
+    pixels: dict[tuple[str, ...], list[Pixels]] = {}
+    alarms: dict[tuple[str, ...], list[Row]] = {}
     badge: list[Row] = []
     for condition in source.conditions:
         for done, one in enumerate(source.fields(condition, split, told)):
             progress(condition, done + 1)
             seen = observe(one.result, source.samples + 1)
             badge.append(one.labels | verdict_of(seen, calibration))
-            for tolerance in TOLERANCES:
-                found, alarm = pixels_of(seen, one.truth, calibration, tolerance)
-                group = one.labels["group"]
-                keys = [(group, condition), ("all", condition), ("all", "all")]
-                for key in keys[: 1 if source.conditions == (SKY,) else 3]:
-                    pixels.setdefault((str(tolerance), *key), []).append(found)
-                everything.setdefault(str(tolerance), []).append(found)
-                alarms.setdefault((str(tolerance), condition), []).append(alarm)
+            places = [("all", "all")]
+            if condition != SKY:
+                places += [(one.labels["group"], condition), ("all", condition)]
+            for product, tolerance in product_of(PRODUCTS, TOLERANCES):
+                found, alarm = pixels_of(seen, one.truth, calibration, tolerance, product)
+                key = (product, str(tolerance))
+                for place in places:
+                    pixels.setdefault((*key, *place), []).append(found)
+                alarms.setdefault((*key, condition), []).append(alarm)
+    names = ("product", "tolerance", "set", "condition")
     rows = [
-        {"tolerance": t, "set": group, "condition": c, "fields": len(parts)} | score(parts)
-        for (t, group, c), parts in pixels.items()
+        dict(zip(names, key, strict=True)) | {"fields": len(parts)} | score(parts)
+        for key, parts in pixels.items()
     ]
     strata = [
-        {"tolerance": str(t), "snr_from": low, "snr_to": high} | score(by_stratum(parts, low, high))
-        for t in TOLERANCES
+        {"product": product, "tolerance": str(t), "snr_from": low, "snr_to": high}
+        | score(by_stratum(parts, low, high))
+        for product, t in product_of(PRODUCTS, TOLERANCES)
         for low, high in pairwise((*STRATA, np.inf))
-        if (parts := everything.get(str(t)))
+        if (parts := pixels.get((product, str(t), "all", "all")))
     ]
     prices = [
-        {"tolerance": t, "condition": c, "fields": len(found)}
-        | {key: float(np.mean([row[key] for row in found])) for key in ("unflagged", "flagged")}
+        dict(zip(("product", "tolerance", "condition"), key, strict=True))
+        | {"fields": len(found)}
+        | {name: float(np.mean([row[name] for row in found])) for name in ("unflagged", "flagged")}
         | {"promised": ALPHA}
-        for (t, c), found in alarms.items()
+        for key, found in alarms.items()
     ]
     return [
         Table("usefulness", f"Risk on pixels with S/N > {BRIGHT:g}", rows, [NOTE]),

@@ -18,6 +18,7 @@ from sciup.engine.margins import CORE, RIM, SEEN
 from sciup.engine.mean import Moments, steadied
 from sciup.engine.settings import USUAL_RAW, Settings
 from sciup.engine.units import WorkingUnits
+from sciup.engine.votes import Votes
 from sciup.generators.noise import (
     coarse_field,
     correlate,
@@ -136,48 +137,44 @@ class PlaneSampler:
         return np.where(keep, values, np.float32(np.nan))
 
     def _statistics(self, window: Window, tile: Tile) -> dict[str, Values]:
-        """Stream K + 1 draws into the maps; memory does not depend on K."""
+        """Stream K + 1 draws into the maps; memory depends on K for `risk_mean` only."""
         st, s = self.settings, self.net.spec.scale
         around = SEEN * s - 1  # but for the one pixel that 3 px means need
         whole = window.project(0)
         shown = window.inner(whole)
-        limit = 9 * window.tolerance(shown)
+        wanted = st.maps or USUAL_RAW
+        votes = Votes(9 * window.tolerance(shown), keep="risk_mean" in wanted)
         first = self._core(shown)
         moments, difference = Moments(shown), torch.empty_like(shown)
-        missed, invented, vote = (torch.zeros_like(first) for _ in range(3))
-        lower = -limit
         kept = {"samples_0": self._values(first, tile)} if st.keep else {}
         for k in range(1, st.samples + 1):
             draw = window.draw(k)
             if k < st.keep:
                 kept[f"samples_{k}"] = self._values(self._core(draw), tile)
-            # what is written again and again stays in the cache; counts are floats, because a
-            # comparison into float is quicker than the sum of bool and float
+            # what is written again and again stays in the cache
             torch.sub(draw, shown, out=difference)
             moments.add(difference)
-            moved = sums(crop(difference, around))
-            missed += torch.gt(moved, limit, out=vote)
-            invented += torch.lt(moved, lower, out=vote)
-        mean = self._core(steadied(window, moments))
+            votes.add(sums(crop(difference, around)))
+        mean = steadied(window, moments)
         width = np.asarray(self._core(moments.variance).sqrt()[0, 0].cpu().numpy())
         out = {
             "sample": self._values(first, tile),
-            "mean": self._values(mean, tile),
+            "mean": self._values(self._core(mean), tile),
             "std": self.units.width(width, tile.core, s),
-            "risk_raw": ((missed + invented + 0.5) / moments.count)[0, 0].cpu().numpy(),
+            "risk_raw": ((votes.missed + votes.invented + 0.5) / moments.count)[0, 0].cpu().numpy(),
         }
-        wanted = st.maps or USUAL_RAW
         if "support" in wanted:
             out["support"] = self._core(window.inner(window.support(whole)))[0, 0].cpu().numpy()
         if "tolerance" in wanted:
-            tau = np.asarray((limit / 9)[0, 0].cpu().numpy())
+            tau = np.asarray((votes.limit / 9)[0, 0].cpu().numpy())
             out["tolerance"] = self.units.width(tau, tile.core, s)
         if "snr" in wanted:
             snr = np.asarray(crop(window.snr, RIM)[0, 0].cpu().numpy())
             out["snr"] = snr.repeat(s, 0).repeat(s, 1)
         if self.calibration is not None:
-            plus, minus = (x[0, 0].cpu().numpy().astype(np.intp) for x in (invented, missed))
-            out |= self.calibration.maps(window, plus, minus, wanted)
+            counts = votes.counts(sums(crop(mean - shown, around)))
+            votes_of = {k: v[0, 0].cpu().numpy().astype(np.intp) for k, v in counts.items()}
+            out |= self.calibration.maps(window, votes_of, wanted)
             half = self.calibration.stretch * out["std"]
             out |= {"lower": out["mean"] - half, "upper": out["mean"] + half}
         made = {name: out[name] for name in wanted} | kept

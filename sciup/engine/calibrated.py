@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from sciup.generators.posterior import crop
 from sciup.physics.instrument import Instrument
 from sciup.risk.badge import field_score
 from sciup.risk.calibration import EVERYTHING, FILE, Calibration, Key, Promise
-from sciup.risk.evidence import STRATA
+from sciup.risk.evidence import PRODUCTS, STRATA
 from sciup.risk.outside import STATISTICS, strangest
 from sciup.risk.plain import jsonable
 from sciup.risk.words import meaning
@@ -38,17 +38,18 @@ SCORES = "scores"
 
 @dataclass(frozen=True)
 class Calibrated:
-    """The calibration of a model as a run uses it: one tolerance, the delivered sample.
+    """The calibration of a model as a run uses it: one tolerance.
 
     Attributes
     ----------
     calibration : Calibration
-    promise : Promise
-        Of the run's tolerance.
+    promise, mean : Promise
+        Of the run's tolerance, for the delivered sample and for the mean.
     """
 
     calibration: Calibration
     promise: Promise
+    mean: Promise
 
     @classmethod
     def find(cls, model: ModelFacts, settings: Settings) -> Calibrated | str:
@@ -71,10 +72,10 @@ class Calibrated:
             )
         if settings.noise_free:
             return f"{model.name} is calibrated for noisy data, not for --noise-free"
-        promise = calibration.promise("sample", settings.tolerance)
-        if promise is None:
+        promise, mean = (calibration.promise(x, settings.tolerance) for x in PRODUCTS)
+        if promise is None or mean is None:
             return f"{model.name} is calibrated for other tolerances: {calibration.tolerances}"
-        return cls(calibration, promise)
+        return cls(calibration, promise, mean)
 
     @property
     def stretch(self) -> float:
@@ -86,11 +87,19 @@ class Calibrated:
         return self.calibration.familiar.scores(statistics(window))
 
     def maps(
-        self, window: Window, invented: Counts, missed: Counts, wanted: Sequence[str]
+        self, window: Window, votes: Mapping[str, Counts], wanted: Sequence[str]
     ) -> dict[str, Values]:
-        """Those of the calibrated maps of the core that are wanted, from the votes of either sign.
+        """Those of the calibrated maps of the core that are wanted.
 
         The strangeness of the window is always among them, as `SCORES`.
+
+        Parameters
+        ----------
+        window : Window
+        votes : mapping of str to ndarray of int
+            On the delivered sample: ``invented``, ``missed``; on the mean, where it is asked for:
+            ``mean``.
+        wanted : sequence of str
         """
         scale = window.sampler.net.spec.scale
         snr = crop(window.snr, RIM)[0, 0].cpu().numpy()
@@ -102,19 +111,21 @@ class Calibrated:
         strange = bool(self.calibration.domain.fires(strangest(scores)))
         strange |= bool(window.sampler.instrument.contradiction)
 
-        def look(kind: str, votes: Counts) -> Values:
-            return np.asarray(tables[kind].ravel().take(first + votes))
+        def look(table: NDArray[np.float64], count: Counts) -> Values:
+            return np.asarray(table.ravel().take(first + count))
+
+        against = votes["invented"] + votes["missed"]
 
         def bound() -> Values:
-            shape = first.shape
-            return np.full(shape, np.nan) if strange else look("bound", invented + missed)
+            return np.full(first.shape, np.nan) if strange else look(tables["bound"], against)
 
         makers: dict[str, Callable[[], NDArray[Any]]] = {
-            "risk": lambda: look("risk", invented + missed),
-            "risk_invented": lambda: look("invented", invented),
-            "risk_missed": lambda: look("missed", missed),
+            "risk": lambda: look(tables["risk"], against),
+            "risk_invented": lambda: look(tables["invented"], votes["invented"]),
+            "risk_missed": lambda: look(tables["missed"], votes["missed"]),
+            "risk_mean": lambda: look(self.mean.tables()["risk"], votes["mean"]),
             "risk_bound": bound,
-            "alarm": lambda: look("risk", invented + missed) >= self.promise.alarm.threshold,
+            "alarm": lambda: look(tables["risk"], against) >= self.promise.alarm.threshold,
             "ood": lambda: np.full(first.shape, float(strange)),
         }
         made = {n: make().astype(np.float32) for n, make in makers.items() if n in wanted}

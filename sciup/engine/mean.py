@@ -58,7 +58,7 @@ def steadied(window: Window, draws: Moments) -> Tensor:
 
     .. math:: m = a + c - B c, \quad c = (1 - w)\,\mathrm{clip}(h - a, \pm 2 \sqrt{V / n}),
 
-    with B the mean over a square that reaches `SEEN` input pixels. h is the mean head in working
+    with B the mean over a square that reaches `SEEN` input pixels, less one fine pixel. h is the mean head in working
     units: the mean of the stretch is taken to the mean of the values by the second-order term.
 
     Parameters
@@ -70,7 +70,7 @@ def steadied(window: Window, draws: Moments) -> Tensor:
     Returns
     -------
     Tensor
-        Of the shape of a draw; exact on the core.
+        Of the shape of a draw; exact on the core and one fine pixel around it.
 
     Notes
     -----
@@ -86,7 +86,7 @@ def steadied(window: Window, draws: Moments) -> Tensor:
     change = torch.clamp(head - average, -open_, open_)
     if s.net.spec.trust.rounds:
         change = change * (1 - window.fine(window.lock))
-    reach = SEEN * scale
+    reach = SEEN * scale - 1
     side = 2 * reach + 1
     smooth = F.avg_pool2d(F.avg_pool2d(change, (side, 1), stride=1), (1, side), stride=1)
     return average + change - F.pad(smooth, (reach,) * 4)

@@ -12,7 +12,8 @@ VALUES = ("sample", "mean", "std", "lower", "upper", "tolerance")
 """Maps in the unit of the image."""
 
 CALIBRATED = (
-    "risk", "risk_bound", "risk_invented", "risk_missed", "alarm", "lower", "upper", "ood",
+    "risk", "risk_bound", "risk_invented", "risk_missed", "risk_mean", "alarm", "lower", "upper",
+    "ood",
 )  # fmt: skip
 """Maps that need a calibration of the model."""
 

@@ -89,12 +89,12 @@ class Promise:
     alarm: Alarm
 
     def tables(self, group: str = EVERYTHING) -> dict[str, Array]:
-        """What is painted for each stratum of S/N and number of votes, (strata, K + 1).
+        """What is painted for each stratum of S/N and number of votes, (strata, K + 2).
 
         By kind the calibrated probability, and as ``bound`` the certified bound of its bin.
         """
         draws = self.maps["risk"].draws
-        score, snr = (x.reshape(len(STRATA) + 1, -1)[:, : draws + 1] for x in cells(draws))
+        score, snr = (x.reshape(len(STRATA) + 1, -1) for x in cells(draws))
         found = {kind: m.probability(score, snr) for kind, m in self.maps.items()}
         bounds = np.asarray(self.certificate.bound(group))
         return found | {"bound": bounds[self.maps["risk"].bin(found["risk"])]}

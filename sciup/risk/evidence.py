@@ -173,8 +173,8 @@ def _votes(
     k, blocks = len(draws) - 1, grid[0] * grid[1]
     shape = (len(TOLERANCES), len(SCALES), len(STRATA) + 1, k + 2)
     out = np.zeros((blocks, len(PRODUCTS), len(KINDS), *shape, 2), np.int32)
+    limits = [tolerance.limit(draws[0], level, sigma) for tolerance in TOLERANCES]
     for p, (shown, voters) in enumerate(((draws[0], draws[1:]), (mean, draws))):
-        limits = [tolerance.limit(shown, level, sigma) for tolerance in TOLERANCES]
         for j, scale in enumerate(SCALES):
             block = _blocks(truth.shape, side, grid[1])
             step = 1 if scale == SCALES[0] else scale

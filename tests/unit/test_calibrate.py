@@ -61,6 +61,9 @@ def test_risk_of_an_observation_is_the_map_of_the_engine(run, tolerance):
     inner = np.s_[8:-8, 8:-8]
     assert (np.abs(risk - maps["risk"])[inner] > 1e-6).mean() < 2e-3
     assert np.isin(event, (-1, 0, 1)).all()
+    of_mean, _ = risk_of(seen, seen.draws[2], calibration, tolerance, "mean")
+    assert (np.abs(of_mean - maps["risk_mean"])[inner] > 1e-6).mean() < 2e-3
+    assert not np.array_equal(of_mean, risk)
     scores = calibration.familiar.scores(seen.statistics)
     for (y, x), row in worker.scores.items():
         np.testing.assert_allclose(scores[y // 128, x // 128], row, rtol=1e-5)

@@ -120,7 +120,7 @@ def test_damage_by_software_is_of_the_observed_alone(scene):
 def observation(shown, draws):
     n, (h, w) = len(draws), shown.shape
     return Observation(
-        draws=np.stack([shown, *draws]), level=np.zeros((h, w)), sigma=np.ones((h, w)),
+        draws=np.stack([shown, *draws]), mean=shown, level=np.zeros((h, w)), sigma=np.ones((h, w)),
         snr=np.full((h, w), 20.0), statistics=np.zeros((1, 1, INNOVATION + COUNT + 8)),
     ), n  # fmt: skip
 

@@ -174,7 +174,7 @@ def test_tables_say_what_the_maps_and_bounds_say(made):
     _, calibration = made
     promise = calibration.promise("sample", "3sigma")
     tables = promise.tables()
-    assert all(x.shape == (len(STRATA) + 1, 17) for x in tables.values())
+    assert all(x.shape == (len(STRATA) + 1, 18) for x in tables.values())
     middle = np.array([1.0, 3.5, 10.0, 30.0])
     for n in (0, 5, 16):
         said = promise.maps["risk"].probability((n + 0.5) / 17, middle)
