@@ -102,12 +102,19 @@ class Bench:
             raise ClusterError("the run that this shard belongs to has ended")
 
     def _intact(self, task: Task, name: str, value: str) -> bool:
-        """Whether the stored values of a shard have this checksum."""
+        """Whether the stored values of a shard have this checksum.
+
+        What follows from them, the coarser levels, has none: it is written again.
+        """
+        address = _address(name, task.plane)
         try:
-            stored = self.writer.read(*_address(name, task.plane), task.box)
+            stored = self.writer.read(*address, task.box)
         except InputError:  # damaged so far that it cannot even be decoded
             return False
-        return agrees(stored, value)
+        if not agrees(stored, value):
+            return False
+        self.writer.derive(*address, task.box, stored)
+        return True
 
 
 def windows(job: Job, task: Task) -> int:

@@ -196,6 +196,9 @@ class FitsWriter:
         """Read back a window (h, w) of a map, native byte order."""
         return self.slots[name].pixels.values(plane, box)
 
+    def derive(self, name: str, plane: Plane, box: Box, values: Float) -> None:
+        """Nothing: a FITS file holds the maps alone."""
+
     def finish(self, provenance: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         """Append the output PSF, the tables of the WCS and the provenance; then all is complete.
 

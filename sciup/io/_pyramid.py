@@ -1,4 +1,8 @@
-"""Coarser levels of a map: NaN-aware 2 x 2 means, shard by shard, in constant memory."""
+"""Coarser levels of a map: NaN-aware 2 x 2 means, shard by shard, in constant memory.
+
+The first of them are written together with the shard that they follow from, see `storage`; here
+are the means, and the levels beyond.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from sciup.geometry import Box, iterate, shards
 from sciup.image import Float
 from sciup.io._check import index_of
 from sciup.io._shards import create_array, open_array_rw
-from sciup.io._writer import CHUNK, SHARD
+from sciup.io._writer import CHUNK
 
 SMALLEST = 256
 """The pyramid ends at the first level whose plane fits in this many pixels."""
@@ -73,8 +77,8 @@ def halve(values: Float) -> Float:
     return out
 
 
-def build_pyramid(path: Path, axes: list[str]) -> int:
-    """Write the levels 1, 2, ... of the map at `path`, whose level 0 is complete.
+def build_pyramid(path: Path, axes: list[str], ready: int = 0) -> int:
+    """Write the levels of the map at `path` that are not complete yet.
 
     Parameters
     ----------
@@ -82,21 +86,24 @@ def build_pyramid(path: Path, axes: list[str]) -> int:
         Folder of the map; level 0 is the array ``0`` in it.
     axes : list of str
         Dimension names of the arrays.
+    ready : int
+        The last level that is complete.
 
     Returns
     -------
     int
         Number of levels, level 0 included.
     """
-    source = open_array_rw(path / "0")
+    source = open_array_rw(path / str(ready))
     shapes = level_shapes((source.shape[-2], source.shape[-1]))
-    for level, plane_shape in enumerate(shapes[1:], start=1):
-        target = create_array(path / str(level), (*source.shape[:-2], *plane_shape), axes)
+    for level, plane_shape in enumerate(shapes[1:], start=ready + 1):
+        target = create_array(path / str(level), (*source.shape[:-2], *plane_shape), axes, level)
+        side = max((target.shards or target.chunks)[-2:])
         for plane in iterate(Box.of_shape(source.shape[:-2])):
-            for _, box in shards(plane_shape, SHARD):
+            for _, box in shards(plane_shape, side):
                 target[index_of(plane, box)] = _coarse(source, plane, box)
         source = target
-    return len(shapes)
+    return ready + len(shapes)
 
 
 def _coarse(source: zarr.Array[Any], plane: tuple[int, ...], box: Box) -> Float:

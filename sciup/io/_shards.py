@@ -21,31 +21,43 @@ from sciup.io._writer import CHUNK, SHARD
 CONFIG: ArrayConfigParams = {"write_empty_chunks": True}
 
 
-def storage(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def own_levels() -> int:
+    """Levels of a pyramid above the full image whose shards each follow from one shard of it."""
+    return (SHARD // CHUNK).bit_length() - 1
+
+
+def storage(shape: tuple[int, ...], level: int = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shard and chunk of an array: `SHARD` and `CHUNK` px, or one shard on a shorter axis.
+
+    The shards of `own_levels` shrink with the pixels, so that they cover what the ones of level 0
+    cover: who makes one makes all.
 
     Examples
     --------
     >>> storage((3, 5000, 600))
     ((1, 2048, 1024), (1, 512, 512))
+    >>> storage((3, 2500, 300), level=1)
+    ((1, 1024, 300), (1, 512, 300))
     >>> storage((3, 100, 600))
     ((1, 100, 1024), (1, 100, 512))
     """
+    most = SHARD >> level if level <= own_levels() else SHARD
     chunks = [min(CHUNK, n) for n in shape[-2:]]
     sides = [
-        SHARD if n > SHARD else c * math.ceil(n / c)
-        for n, c in zip(shape[-2:], chunks, strict=True)
+        most if n > most else c * math.ceil(n / c) for n, c in zip(shape[-2:], chunks, strict=True)
     ]
     leading = (1,) * (len(shape) - 2)
     return (*leading, *sides), (*leading, *chunks)
 
 
-def create_array(folder: Path, shape: tuple[int, ...], axes: list[str]) -> zarr.Array[Any]:
+def create_array(
+    folder: Path, shape: tuple[int, ...], axes: list[str], level: int = 0
+) -> zarr.Array[Any]:
     """Create an empty float32 array of NaN with our shards and codec, without parent groups.
 
     An array that is there is replaced.
     """
-    shard, chunk = storage(shape)
+    shard, chunk = storage(shape, level)
     return zarr.create_array(
         LocalStore(folder), shape=shape, dtype="float32", shards=shard, chunks=chunk,
         compressors=codec(), fill_value=np.nan, dimension_names=axes, overwrite=True,
@@ -104,4 +116,12 @@ def codec() -> BloscCodec:
     return BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
 
 
-__all__ = ["CONFIG", "codec", "create_array", "open_array_anew", "open_array_rw", "storage"]
+__all__ = [
+    "CONFIG",
+    "codec",
+    "create_array",
+    "open_array_anew",
+    "open_array_rw",
+    "own_levels",
+    "storage",
+]

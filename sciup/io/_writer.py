@@ -81,6 +81,9 @@ class Writer(Protocol):
     def read(self, name: str, plane: Plane, box: Box) -> Float:
         """Read back what was written (native byte order)."""
 
+    def derive(self, name: str, plane: Plane, box: Box, values: Float) -> None:
+        """Write again what `write` makes of a shard besides the shard, which is there as given."""
+
     def finish(self, provenance: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         """Pyramid, metadata and provenance, in this order; afterwards the result is complete.
 

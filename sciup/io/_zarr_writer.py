@@ -28,8 +28,16 @@ from sciup.io._ome_metadata import (
     samples_axes,
 )
 from sciup.io._ome_xml import ome_xml
-from sciup.io._pyramid import build_pyramid
-from sciup.io._shards import CONFIG, codec, create_array, open_array_anew, open_array_rw, storage
+from sciup.io._pyramid import build_pyramid, halve, level_shapes
+from sciup.io._shards import (
+    CONFIG,
+    codec,
+    create_array,
+    open_array_anew,
+    open_array_rw,
+    own_levels,
+    storage,
+)
 from sciup.io._writer import SHARD, Layout
 
 Opener = Callable[[Path], zarr.Array[Any]]
@@ -42,8 +50,9 @@ MOST_AT_A_TIME = 4
 class ZarrWriter:
     """Fills ``result.ome.zarr`` in a working folder; see `sciup.io._writer.Writer`.
 
-    Level 0 of the maps is created first and filled shard by shard. Groups, coarser levels and all
-    OME metadata come last, so that an unfinished result does not open as an image.
+    Level 0 of the maps and the next ones, whose shards follow from one of its shards each, are
+    created first and filled shard by shard. Groups, the levels beyond and all OME metadata come
+    last, so that an unfinished result does not open as an image.
 
     Parameters
     ----------
@@ -58,7 +67,9 @@ class ZarrWriter:
         self.layout = layout
         self._axes = axes_of(layout.image)
         self._samples_axes = samples_axes(self._axes)
-        self._arrays: dict[tuple[str, Opener], zarr.Array[Any]] = {}
+        # levels above 0 that are written shard by shard with it
+        self._own = min(own_levels(), len(level_shapes(layout.plane_shape)) - 1)
+        self._arrays: dict[tuple[Path, Opener], zarr.Array[Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_arrays": {}}
@@ -78,31 +89,25 @@ class ZarrWriter:
         return out
 
     def create(self) -> None:
-        """Create level 0 of all maps; arrays that are there already must have the same layout."""
+        """Create level 0 of all maps, and the levels that are written with it.
+
+        Arrays that are there already must have the same layout.
+        """
         for image, axes in self.images().items():
-            name = image.partition("/")[0]
-            shape = self.layout.shape_of(name)[-len(axes) :]
-            folder = self._path / image / "0"
-            with _output_errors(folder):
-                if not (folder / "zarr.json").exists():
-                    create_array(folder, shape, [axis["name"] for axis in axes])
-                    continue
-                have = open_array_rw(folder)
-            if have.shape != shape or (have.shards or ())[-2:] != storage(shape)[0][-2:]:
-                raise OutputError(
-                    f"{folder} holds an array of shape {have.shape}, not {shape}", "",
-                    "the unfinished result belongs to another job: remove it or give another path",
-                )  # fmt: skip
+            shape = self._shape_of(image, len(axes))
+            names = [axis["name"] for axis in axes]
+            for level, plane in enumerate(level_shapes(self.layout.plane_shape)[: self._own + 1]):
+                _create(self._path / image / str(level), (*shape[:-2], *plane), names, level)
 
     def write(self, name: str, plane: Plane, box: Box, values: Float) -> None:
-        """Write one shard of one map; for ``samples``, `plane` is ``(k, *plane)``.
+        """Write one shard of one map, and its part of the coarser levels.
 
         Parameters
         ----------
         name : str
             One of ``layout.names``.
         plane : tuple of int
-            Index on the axes before ``yx``.
+            Index on the axes before ``yx``; for ``samples`` it is ``(k, *plane)``.
         box : Box
             Output pixels, aligned to `SHARD` (shorter at the far edges).
         values : ndarray of shape box.shape, float32
@@ -115,25 +120,39 @@ class ZarrWriter:
             raise ValueError(f"{box} is not made of whole shards of {SHARD} px in {full}")
         if values.shape != box.shape:
             raise ValueError(f"values of shape {values.shape} for {box}")
-        array, plane = self._array(name, plane, open_array_anew)
+        self._write(name, plane, box, np.asarray(values, np.float32), 0)
+
+    def derive(self, name: str, plane: Plane, box: Box, values: Float) -> None:
+        """Write the coarser levels of a shard that is there: nobody has looked at them."""
+        if self._own:
+            self._write(name, plane, box.coarsened(2), halve(values), 1)
+
+    def _write(self, name: str, plane: Plane, box: Box, values: Float, level: int) -> None:
+        """Write a level of a shard and all coarser ones that are its own."""
+        array, index = self._array(name, plane, open_array_anew, level)
         with _output_errors(self._path):
-            array[index_of(plane, box)] = np.asarray(values, np.float32)
+            array[index_of(index, box)] = values
+        if level < self._own:
+            self._write(name, plane, box.coarsened(2), halve(values), level + 1)
 
     def read(self, name: str, plane: Plane, box: Box) -> Float:
         """Read back what was written; NaN where nothing was."""
-        array, plane = self._array(name, plane, open_array_rw)
+        array, plane = self._array(name, plane, open_array_rw, 0)
         with input_errors(f"{self._path / name} cannot be read at plane {plane}, {box}"):
             return np.asarray(array[index_of(plane, box)], np.float32)
 
-    def _array(self, name: str, plane: Plane, how: Opener) -> tuple[zarr.Array[Any], Plane]:
-        """Level 0 of a map and the index in it; kept open in this process."""
+    def _array(
+        self, name: str, plane: Plane, how: Opener, level: int
+    ) -> tuple[zarr.Array[Any], Plane]:
+        """One level of a map and the index in it; kept open in this process."""
         image = name
         if name == "samples" and not self._samples_axes:
             image, plane = f"samples/{plane[0]}", plane[1:]
-        if (image, how) not in self._arrays:
-            with _output_errors(self._path / image):
-                self._arrays[image, how] = how(self._path / image / "0")
-        return self._arrays[image, how], plane
+        folder = self._path / image / str(level)
+        if (folder, how) not in self._arrays:
+            with _output_errors(folder):
+                self._arrays[folder, how] = how(folder)
+        return self._arrays[folder, how], plane
 
     def finish(self, provenance: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         """Pyramids, small arrays, then the metadata of the maps and of the root.
@@ -161,7 +180,7 @@ class ZarrWriter:
         """Number of levels of every image, which are made here, some images at a time."""
         names = {i: [axis["name"] for axis in axes] for i, axes in self.images().items()}
         with ThreadPoolExecutor(min(MOST_AT_A_TIME, len(os.sched_getaffinity(0)))) as pool:
-            made = pool.map(lambda i: build_pyramid(self._path / i, names[i]), names)
+            made = pool.map(lambda i: build_pyramid(self._path / i, names[i], self._own), names)
             return dict(zip(names, made, strict=True))
 
     def _shape_of(self, image: str, axes: int) -> tuple[int, ...]:
@@ -236,6 +255,20 @@ def _window(
     if not end > start:
         start, end = low, high if high > low else low + 1.0
     return low, max(high, end), start, end
+
+
+def _create(folder: Path, shape: tuple[int, ...], axes: list[str], level: int) -> None:
+    """Create an array, unless it is there with this layout."""
+    with _output_errors(folder):
+        if not (folder / "zarr.json").exists():
+            create_array(folder, shape, axes, level)
+            return
+        have = open_array_rw(folder)
+    if have.shape != shape or (have.shards or ())[-2:] != storage(shape, level)[0][-2:]:
+        raise OutputError(
+            f"{folder} holds an array of shape {have.shape}, not {shape}", "",
+            "the unfinished result belongs to another job: remove it or give another path",
+        )  # fmt: skip
 
 
 @contextlib.contextmanager

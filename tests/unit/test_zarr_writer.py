@@ -57,7 +57,7 @@ def finished(work, image=None, **options):
 @pytest.fixture
 def small_shards(monkeypatch):
     """Shards of 64 px, so that small images have many."""
-    for module in ("_shards", "_pyramid", "_zarr_writer"):
+    for module in ("_shards", "_zarr_writer"):
         monkeypatch.setattr(f"sciup.io.{module}.SHARD", 64)
     for module in ("_shards", "_pyramid"):
         monkeypatch.setattr(f"sciup.io.{module}.CHUNK", 32)
@@ -75,6 +75,46 @@ def test_shards_are_aligned_or_single(height, width):
         assert side % small == 0
         assert side == SHARD or n <= side < n + small
         assert small == 512 or small == n
+
+
+@given(st.integers(1, 9000))
+def test_a_shard_of_the_image_covers_the_shards_of_its_own_levels(n):
+    """Two tasks never write into one shard of a coarser level."""
+    assert arrays.own_levels() == 2
+    (side, _), _ = arrays.storage((n, n))
+    for level in (1, 2):
+        coarse = -(-n // 2**level)
+        (mine, _), _ = arrays.storage((coarse, coarse), level)
+        assert mine == side >> level or n <= SHARD
+        assert mine % min(512, coarse) == 0
+        assert -(-coarse // mine) == -(-n // SHARD)
+
+
+def test_coarser_levels_are_written_with_the_image(tmp_path, small_shards):
+    """Before the end, in files that no other shard touches."""
+    writer = ZarrWriter(tmp_path, layout_of(source(shape=(150, 170)), maps=("mean",)))
+    writer.create()
+    values = np.random.default_rng(0).normal(size=writer.layout.plane_shape).astype("f4")
+    values[100:250] = np.nan
+    seen = set()
+    for _, box in shards(writer.layout.plane_shape, 64):
+        writer.write("mean", (), box, values[box.slices])
+        now = {f for f in (writer.path / "mean/1/c").rglob("*") if f.is_file()}
+        assert len(now - seen) == 1
+        seen = now
+    np.testing.assert_array_equal(zarr.open_array(writer.path / "mean/1")[...], halve(values))
+
+
+def test_levels_that_are_lost_are_derived_again(tmp_path, small_shards):
+    writer = ZarrWriter(tmp_path, layout_of(source(shape=(150, 170)), maps=("mean",)))
+    writer.create()
+    values = fill(writer)["mean"]
+    for path in (writer.path / "mean/1/c").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"rubbish")
+    for _, box in shards(writer.layout.plane_shape, 64):
+        writer.derive("mean", (), box, values[box.slices])
+    np.testing.assert_array_equal(zarr.open_array(writer.path / "mean/1")[...], halve(values))
 
 
 def test_what_is_written_is_read_back_also_in_another_process(tmp_path):
