@@ -16,7 +16,7 @@ from sciup.report.survey import Survey
 def samples(done: Finished, cutout: Cutout) -> Any:
     """Input, mean and the first draws at one stretch."""
     shown = [("input", "input")] if "input" in cutout.maps else []
-    shown += [("mean", "mean of all samples")] if "mean" in cutout.maps else []
+    shown += [("mean", "mean")] if "mean" in cutout.maps else []
     shown += [(f"sample_{k}", f"sample {k}") for k in SAMPLES if f"sample_{k}" in cutout.maps]
     columns = min(3, len(shown))
     figure, axes = panels(columns, -(-len(shown) // columns))
@@ -119,7 +119,7 @@ def residual_image(figure: Any, ax: Any, done: Finished, values: Array) -> None:
 
 def summary(done: Finished, cutout: Cutout, headline: str) -> Any:
     """The most important pictures in one figure."""
-    shown = [("input", "input"), ("mean", "mean of all samples")]
+    shown = [("input", "input"), ("mean", "mean")]
     shown += [(f"sample_{k}", f"sample {k}") for k in SAMPLES]
     shown = [(name, title) for name, title in shown if name in cutout.maps]
     extra = [n for n in ("risk", "risk_raw", "risk_bound", "residual") if n in cutout.maps]

@@ -16,7 +16,18 @@ Row = dict[str, Any]
 
 ALL = "mean of sets"
 REFERENCE = tuple(f"{name}{block}" for name in ("skill", "cover") for block in BLOCKS[:3])
-QUALITY = ("gain_mean", "gain_draw", "crps", "ssim", "nrmse", "frc", "flux", "chi2", "seconds")
+QUALITY = (
+    "gain_mean",
+    "gain_average",
+    "gain_draw",
+    "crps",
+    "ssim",
+    "nrmse",
+    "frc",
+    "flux",
+    "chi2",
+    "seconds",
+)
 HONEST = ("p_crps", "p_energy", "p_ece", "brier", "auroc", "wrong", "ause")
 """Scores of draws besides those by size of block."""
 
