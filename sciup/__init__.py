@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sciup.api import Result, upscale
     from sciup.errors import SciupError
+    from sciup.explorer.run import explore
     from sciup.io import open_image
 
 _HOMES = {
     "Result": "sciup.api",
     "SciupError": "sciup.errors",
+    "explore": "sciup.explorer.run",
     "open_image": "sciup.io",
     "upscale": "sciup.api",
 }
 
-__all__ = ["Result", "SciupError", "open_image", "upscale"]
+__all__ = ["Result", "SciupError", "explore", "open_image", "upscale"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from sciup import (
     cli_bench,
     cli_calibrate,
     cli_evaluate,
+    cli_explore,
     cli_models,
     cli_report,
     cli_train,
@@ -137,6 +138,7 @@ for command in (
     cli_evaluate.evaluate,
     cli_calibrate.calibrate,
     cli_report.report,
+    cli_explore.explore,
 ):
     app.command()(command)
 app.add_typer(cli_models.app)
@@ -159,7 +161,8 @@ def version() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    Exit codes: 0, 2 (refused), 3 (batch: some images failed), 75 (interrupted, can go on).
+    Exit codes: 0, 2 (refused), 3 (batch: some images failed; explore: a region has no answer), 75
+    (interrupted, can go on).
     """
     from rich.logging import RichHandler
 

@@ -1,0 +1,1 @@
+"""The latent explorer: which images do the data permit."""
