@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QScrollArea,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
-from superqt import QCollapsible
 
 from sciup.errors import SciupError
-from sciup_napari.instrument_table import InstrumentTable
+from sciup_napari.enhance_panel import EnhancePanel
 from sciup_napari.layer_source import check
 from sciup_napari.messages import Opened
-from sciup_napari.models import Choice, fitting, own, size_words
+from sciup_napari.model_box import OTHER
+from sciup_napari.models import Choice, size_words
+from sciup_napari.parts import silent
 from sciup_napari.session import bare, session_of
 
-OTHER = "another folder…"
 
-TOLERANCES = ("3sigma", "1sigma", "10%")
-
-
-class EnhanceWidget(QScrollArea):
+class EnhanceWidget(EnhancePanel):
     """Choose a layer and a model, and see more.
 
     Parameters
@@ -53,76 +34,13 @@ class EnhanceWidget(QScrollArea):
         self._given: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
         self._quiet = False
         self._live_on = self.live.following
-        self._build()
+        self.budget.setValue(int(self.live.cache.budget))
         self._connect()
         self.refresh_layers()
         if self.live.facts is not None:
             self._catch_up(self.live.facts)
         self._stoppable()
         self.live.warm_up()
-
-    # -- how it looks --------------------------------------------------------------------------
-
-    def _build(self) -> None:
-        self.layer_box, self.model_box = QComboBox(), QComboBox()
-        self.about, self.pixels = _note(), _note()
-        self.preview = QPushButton("Preview view")
-        self.preview.setToolTip("Enhance what is on the screen now")
-        self.follow = QCheckBox("Live zoom")
-        self.follow.setToolTip("Go on enhancing as you pan and zoom")
-        self.region, self.everything = QPushButton("Run on region"), QPushButton("Run on all…")
-        self.region.setToolTip("Make a result of the last rectangle of a Shapes layer")
-        self.everything.setToolTip("Make a result file of the whole layer, here or on a cluster")
-        self.cancel = QPushButton("Stop")
-        self.progress = QProgressBar()
-        self.progress.hide()
-        self.status, self.risk, self.warning = _note(), _note(), _note()
-        self.warning.setObjectName("sciup-warning")
-        self.warning.setStyleSheet("color: #E69F00;")
-        self.table = InstrumentTable()
-        self.table.setMinimumHeight(150)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("layer", self.layer_box)
-        form.addRow("model", self.model_box)
-        rows: tuple[Any, ...] = (
-            form, self.about, self.pixels,
-            _row(self.preview, self.follow), _row(self.region, self.everything),
-            self.progress, _row(self.status, self.cancel), self.warning,
-            QLabel("<b>Instrument</b>"), self.table, self.risk, self._more(),
-        )  # fmt: skip
-        body = QWidget()
-        layout = QVBoxLayout(body)
-        for row in rows:
-            layout.addWidget(row) if isinstance(row, QWidget) else layout.addLayout(row)
-        layout.addStretch()
-        self.setWidget(body)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(300)
-
-    def _more(self) -> QCollapsible:
-        self.samples, self.seed, self.budget = _spin(1, 64, 16), _spin(0, 2**31 - 1, 0), QSpinBox()
-        self.budget.setRange(100, 64000)
-        self.budget.setSingleStep(500)
-        self.budget.setValue(int(self.live.cache.budget))
-        self.budget.setSuffix(" MB")
-        self.tolerance, self.device = QComboBox(), QComboBox()
-        self.tolerance.addItems(TOLERANCES)
-        self.tolerance.setToolTip("How far off a 3 px mean must be to count as wrong")
-        self.samples.setToolTip("Draws that vote; one more is shown. Models are calibrated for 16")
-        self.device.addItems(("auto", "cpu", "cuda"))
-        inner = QWidget()
-        form = QFormLayout(inner)
-        for label, widget in (
-            ("samples", self.samples), ("seed", self.seed), ("tolerance", self.tolerance),
-            ("device", self.device), ("memory", self.budget),
-        ):  # fmt: skip
-            form.addRow(label, widget)
-        box = QCollapsible("More")
-        box.setContent(inner)
-        box.collapse(animate=False)
-        return box
 
     def _connect(self) -> None:
         layers, refresh, activated = self.viewer.layers, self.refresh_layers, self._activated
@@ -139,7 +57,6 @@ class EnhanceWidget(QScrollArea):
         self.destroyed.connect(unbind)
         self.layer_box.currentIndexChanged.connect(self._layer_changed)
         self.model_box.currentIndexChanged.connect(self._model_changed)
-        self.model_box.activated.connect(self._other_model)
         self.preview.clicked.connect(lambda: self.start(follow=self.follow.isChecked()))
         self.follow.toggled.connect(self._follow)
         self.region.clicked.connect(self.run_region)
@@ -167,13 +84,12 @@ class EnhanceWidget(QScrollArea):
             for layer in reversed(self.viewer.layers)  # as in the list: the topmost first
             if type(layer).__name__ == "Image" and not self.session.made(layer)
         ]
-        self.layer_box.blockSignals(True)
-        self.layer_box.clear()
-        for layer in offered:
-            self.layer_box.addItem(layer.name, layer)
         wanted = chosen if chosen in offered else self.viewer.layers.selection.active
-        self.layer_box.setCurrentIndex(offered.index(wanted) if wanted in offered else 0)
-        self.layer_box.blockSignals(False)
+        with silent(self.layer_box):
+            self.layer_box.clear()
+            for layer in offered:
+                self.layer_box.addItem(layer.name, layer)
+            self.layer_box.setCurrentIndex(offered.index(wanted) if wanted in offered else 0)
         if self.layer is not chosen:
             self._quiet = True
             self._layer_changed()
@@ -189,8 +105,7 @@ class EnhanceWidget(QScrollArea):
     @property
     def model(self) -> Choice | None:
         """The model that is chosen."""
-        found = self.model_box.currentData()
-        return found if isinstance(found, Choice) else None
+        return self.model_box.choice
 
     def _activated(self, event: Any) -> None:
         """Follow the layer list, unless something is going on."""
@@ -204,34 +119,8 @@ class EnhanceWidget(QScrollArea):
             known = self.layer.metadata.get("sciup", {}).get("given", {})
             self.table.given = self._given.setdefault(self.layer, dict(known))
         self.table.fill_given()
-        self.model_box.blockSignals(True)
-        self.model_box.clear()
-        for choice in fitting(self.layer) if self.layer is not None else ():
-            self.model_box.addItem(choice.label, choice)
-            index = self.model_box.count() - 1
-            self.model_box.setItemData(index, choice.about, Qt.ItemDataRole.ToolTipRole)
-        if self.layer is not None:
-            self.model_box.addItem(OTHER)
-        self.model_box.blockSignals(False)
+        self.model_box.offer(self.layer)
         self._model_changed()
-
-    def add_model(self, folder: Path) -> None:
-        """Offer a model folder of the user, and choose it."""
-        try:
-            choice = own(folder)
-        except SciupError as error:
-            show_error(str(error))
-            self.model_box.setCurrentIndex(0)
-            return
-        self.model_box.insertItem(0, choice.label, choice)
-        self.model_box.setCurrentIndex(0)
-
-    def _other_model(self, _: int) -> None:
-        """Ask for a folder, if the user has chosen to be asked."""
-        if self.model_box.currentText() != OTHER:
-            return
-        folder = QFileDialog.getExistingDirectory(self, "A model folder of sciup train")
-        self.add_model(Path(folder)) if folder else self.model_box.setCurrentIndex(0)
 
     def _model_changed(self, *_: Any) -> None:
         if self.model is None or self.layer is None:
@@ -307,9 +196,8 @@ class EnhanceWidget(QScrollArea):
         self._tell(facts)
 
     def _check_follow(self) -> None:
-        self.follow.blockSignals(True)
-        self.follow.setChecked(self.live.following and self.live.layer is self.layer)
-        self.follow.blockSignals(False)
+        with silent(self.follow):
+            self.follow.setChecked(self.live.following and self.live.layer is self.layer)
 
     def _failed(self, text: str) -> None:
         self._check_follow()
@@ -385,23 +273,3 @@ class EnhanceWidget(QScrollArea):
         self.progress.hide()
         self.status.setText(text)
         self._stoppable()
-
-
-def _note() -> QLabel:
-    label = QLabel("")
-    label.setWordWrap(True)
-    return label
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for widget in widgets:
-        row.addWidget(widget)
-    return row
-
-
-def _spin(low: int, high: int, value: int) -> QSpinBox:
-    box = QSpinBox()
-    box.setRange(low, high)
-    box.setValue(value)
-    return box

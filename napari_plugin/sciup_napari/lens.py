@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-import numpy as np
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QButtonGroup,
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QRadioButton,
-    QScrollArea,
-    QSlider,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
+from sciup_napari.lens_panel import SHOWS, LensPanel
+from sciup_napari.lens_words import (
+    alarm_words,
+    domain_words,
+    pixel_words,
+    shown_words,
+    tolerance_words,
 )
-
-from sciup_napari.histogram import Histogram
-from sciup_napari.lens_state import OVERLAYS
-from sciup_napari.readout import chosen, summary
+from sciup_napari.parts import run, silent, ticking
+from sciup_napari.readout import chosen
 from sciup_napari.session import bare, session_of
-
-SHOWS = {
-    "sample": ("Draw", "One sharp image that agrees with the data"),
-    "mean": ("Mean", "Mean of all draws: nearest to the truth on average (Alt-M)"),
-    "blend": ("Blend", "The draw, fading to the mean where it is risky"),
-    "mix": ("Mix", "Sharpness by hand, from the mean to the draw: not calibrated"),
-}
-
-CHOSEN = {
-    "nearest": "The draw nearest to the mean on this screen: chosen, so its risk is not calibrated",
-    "typical": "The draw of middle distance from the mean on this screen: chosen",
-    "farthest": "The draw farthest from the mean on this screen: chosen",
-}
 
 TOLERANCE_STEP = 0.1
 """Sigmas per step of the slider."""
@@ -49,7 +24,7 @@ ANIMATE, BLINK = 350, 500
 """Milliseconds per draw, and per half of a blink."""
 
 
-class TrustLens(QScrollArea):
+class TrustLens(LensPanel):
     """Look at the draws, at where they disagree, and at one pixel.
 
     Parameters
@@ -62,115 +37,14 @@ class TrustLens(QScrollArea):
         super().__init__()
         self.viewer = bare(napari_viewer)
         self.live = session_of(napari_viewer).live
-        self._build()
+        self._animation = ticking(self, ANIMATE, self._next_frame)
+        self._blinking = ticking(self, BLINK, self._wink)
         self._connect()
         self._bind()
         if self.live.facts is not None:
             self._opened(self.live.facts)
 
-    # -- how it looks --------------------------------------------------------------------------
-
-    def _build(self) -> None:
-        body = QWidget()
-        layout = QVBoxLayout(body)
-        layout.addLayout(self._show_rows())
-        layout.addLayout(self._trust_rows())
-        self.pixel, self.histogram = QLabel("Click on the image to ask about a pixel."), Histogram()
-        self.pixel.setWordWrap(True)
-        self.pixel.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        layout.addWidget(QLabel("<b>Pixel</b>"))
-        layout.addWidget(self.histogram)
-        layout.addWidget(self.pixel)
-        layout.addStretch()
-        self.setWidget(body)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(300)
-
-    def _show_rows(self) -> QVBoxLayout:
-        self.shows = QButtonGroup(self)
-        radios = QHBoxLayout()
-        for i, (label, tip) in enumerate(SHOWS.values()):
-            radio = QRadioButton(label)
-            radio.setToolTip(tip)
-            radio.setChecked(i == 0)
-            self.shows.addButton(radio, i)
-            radios.addWidget(radio)
-        self.draw = QSpinBox()
-        self.draw.setRange(0, 16)
-        self.draw.setPrefix("draw ")
-        self.animate, self.blink = QCheckBox("Animate"), QCheckBox("Blink")
-        self.draw.setToolTip("Alt-N: the next one")
-        self.animate.setToolTip("Show one draw after the other, each with its own risk")
-        self.blink.setToolTip("Input and enhanced image in turn (Alt-B)")
-        draws = _row(self.draw, self.animate, self.blink)
-        picks = QHBoxLayout()
-        self.picks = {}
-        for name, tip in CHOSEN.items():
-            button = QPushButton(name.capitalize())
-            button.setToolTip(tip)
-            picks.addWidget(button)
-            self.picks[name] = button
-        self.mix, self.swipe = _slider(0, 100, 50), _slider(0, 100, 0)
-        self.mix.setToolTip("From the mean (left) to the draw (right); not calibrated")
-        self.swipe.setToolTip("Share of the view, from the left, that shows the input")
-        self.mix_row = QWidget()
-        mixing = QHBoxLayout(self.mix_row)
-        mixing.setContentsMargins(0, 0, 0, 0)
-        for widget in (QLabel("mean"), self.mix, QLabel("draw")):
-            mixing.addWidget(widget)
-        self.mix_row.hide()
-        self.beside = QCheckBox("side by side")
-        self.beside.setToolTip("Input, or any layer just below, beside the enhanced image")
-        swipe = QFormLayout()
-        swipe.addRow("swipe to input", self.swipe)
-        swipe.addRow("", self.beside)
-        self.shown = QLabel("")
-        self.shown.setWordWrap(True)
-        self.result = QPushButton("Look at this result")
-        self.result.setToolTip(
-            "Show the draws and the risk of the result that is chosen in the list"
-        )
-        self.result.hide()
-        rows = QVBoxLayout()
-        rows.addWidget(self.result)
-        rows.addWidget(QLabel("<b>Show</b>"))
-        for part in (radios, draws, picks):
-            rows.addLayout(part)
-        rows.addWidget(self.mix_row)
-        rows.addLayout(swipe)
-        rows.addWidget(self.shown)
-        return rows
-
-    def _trust_rows(self) -> QVBoxLayout:
-        self.overlay, self.contour = QComboBox(), QCheckBox("line around flagged pixels")
-        self.overlay.addItems(OVERLAYS)
-        self.overlay.setCurrentText("risk")
-        self.overlay.setToolTip("Alt-T: the next one")
-        self.tolerance, self.alarm = _slider(5, 100, 30), _slider(1, 99, 30)
-        self.tolerance_words, self.alarm_words = QLabel(), QLabel()
-        self.domain = QLabel()
-        for label in (self.tolerance_words, self.alarm_words, self.domain):
-            label.setWordWrap(True)
-        self.domain.setStyleSheet("color: #E69F00;")
-        self.reset = QPushButton("Calibrated values")
-        self.reset.setToolTip("Back to the tolerance of the order and the calibrated alarm")
-        form = QFormLayout()
-        form.addRow("overlay", self.overlay)
-        form.addRow("", self.contour)
-        form.addRow("tolerance", self.tolerance)
-        form.addRow("", self.tolerance_words)
-        form.addRow("alarm at", self.alarm)
-        form.addRow("", self.alarm_words)
-        form.addRow("", self.reset)
-        rows = QVBoxLayout()
-        rows.addWidget(QLabel("<b>Trust</b>"))
-        rows.addWidget(self.domain)
-        rows.addLayout(form)
-        return rows
-
     def _connect(self) -> None:
-        live = self.live
         self.shows.idClicked.connect(self._show)
         self.draw.valueChanged.connect(lambda k: self._set(draw=k))
         self.mix.valueChanged.connect(lambda v: self._set(mix=v / 100))
@@ -182,17 +56,12 @@ class TrustLens(QScrollArea):
         self.reset.clicked.connect(self._reset)
         for name, button in self.picks.items():
             button.clicked.connect(lambda _=False, n=name: self._pick(n))
-        self._animation, self._blinking = QTimer(self), QTimer(self)
-        self._animation.setInterval(ANIMATE)
-        self._blinking.setInterval(BLINK)
-        self._animation.timeout.connect(self.flip)
-        self._blinking.timeout.connect(self._wink)
-        self.animate.toggled.connect(_runs(self._animation))
+        self.animate.toggled.connect(partial(run, self._animation))
         self.blink.toggled.connect(self._blink)
         self.beside.toggled.connect(self._beside)
-        self.result.clicked.connect(lambda: live.show_result(self._result_layer()))
-        live.opened.connect(self._opened)
-        live.drawn.connect(self._words)
+        self.result.clicked.connect(lambda: self.live.show_result(self._result_layer()))
+        self.live.opened.connect(self._opened)
+        self.live.drawn.connect(self._words)
 
     def _bind(self) -> None:
         """Keys, clicks and the layer list, as long as there is this widget."""
@@ -229,6 +98,11 @@ class TrustLens(QScrollArea):
     def flip(self) -> None:
         """Show the next draw."""
         self.draw.setValue((self.draw.value() + 1) % (self.draw.maximum() + 1))
+
+    def _next_frame(self) -> None:
+        """The next draw, once the risk of the one that is shown is there."""
+        if not self.live.counting:
+            self.flip()
 
     def _set(self, **changes: Any) -> None:
         self.live.set_lens(**changes)
@@ -267,7 +141,7 @@ class TrustLens(QScrollArea):
         self._words()
 
     def _blink(self, on: bool) -> None:
-        _runs(self._blinking)(on)
+        run(self._blinking, on)
         if not on and self.live.image is not None:
             self.live.image.visible = True
 
@@ -311,14 +185,14 @@ class TrustLens(QScrollArea):
         """Tell of the pixel at a position in the world."""
         facts = self.live.at(position)
         self.histogram.show_facts(facts)
-        self.pixel.setText("Nothing is enhanced here yet." if facts is None else words_of(facts))
+        self.pixel.setText("Nothing is enhanced here yet." if facts is None else pixel_words(facts))
 
     # -- what it says --------------------------------------------------------------------------
 
     def _opened(self, facts: Any) -> None:
         in_sigmas = facts.tolerance.endswith("sigma")
         self.tolerance.setEnabled(in_sigmas and facts.countable)
-        with _silent(self.draw):
+        with silent(self.draw):
             self.draw.setMaximum(facts.samples)
         self._follow_lens()
         self._words()
@@ -327,7 +201,7 @@ class TrustLens(QScrollArea):
         """Let every control say what is shown."""
         lens, tolerance = self.live.lens, self.live.tolerance
         radio = self.shows.button(list(SHOWS).index(lens.show))
-        with _silent(
+        with silent(
             self.draw, self.mix, self.swipe, self.overlay, self.contour, self.tolerance, radio
         ):
             self.draw.setValue(lens.draw)
@@ -343,106 +217,19 @@ class TrustLens(QScrollArea):
         self._level()
 
     def _level(self) -> None:
-        with _silent(self.alarm):
+        with silent(self.alarm):
             self.alarm.setValue(round(100 * self.live.alarm))
 
     def _words(self) -> None:
         """Say what is certified and what is not."""
-        live, lens = self.live, self.live.lens
-        if live.facts is None:
+        if self.live.facts is None:
             return
-        strange, windows = live.strange
-        self.domain.setText(domain_words(strange, windows))
-        calibrated = self._calibrated and not lens.chosen
-        certified = calibrated and lens.show == "sample" and not strange
-        words = "certified" if certified else "exploratory: not certified"
-        if calibrated and lens.show != "sample":
-            words = f"of draw {lens.draw}, not of what is shown"
-        elif lens.show != "sample":
-            words += f"; of draw {lens.draw}, not of what is shown"
-        elif calibrated and strange:
-            words = "calibrated, but out of domain here"
-        self.tolerance_words.setText(f"{live.tolerance.replace('sigma', ' sigma')} — {words}")
-        own = lens.alarm is not None
-        level = "calibrated level" if certified and not own else "exploratory"
-        share = live.flagged_share
-        flags = "" if share is None else f"; {100 * share:.0f} % of the screen flagged"
-        self.alarm_words.setText(f"risk {live.alarm:.2f} — {level}{flags}")
-        if not own:
+        self.domain.setText(domain_words(*self.live.strange))
+        self.tolerance_words.setText(tolerance_words(self.live))
+        self.alarm_words.setText(alarm_words(self.live))
+        self.shown.setText(shown_words(self.live))
+        if self.live.lens.alarm is None:
             self._level()
-        if lens.chosen:
-            text = f"{lens.chosen} draw of this screen — chosen, not typical of a result"
-        else:
-            text = "sharpness set by hand — not calibrated" if lens.show == "mix" else ""
-        self.shown.setText(text)
-
-    @property
-    def _calibrated(self) -> bool:
-        """Whether the risk of a draw is calibrated at the tolerance that is shown."""
-        live, facts = self.live, self.live.facts
-        if facts is None or live.tolerance in live.judge.certified:
-            return facts is not None
-        # as the engine found it
-        return facts.calibrated and live.lens.draw == 0 and live.tolerance == facts.tolerance
-
-
-def domain_words(strange: int, windows: int) -> str:
-    """What the badge says of the windows on the screen.
-
-    Examples
-    --------
-    >>> domain_words(0, 6)
-    ''
-    """
-    if not strange:
-        return ""
-    return (
-        f"Out of domain: {strange} of {windows} windows here look unlike the fields of the"
-        " calibration. Their risk is not certified."
-    )
-
-
-def words_of(facts: Any) -> str:
-    """One pixel in words."""
-    lines = [summary(facts)]
-    lines.append(
-        f"Value {facts['shown']:.4g}, spread {facts['std']:.3g}, S/N of the input"
-        f" {facts['snr']:.1f}."
-    )
-    if np.isfinite(facts["support"]):
-        lines.append(
-            f"{100 * facts['support']:.0f} % of the detail here was measured, the rest drawn."
-        )
-    if facts["chi_squared"] is not None and np.isfinite(facts["chi_squared"]):
-        surprise = facts["chi_squared"]
-        said = "as expected"
-        if surprise >= 2:
-            said = f"strange (1 in {10**surprise:.0f})" if surprise < 7 else "very strange"
-        lines.append(f"Fit to the data (chi squared of this window): {said}.")
-    return "\n".join(lines)
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for widget in widgets:
-        row.addWidget(widget)
-    return row
-
-
-def _slider(low: int, high: int, value: int) -> QSlider:
-    slider = QSlider(Qt.Orientation.Horizontal)
-    slider.setRange(low, high)
-    slider.setValue(value)
-    return slider
-
-
-@contextmanager
-def _silent(*widgets: Any) -> Iterator[None]:
-    """Change widgets as if nobody had."""
-    before = [widget.blockSignals(True) for widget in widgets]
-    yield
-    for widget, blocked in zip(widgets, before, strict=True):
-        widget.blockSignals(blocked)
 
 
 def _pressed(action: Any) -> Any:
@@ -452,7 +239,3 @@ def _pressed(action: Any) -> Any:
         action()
 
     return press
-
-
-def _runs(timer: QTimer) -> Any:
-    return lambda on: timer.start() if on else timer.stop()

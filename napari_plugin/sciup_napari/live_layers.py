@@ -97,7 +97,8 @@ class LiveLayers:
         if layer.data.shape == picture.values.shape:
             layer.data[...] = picture.values
             if moved:
-                with layer.events.extent.blocker():  # it is always within that of the source
+                # Its extent is always within that of the source. The new slice is told with it.
+                with layer.events.extent.blocker(), layer.events.affine.blocker():
                     layer.affine = matrix
             else:
                 layer.refresh(thumbnail=False, extent=False)

@@ -44,7 +44,7 @@ class Votes(QObject):
     @property
     def counting(self) -> bool:
         """Whether votes are being counted for what is shown."""
-        return self._count is not None and not self._count.done()
+        return self._asked is not None and (self._found is None or self._found[0] != self._asked)
 
     def risk(
         self,

@@ -121,11 +121,11 @@ def layers_of(path: Path, opened: Path, *, several: bool = False) -> list[LayerD
 
 def levels_of(image: OmeZarrImage, about: Mapping[str, Any]) -> list[Any]:
     """All levels as lazy arrays of the stored type; for large images without, every n-th pixel."""
-    folder = Path(image.source)
+    folder, own = Path(image.source), Path(str(image.path))
     listed = (about.get("multiscales") or [{}])[0].get("datasets") or []
-    paths = [folder / str(d["path"]) for d in listed] if listed else [image.path]
-    if image.path not in paths:
-        paths = [image.path]
+    paths = [folder / str(d["path"]) for d in listed] if listed else [own]
+    if own not in paths:
+        paths = [own]
     levels = [array_at(paths[0])]
     for path in paths[1:]:
         try:

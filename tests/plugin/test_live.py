@@ -53,7 +53,7 @@ def scene(viewer, models, qtbot):
     enhance, lens = EnhanceWidget(viewer), TrustLens(viewer)
     for widget in (enhance, lens):
         qtbot.addWidget(widget)
-    enhance.add_model(models / "calibrated")
+    enhance.model_box.add(models / "calibrated")
     enhance.samples.setValue(SAMPLES)
     camera_of(viewer).zoom = 3
     camera_of(viewer).center = (0, 140, 130)
@@ -111,6 +111,42 @@ def test_what_is_on_the_screen_is_enhanced_and_lies_on_the_source(scene):
     assert np.corrcoef(blocks.ravel(), part.ravel())[0, 1] > 0.8
 
 
+def test_what_is_painted_moves_with_the_camera(scene):
+    """napari is told of other pixels and another place in one step."""
+    scene.follow()
+    visual = scene.viewer.window._qt_viewer.canvas.layer_to_visual[scene.live.image]
+    before, values = scene.live.frame, scene.live.image.data
+    camera_of(scene.viewer).center = (0, 124, 131)
+    scene.wait(lambda: scene.live.frame != before and scene.complete())
+    assert scene.live.image.data is values  # written into the array that is there
+    y, x = scene.live.image.data_to_world((-0.5, -0.5))
+    corner = visual.node.transform.map((0, 0))
+    assert np.abs(np.array(corner[:2]) - (x, y)).max() < 1e-5
+
+
+def test_many_movements_at_once_are_one_look_and_small_ones_none(scene, monkeypatch):
+    scene.follow()
+    scene.qtbot.wait(300)
+    drawn, looks = [], []
+    real = type(scene.live).look
+    monkeypatch.setattr(scene.live._settle, "_action", lambda: looks.append(real(scene.live)))
+    scene.live.drawn.connect(lambda: drawn.append(1))
+    for step in (30, 31, 32):
+        camera_of(scene.viewer).center = (0, 140 - step, 130)
+    scene.wait(lambda: bool(drawn))
+    assert len(looks) == 1
+    scene.wait()
+    scene.qtbot.wait(300)
+    drawn.clear()
+    frame = scene.live.frame
+    y, x = camera_of(scene.viewer).center[-2:]
+    for way in (1e-6, -1e-6):
+        camera_of(scene.viewer).center = (0, y + way, x)
+        scene.qtbot.wait(50)
+    assert scene.live.frame == frame
+    assert not drawn
+
+
 def test_zooming_out_says_what_to_do_and_in_again_goes_on(scene):
     scene.follow()
     told = []
@@ -155,7 +191,7 @@ def test_physical_scale_rotation_and_leading_axes(viewer, models, qtbot):
     viewer.dims.set_current_step(1, 1)
     enhance = EnhanceWidget(viewer)
     qtbot.addWidget(enhance)
-    enhance.add_model(models / "plain")
+    enhance.model_box.add(models / "plain")
     enhance.samples.setValue(2)
     viewer.reset_view()
     camera_of(viewer).zoom *= 2
@@ -185,7 +221,7 @@ def test_masked_pixels_stay_masked(viewer, models, qtbot):
     viewer.add_image(values, contrast_limits=(0, 300))
     enhance = EnhanceWidget(viewer)
     qtbot.addWidget(enhance)
-    enhance.add_model(models / "plain")
+    enhance.model_box.add(models / "plain")
     enhance.samples.setValue(2)
     qtbot.wait(100)
     enhance.preview.click()
@@ -205,7 +241,7 @@ def test_tiny_images_work_or_say_why_not(viewer, models, qtbot, shape):
     viewer.add_image(cells((64, 256))[: shape[0], : shape[1]])
     enhance = EnhanceWidget(viewer)
     qtbot.addWidget(enhance)
-    enhance.add_model(models / "plain")
+    enhance.model_box.add(models / "plain")
     enhance.samples.setValue(2)
     said = []
     enhance.live.failed.connect(said.append)
@@ -400,7 +436,7 @@ def test_what_is_out_of_domain_is_said(scene, models):
     assert scene.lens.domain.text() == ""
     write_toy_calibration(models / "strange", samples=SAMPLES, strange=True)
     scene.enhance.follow.setChecked(False)
-    scene.enhance.add_model(models / "strange")
+    scene.enhance.model_box.add(models / "strange")
     scene.enhance.preview.click()
     scene.wait(lambda: "Out of domain" in scene.lens.domain.text())
     scene.lens.ask((140.0, 130.0))
@@ -511,7 +547,7 @@ def test_without_a_calibration_it_is_said(viewer, models, qtbot):
     viewer.add_image(cells((100, 100)))
     enhance = EnhanceWidget(viewer)
     qtbot.addWidget(enhance)
-    enhance.add_model(models / "plain")
+    enhance.model_box.add(models / "plain")
     enhance.samples.setValue(2)
     camera_of(viewer).zoom = 4
     qtbot.wait(100)
@@ -536,7 +572,7 @@ def test_models_that_fit_come_first_and_layers_of_sciup_are_not_offered(scene):
 
 def test_a_folder_that_is_no_model_is_told(scene, tmp_path):
     notification_manager.records.clear()
-    scene.enhance.add_model(tmp_path)
+    scene.enhance.model_box.add(tmp_path)
     assert any("recipe" in str(n) for n in notification_manager.records)
 
 

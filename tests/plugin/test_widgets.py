@@ -18,14 +18,15 @@ from sciup.errors import InputError
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model
-from sciup_napari import enhance as enhance_module
 from sciup_napari import link as link_module
+from sciup_napari import model_box as model_box_module
 from sciup_napari import runs as runs_module
 from sciup_napari import session as session_module
 from sciup_napari import stored as stored_module
 from sciup_napari.enhance import EnhanceWidget
-from sciup_napari.lens import TrustLens, words_of
+from sciup_napari.lens import TrustLens
 from sciup_napari.lens_state import LensState
+from sciup_napari.lens_words import pixel_words
 from sciup_napari.live import LiveView
 from sciup_napari.messages import Failed, Opened, Source
 from sciup_napari.readout import Judge
@@ -207,7 +208,7 @@ def test_only_a_draw_that_nobody_chose_is_certified(viewer, tmp_path, qtbot):
 @pytest.mark.parametrize("surprise", [float("nan"), float("inf"), 400.0, 3.0, None])
 def test_the_fit_of_a_pixel_is_told_only_where_it_is_known(surprise):
     nothing = dict.fromkeys(("risk", "shown", "std", "snr", "support"), float("nan"))
-    text = words_of(nothing | {"chi_squared": surprise})
+    text = pixel_words(nothing | {"chi_squared": surprise})
     assert "nan)" not in text
     assert "inf" not in text
     assert ("1 in 1000" in text) == (surprise == 3.0)
@@ -270,7 +271,7 @@ def test_what_is_stated_of_a_layer_is_kept(enhance, viewer):
 
 def test_no_model_opens_no_dialog_by_itself(viewer, qtbot, monkeypatch):
     asked = []
-    monkeypatch.setattr(enhance_module, "fitting", lambda _: [])
+    monkeypatch.setattr(model_box_module, "fitting", lambda _: [])
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: asked.append(1) or "")
     viewer.add_image(cells((30, 20)))
     widget = EnhanceWidget(viewer)

@@ -1,0 +1,91 @@
+"""What the trust lens says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sciup_napari.readout import summary
+from sciup_napari.shown import Shown
+
+
+def domain_words(strange: int, windows: int) -> str:
+    """What the badge says of the windows on the screen.
+
+    Examples
+    --------
+    >>> domain_words(0, 6)
+    ''
+    """
+    if not strange:
+        return ""
+    return (
+        f"Out of domain: {strange} of {windows} windows here look unlike the fields of the"
+        " calibration. Their risk is not certified."
+    )
+
+
+def tolerance_words(shown: Shown) -> str:
+    """The tolerance, and whether the risk at it is certified."""
+    lens, calibrated = shown.lens, is_calibrated(shown) and not shown.lens.chosen
+    words = "certified" if is_certified(shown) else "exploratory: not certified"
+    if calibrated and lens.show != "sample":
+        words = f"of draw {lens.draw}, not of what is shown"
+    elif lens.show != "sample":
+        words += f"; of draw {lens.draw}, not of what is shown"
+    elif calibrated and shown.strange[0]:
+        words = "calibrated, but out of domain here"
+    return f"{shown.tolerance.replace('sigma', ' sigma')} — {words}"
+
+
+def alarm_words(shown: Shown) -> str:
+    """The alarm, where it is from, and how much of the screen it flags."""
+    own = shown.lens.alarm is not None
+    level = "calibrated level" if is_certified(shown) and not own else "exploratory"
+    share = shown.flagged_share
+    flags = "" if share is None else f"; {100 * share:.0f} % of the screen flagged"
+    return f"risk {shown.alarm:.2f} — {level}{flags}"
+
+
+def shown_words(shown: Shown) -> str:
+    """What must be known of a picture that is no fair draw."""
+    if shown.lens.chosen:
+        return f"{shown.lens.chosen} draw of this screen — chosen, not typical of a result"
+    return "sharpness set by hand — not calibrated" if shown.lens.show == "mix" else ""
+
+
+def is_certified(shown: Shown) -> bool:
+    """Whether the risk of what is on the screen is certified."""
+    lens = shown.lens
+    fair = lens.show == "sample" and not lens.chosen and not shown.strange[0]
+    return fair and is_calibrated(shown)
+
+
+def is_calibrated(shown: Shown) -> bool:
+    """Whether the risk of a draw is calibrated at the tolerance that is shown."""
+    facts = shown.facts
+    if facts is None or shown.tolerance in shown.judge.certified:
+        return facts is not None
+    # as the engine found it
+    return facts.calibrated and shown.lens.draw == 0 and shown.tolerance == facts.tolerance
+
+
+def pixel_words(facts: Any) -> str:
+    """One pixel in words."""
+    lines = [summary(facts)]
+    lines.append(
+        f"Value {facts['shown']:.4g}, spread {facts['std']:.3g}, S/N of the input"
+        f" {facts['snr']:.1f}."
+    )
+    if np.isfinite(facts["support"]):
+        lines.append(
+            f"{100 * facts['support']:.0f} % of the detail here was measured, the rest drawn."
+        )
+    if facts["chi_squared"] is not None and np.isfinite(facts["chi_squared"]):
+        surprise = facts["chi_squared"]
+        said = "as expected"
+        if surprise >= 2:
+            said = f"strange (1 in {10**surprise:.0f})" if surprise < 7 else "very strange"
+        lines.append(f"Fit to the data (chi squared of this window): {said}.")
+    return "\n".join(lines)
