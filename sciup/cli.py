@@ -14,6 +14,7 @@ from sciup import (
     cli_batch,
     cli_bench,
     cli_calibrate,
+    cli_compare,
     cli_evaluate,
     cli_explore,
     cli_models,
@@ -137,6 +138,7 @@ for command in (
     cli_train.simulate,
     cli_evaluate.evaluate,
     cli_calibrate.calibrate,
+    cli_compare.compare,
     cli_report.report,
     cli_explore.explore,
 ):

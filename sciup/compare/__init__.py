@@ -1,0 +1,1 @@
+"""One image, many methods: pictures at one stretch, and numbers."""

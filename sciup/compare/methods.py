@@ -1,0 +1,108 @@
+"""What is compared: interpolation, classical deconvolution, and the draws of models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.compare.seen import Seen
+from sciup.errors import OptionError
+from sciup.evaluate.draws import draw_samples
+from sciup.evaluate.fluorescence.protocol import Case
+from sciup.evaluate.fluorescence.tuning import GRIDS, reconstruct, tuned
+from sciup.physics.psf import SIGMA_TO_FWHM
+
+Array = NDArray[np.float64]
+Settings = dict[str, float]
+
+OURS = ("mean", "sample")
+METHODS = (*GRIDS, *OURS)
+"""All methods, in the order in which they are shown."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one method made of a region.
+
+    Attributes
+    ----------
+    method : str
+    values : ndarray (s h, s w)
+        Output units, NaN where masked.
+    seconds : float
+        Wall time, the network and its files included.
+    settings : str
+        For people.
+    """
+
+    method: str
+    values: Array
+    seconds: float
+    settings: str = ""
+
+
+def choose(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The methods of these names, without regard to case; all unless given.
+
+    Raises
+    ------
+    OptionError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> choose(["MEAN", "bicubic"])
+    ('bicubic', 'mean')
+    """
+    if names is None:
+        return METHODS
+    known = {name.lower(): name for name in METHODS}
+    unknown = [name for name in names if name.lower() not in known]
+    if unknown or not names:
+        raise OptionError(f"--methods {', '.join(unknown) or '(none)'}", ", ".join(METHODS))
+    wanted = {known[name.lower()] for name in names}
+    return tuple(name for name in METHODS if name in wanted)
+
+
+def entries(seen: Seen, names: Sequence[str]) -> list[Entry]:
+    """What these methods make of the region, in the order of `METHODS`."""
+    found = [classical(seen, name) for name in names if name in GRIDS]
+    return found + ours(seen, [name for name in names if name in OURS])
+
+
+def classical(seen: Seen, name: str) -> Entry:
+    """A classical method with the settings that were best on training micrographs."""
+    light, began = seen.light, time.perf_counter()
+    settings = _settings(seen, name)
+    case = Case(
+        "", "", "", "", seen.scale, seen.filled.astype(np.float32), np.zeros((1, 1)), light,
+        seen.fwhm,
+    )  # fmt: skip
+    fine = light.inverse(reconstruct(case, name, settings)) / seen.share
+    words = ", ".join(f"{key} {value:g}" for key, value in settings.items())
+    return Entry(name, seen.masked(fine), time.perf_counter() - began, words)
+
+
+def _settings(seen: Seen, name: str) -> Settings:
+    """Those tuned for the nearest blur and light."""
+    return tuned(seen.scale, seen.fwhm * seen.scale / SIGMA_TO_FWHM, seen.light.peak)[name]
+
+
+def ours(seen: Seen, names: Sequence[str]) -> list[Entry]:
+    """Mean and sample 0 of the sampler, from one run."""
+    if not names:
+        return []
+    began = time.perf_counter()
+    drawn = draw_samples(seen.result, 1)
+    seconds = time.perf_counter() - began
+    job = seen.result.job
+    words = f"{job.model.name}, {job.settings.samples + 1} draws"
+    made: dict[str, Callable[[], Array]] = {
+        "mean": lambda: drawn.mean,
+        "sample": lambda: drawn.samples[0],
+    }
+    return [Entry(name, made[name](), seconds, words) for name in names]

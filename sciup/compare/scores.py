@@ -1,0 +1,68 @@
+"""What can be said of a picture, with and without the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.compare.methods import Entry
+from sciup.compare.seen import Seen
+from sciup.evaluate import metrics, spectra
+from sciup.evaluate.draws import predict
+from sciup.train.data import robust_noise
+
+Array = NDArray[np.float64]
+Row = dict[str, Any]
+
+RIM = 4
+"""Input px along the edges that scores leave out: beyond them nothing is known."""
+
+NOTES = (
+    "chi2: mean square of (input - A x) / sigma, with the PSF and noise that are believed; 1 agrees"
+    " with the data, much less repeats their noise. flux: total above background over the input's.",
+    "psnr: the peak is the range of the truth. lsd: log-spectral distance to the truth in dB, where"
+    " its power is above 3 x its noise. frc: px at which picture and truth stop correlating (1/7).",
+)
+
+
+def score(entry: Entry, seen: Seen, truth: Array | None) -> Row:
+    """One row of the table; `truth` (s h, s w) in output units."""
+    rim = np.s_[RIM:-RIM, RIM:-RIM]
+    m = seen.measured
+    residual = (np.where(m.footprint, m.values, np.nan) - predict(seen.result, entry.values))[rim]
+    inside = np.isfinite(residual)
+    level = seen.measured.level
+    fine_level = level.repeat(seen.scale, 0).repeat(seen.scale, 1) / seen.share
+    row: Row = {
+        "method": entry.method,
+        "chi2": metrics.chi2(residual[inside], m.sigma[rim][inside]),
+        "flux": _total(entry.values - fine_level)
+        * (seen.scale**2 / seen.share) ** -1
+        / _total(np.where(m.footprint, m.values - level, np.nan)),
+    }
+    if truth is not None:
+        row |= against(entry.values, truth, seen.scale)
+    return row | {"seconds": entry.seconds, "settings": entry.settings}
+
+
+def _total(values: Array) -> float:
+    return float(np.nansum(values))
+
+
+def against(values: Array, truth: Array, scale: int) -> Row:
+    """Scores against the truth, away from the edges; masked pixels count as right."""
+    edge = RIM * scale
+    rim = np.s_[edge:-edge, edge:-edge]
+    t, v = truth[rim], values[rim]
+    t = np.where(np.isfinite(t), t, np.nanmedian(t))
+    v = np.where(np.isfinite(v), v, t)
+    span = float(np.ptp(t)) or 1.0
+    return {
+        "psnr": metrics.psnr(v, t, span),
+        "ssim": metrics.ssim(v, t, span),
+        "nrmse": metrics.nrmse_affine(v, t),
+        "lsd": spectra.log_spectral_distance(v, t, robust_noise(t)),
+        "frc": metrics.frc_resolution(*metrics.frc(v, t)),
+    }
