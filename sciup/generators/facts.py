@@ -10,10 +10,13 @@ from typing import Any
 import yaml
 
 from sciup.errors import ModelError
-from sciup.resources import RECIPE, WEIGHTS
+from sciup.resources import RECIPE, WEIGHTS, find_model, is_trained
 
 SCALES = (1, 2, 4)
 """Output pixels per input pixel that the engine knows: they divide every shard."""
+
+TEXTURE = "texture"
+"""Architecture of the models that add a map to those of a sampler, and the name of that map."""
 
 CHECKSUM = "weights.sha256"
 """File with the checksum of the weights, as ``sha256sum`` writes it."""
@@ -30,6 +33,7 @@ class ModelFacts:
     target_fwhm: float
     weights: str  # sha256 of the weight file
     trust: dict[str, float]  # as the recipe states it
+    architecture: str = "posterior"
 
     @classmethod
     def read(cls, folder: Path) -> ModelFacts:
@@ -43,7 +47,75 @@ class ModelFacts:
             float(recipe["target_fwhm"]),
             checked_weights(folder),
             dict(recipe.get("trust", {})),
+            str(recipe.get("architecture", "posterior")),
         )
+
+    def sampler(self) -> ModelFacts:
+        """These facts, if they are of a model that draws.
+
+        Raises
+        ------
+        ModelError
+            For a texture model, which works beside a sampler.
+        """
+        if self.architecture != TEXTURE:
+            return self
+        base = TextureFacts.read(self.folder).sampler
+        raise ModelError(
+            f"{self.name} draws nothing by itself: it adds the map {TEXTURE!r} to those of {base}",
+            "a posterior sampler",
+            f"use --model {base} --texture",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TextureFacts:
+    """What the folder of a texture model says without loading the weights."""
+
+    name: str
+    folder: Path
+    weights: str  # sha256 of the weight file
+    sampler: str  # name of the model on whose trunk it stands
+    sampler_weights: str  # sha256 of that model's weights
+
+    @classmethod
+    def read(cls, folder: Path) -> TextureFacts:
+        """Read recipe and checksum; the weight file must be there and unchanged."""
+        recipe = read_recipe(folder)
+        if recipe.get("architecture") != TEXTURE or not isinstance(recipe.get("sampler"), str):
+            raise ModelError(
+                f"{folder} is no texture model",
+                f"a recipe with architecture: {TEXTURE} and sampler",
+            )
+        stands_on = str(recipe.get("sampler_weights") or "")
+        return cls(
+            str(recipe["name"]), folder, checked_weights(folder), recipe["sampler"], stands_on
+        )
+
+    @classmethod
+    def beside(cls, model: ModelFacts, wanted: str | Path | None = None) -> TextureFacts:
+        """The texture model for a sampler: the one that is wanted, or the usual one by name.
+
+        Raises
+        ------
+        ModelError
+            If there is none, or it stands on other weights.
+        """
+        usual = f"{TEXTURE}-{model.domain}-x{model.scale}"
+        folder = find_model(usual if wanted is None else wanted)
+        if wanted is None and not is_trained(folder):
+            raise ModelError(
+                f"there is no trained texture model for {model.name}: {usual} has no weights",
+                fix=f"leave out --texture, or train one: sciup train {folder / RECIPE} ...",
+            )
+        found = cls.read(folder)
+        if found.sampler_weights != model.weights:
+            raise ModelError(
+                f"{found.name} stands on {found.sampler} with weights "
+                f"{found.sampler_weights[:12]}…, not on {model.name} with {model.weights[:12]}…",
+                fix=f"use --model {found.sampler} as it came, or train the texture model anew",
+            )
+        return found
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:

@@ -162,14 +162,18 @@ class PosteriorSampler(nn.Module):
         self.head = nn.Sequential(*(Block(head_channels, activation) for _ in range(head_blocks)))
         self.draw_head = Upsample(head_channels, scale, activation)
 
-    def encode(self, planes: Tensor) -> Features:
-        """Features and mean of windows (B, planes, n + 2 margin, n + 2 margin)."""
+    def see(self, planes: Tensor) -> Tensor:
+        """What the trunk makes of windows (B, planes, n + 2 margin, n + 2 margin)."""
+        features: Tensor = self.trunk(self.entry(planes.to(self.entry.weight.dtype)))
+        return features
+
+    def encode(self, planes: Tensor, seen: Tensor | None = None) -> Features:
+        """Features and mean of windows; `seen` is what `see` made of them, if it is at hand."""
         image = crop(planes[:, :1].float(), self.spec.margin - 2)
         base = crop(
             F.interpolate(image, scale_factor=self.spec.scale, mode="bicubic"), 2 * self.spec.scale
         )
-        dtype = self.entry.weight.dtype
-        features = self.trunk(self.entry(planes.to(dtype)))
+        features = self.see(planes) if seen is None else seen
         mean = self.mean_head(crop(features, self.head_margin - 2))
         shared = crop(self.share(features), 1)
         return Features(base + mean.float(), shared)

@@ -8,13 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from sciup.errors import ModelError
-from sciup.generators.facts import ModelFacts, checked_weights, read_recipe
+from sciup.generators.facts import (
+    TEXTURE,
+    ModelFacts,
+    TextureFacts,
+    checked_weights,
+    read_recipe,
+)
 from sciup.generators.posterior import PosteriorSampler
+from sciup.generators.texture import TextureHead
 from sciup.physics.projection import Trust
 from sciup.resources import RECIPE, WEIGHTS
 
@@ -39,22 +46,67 @@ def load_generator(folder: Path) -> PosteriorSampler:
     Raises
     ------
     ModelError
-        For a missing, damaged or unfitting weight file.
+        For a missing, damaged or unfitting weight file, and for a texture model.
     """
-    from safetensors import SafetensorError, safe_open
-
     recipe = read_recipe(folder)
     checked_weights(folder)
     kind = recipe.get("architecture", "posterior")
+    if kind == TEXTURE:
+        ModelFacts.read(folder).sampler()
     if kind not in ARCHITECTURES:
         raise ModelError(f"unknown architecture {kind!r}", ", ".join(ARCHITECTURES))
+    net = _built(
+        folder, lambda: ARCHITECTURES[kind](recipe), "channels, blocks, head_channels, head_blocks"
+    )
+    _fill(net, folder, {key: recipe[key] for key in ("scale", "domain")})
+    return net
+
+
+def load_texture(facts: TextureFacts, sampler: PosteriorSampler) -> TextureHead:
+    """A texture head with its weights, in float32 on the CPU.
+
+    Parameters
+    ----------
+    facts : TextureFacts
+    sampler : PosteriorSampler
+        On whose trunk it stands; only its sizes are looked at.
+
+    Raises
+    ------
+    ModelError
+        For a missing, damaged or unfitting weight file.
+    """
+    recipe = read_recipe(facts.folder)
+    sizes = {k: v for k, v in dict(recipe.get("texture") or {}).items() if k in SIZES}
+    head = _built(
+        facts.folder, lambda: TextureHead(facts.name, sampler, **sizes), ", ".join(SIZES), TEXTURE
+    )
+    same = {key: recipe[key] for key in ("scale", "domain")}
+    _fill(head, facts.folder, same | {"sampler_weights": facts.sampler_weights})
+    return head
+
+
+SIZES = ("channels", "blocks", "fine")
+"""Keys under ``texture`` in a recipe that say how large the head is."""
+
+Net = TypeVar("Net", PosteriorSampler, TextureHead)
+
+
+def _built(folder: Path, build: Callable[[], Net], sizes: str, part: str = "network") -> Net:
+    """A network from its recipe, or in words why it cannot be built."""
     try:
-        net = ARCHITECTURES[kind](recipe)
+        return build()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the network of the recipe {folder / RECIPE} cannot be built: {error}",
-            "network: channels, blocks, head_channels, head_blocks",
+            f"{part}: {sizes}",
         ) from None
+
+
+def _fill(net: Net, folder: Path, stated: dict[str, Any]) -> None:
+    """Give a network the weights of its folder, which must have been trained as `stated`."""
+    from safetensors import SafetensorError, safe_open
+
     path = folder / WEIGHTS
     try:
         with safe_open(path, "pt") as file:
@@ -63,13 +115,20 @@ def load_generator(folder: Path) -> PosteriorSampler:
         net.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, OSError, ValueError) as error:
         raise ModelError(f"{path} does not fit its recipe: {str(error).splitlines()[0]}") from None
-    for key in ("scale", "domain"):
-        if meta and meta.get(key) != recipe[key]:
+    for key, value in stated.items():
+        if meta and meta.get(key) != value:
             raise ModelError(
-                f"{path} was trained with {key} {meta.get(key)!r}, the recipe says {recipe[key]!r}"
+                f"{path} was trained with {key} {meta.get(key)!r}, the recipe says {value!r}"
             )
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return net.eval().requires_grad_(False)
+    net.eval().requires_grad_(False)
 
 
-__all__ = ["ARCHITECTURES", "ModelFacts", "load_generator", "read_recipe"]
+__all__ = [
+    "ARCHITECTURES",
+    "ModelFacts",
+    "TextureFacts",
+    "load_generator",
+    "load_texture",
+    "read_recipe",
+]

@@ -21,7 +21,7 @@ from sciup.errors import InterruptedRunError, ModelError, OutputError
 from sciup.physics.projection import Projection
 from sciup.train.degrade import Batch, Degrader
 from sciup.train.kernels import pick
-from sciup.train.objective import diagnose, generator, objective
+from sciup.train.objective import generator
 from sciup.train.pack import Pack
 from sciup.train.state import CHECKPOINT, WEIGHTS, State
 from sciup.train.watch import Watch
@@ -61,13 +61,19 @@ class Settings:
 
 
 class _Batches(Dataset[Batch]):
-    """Batch i at index i."""
+    """Batch i at index i; with a pool the first batches come back again and again."""
 
-    def __init__(self, degrader: Degrader) -> None:
-        self.degrader = degrader
+    def __init__(self, degrader: Degrader, pool: int) -> None:
+        self.degrader, self.pool = degrader, pool
+        self.kept: dict[int, Batch] = {}
 
     def __getitem__(self, step: int) -> Batch:
-        return self.degrader.batch(step)
+        if not self.pool:
+            return self.degrader.batch(step)
+        i = step % self.pool
+        if i not in self.kept:
+            self.kept[i] = self.degrader.batch(i)
+        return self.kept[i]
 
 
 def _batches(
@@ -75,7 +81,7 @@ def _batches(
 ) -> Iterator[Batch]:
     """Batches in order; in other processes a few ahead."""
     loader = DataLoader(
-        _Batches(degrader),
+        _Batches(degrader, degrader.recipe.texture.pool),
         batch_size=None,
         sampler=steps,
         num_workers=workers,
@@ -164,9 +170,9 @@ def train(
     """
     settings = settings or Settings()
     _claim(run)
-    state = State(pack, settings.device)
+    state = _state(pack, settings.device)
     state.resume(run)
-    degrader = Degrader(pack.recipe, pack.truths, pack.kernels, state.net.spec.margin, pack.pairs)
+    degrader = Degrader(pack.recipe, pack.truths, pack.kernels, state.margin, pack.pairs)
     bank = pack.kernels.projection(pack.recipe).to(torch.device(settings.device))
     watch = Watch(run, _shown(pack, degrader), bank, settings.sheet)
     watch.resume(state.step)
@@ -181,6 +187,15 @@ def train(
             fix="run the same command again to go on",
         )
     return run / WEIGHTS
+
+
+def _state(pack: Pack, device: str) -> State:
+    """What is trained, before its first step."""
+    if pack.recipe.architecture == "posterior":
+        return State(pack, device)
+    from sciup.train.texture import TextureState
+
+    return TextureState(pack, device)
 
 
 def _shown(pack: Pack, degrader: Degrader) -> Degrader:
@@ -227,19 +242,14 @@ def _step(
     state: State, batch: Batch, bank: Projection, report: int, run: Path
 ) -> dict[str, float] | None:
     """One step, and every `report` steps a line for the curves."""
-    recipe = state.recipe
-    rng = generator(recipe.seed, state.step, state.device)
-    loss, terms, u = objective(state.net, batch, pick(bank, batch.kernel), recipe, rng)
+    rng = generator(state.recipe.seed, state.step, state.device)
+    tell = (state.step + 1) % report == 0 or state.step + 1 == state.recipe.steps
     try:
-        norm = state.update(loss)
+        return state.learn(batch, pick(bank, batch.kernel), rng, tell)
     except ModelError:
         if not (run / CHECKPOINT).is_file():
             state.save(run)
         raise
-    if state.step % report and state.step != recipe.steps:
-        return None
-    scores = {k: float(v) for k, v in terms.items()} | diagnose(u, batch, recipe.scale)
-    return {"norm": norm, "loss": float(loss.detach())} | scores
 
 
 def _claim(run: Path) -> None:

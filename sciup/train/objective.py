@@ -108,6 +108,12 @@ def bicubic(batch: Batch, scale: int) -> Tensor:
     return up[..., edge:-edge, edge:-edge]
 
 
+def gain(made: Tensor, truth: Tensor, base: Tensor) -> float:
+    """How many dB the squared error of `made` is smaller than that of `base`."""
+    own, other = ((x - truth).square().mean() for x in (made, base))
+    return 10 * math.log10(float(other) / max(float(own), 1e-12))
+
+
 def diagnose(u: Tensor, batch: Batch, scale: int) -> dict[str, float]:
     """Gain in dB over bicubic of the mean, and spread/skill at 1, 4, 16 px, in network units.
 
@@ -115,9 +121,7 @@ def diagnose(u: Tensor, batch: Batch, scale: int) -> dict[str, float]:
     """
     truth, m = batch.stretch.forward(batch.truth), u.shape[1]
     own = (batch.truth_noise * batch.stretch.slope(batch.truth)).square().mean()
-    mse = (u.mean(1, keepdim=True) - truth).square().mean()
-    base = (bicubic(batch, scale) - truth).square().mean()
-    out = {"gain": 10 * math.log10(float(base) / max(float(mse), 1e-12))}
+    out = {"gain": gain(u.mean(1, keepdim=True), truth, bicubic(batch, scale))}
     for k in (1, 4, 16):
         d, t = (F.avg_pool2d(x, k) for x in (u, truth))
         error = (d.mean(1, keepdim=True) - t).square().mean() - own / k**2

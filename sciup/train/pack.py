@@ -28,6 +28,9 @@ VERSION = "sciup-pack 1"
 TILE = 512
 """Side [px] of the squares into which large truths are cut before some are left out."""
 
+STANDS_ON = "sampler."
+"""Beginning of the names, among the weights to start from, of those that stay as they are."""
+
 SHOWN = 4
 """Held-out squares that are kept for the sheets of samples."""
 
@@ -206,6 +209,13 @@ def make_pack(recipe: Recipe, data: Path, cache: Path, text: str = "") -> Pack:
     """
     from sciup.train.sources import load_held_out, load_truths
 
+    text = text or recipe_text(recipe)
+    start = _start(recipe)
+    if recipe.architecture == "texture":
+        from sciup.train.standing import standing
+
+        recipe, text, below = standing(recipe, text)
+        start |= below
     loaded = load_truths(recipe, data, cache)
     files = [{k: getattr(f, k) for k in f.__slots__} for f in loaded.files]
     kernels = Kernels.draw(recipe)
@@ -213,10 +223,9 @@ def make_pack(recipe: Recipe, data: Path, cache: Path, text: str = "") -> Pack:
         from sciup.train.pairs import with_pairs
 
         kernels = with_pairs(kernels, loaded.pairs, recipe.scale)
-    text = text or recipe_text(recipe)
     kept = load_held_out(recipe, data)
     shown = few(kept, recipe) if kept is not None else None
-    return Pack(recipe, loaded.truths, kernels, _start(recipe), text, files, loaded.pairs, shown)
+    return Pack(recipe, loaded.truths, kernels, start, text, files, loaded.pairs, shown)
 
 
 def recipe_text(recipe: Recipe) -> str:

@@ -171,6 +171,52 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
+class Texture:
+    """A texture head and how it is trained; see `sciup.train.texture`.
+
+    The terms have shares: how large their gradient in the image is at the start, in units of that
+    of the squared error of pixels.
+
+    Attributes
+    ----------
+    channels, blocks, fine : int
+        Width and depth on the input grid, width on the fine grid.
+    pixels, means : float
+        Shares of the squared error of pixels, and of means over 2 and 4 px.
+    texture, statistics, adversarial : float
+        Shares of Gram matrices, of local spectra, and of a critic.
+    r1 : float
+        Weight of the penalty of the critic's slope.
+    warm : int
+        Steps in which the critic learns alone.
+    pool : int
+        Number of different batches, which come back in turn; 0: all are new. What the frozen
+        sampler makes of a batch that comes back is not computed again.
+    """
+
+    channels: int = 48
+    blocks: int = 2
+    fine: int = 16
+    pixels: float = 1.0
+    means: float = 0.0
+    texture: float = 0.0
+    statistics: float = 0.0
+    adversarial: float = 0.0
+    r1: float = 1.0
+    warm: int = 40
+    pool: int = 0
+
+    def __post_init__(self) -> None:
+        sizes = (self.channels, self.blocks, self.fine)
+        _require(min(sizes) >= 1, "every size of the texture head must be at least 1")
+        shares = (self.pixels, self.means, self.texture, self.statistics, self.adversarial)
+        _require(
+            min(shares) >= 0 and sum(shares) > 0, "texture: shares must be 0 or above, not all 0"
+        )
+        _require(min(self.r1, self.warm, self.pool) >= 0, "r1, warm and pool must not be negative")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training run.
 
@@ -186,6 +232,13 @@ class Recipe:
         Model folder whose fitting weights to start from.
     binned_share : float
         Share of crops from 2 x 2 binned truths.
+    architecture : {"posterior", "texture"}
+        A sampler, or a head that adds texture to what a sampler says.
+    sampler, sampler_weights : str, optional
+        Texture: the model on whose trunk it stands, and the checksum of that model's weights.
+        `network` and `trust` are those of that model.
+    texture : Texture
+        Texture: size and training of the head.
     sources, scenes, pairs : optional
         What to train on. Beside scenes, which get the rest, the shares of sources are absolute.
     held_out : float
@@ -212,8 +265,17 @@ class Recipe:
     sources: tuple[Source, ...] = ()
     scenes: Scenes | None = None
     pairs: tuple[Pair, ...] = ()
+    architecture: Literal["posterior", "texture"] = "posterior"
+    sampler: str | None = None
+    sampler_weights: str | None = None
+    texture: Texture = Texture()
 
     def __post_init__(self) -> None:
+        if self.architecture == "texture":
+            _require(self.sampler is not None, "a texture model needs the name of its sampler")
+            _require(self.scale > 1, "at scale 1 there is no texture to add: use scale 2 or 4")
+        else:
+            _require(self.sampler is None, "sampler is for `architecture: texture` only")
         _require(self.steps >= 1 and self.batch >= 1, "steps and batch must be at least 1")
         _require(self.draws >= 2, "draws must be at least 2: a spread needs two")
         _require(self.core * self.scale >= 16, "core * scale must be at least 16 output px")
@@ -252,6 +314,7 @@ class Recipe:
             "degradation": Degradation,
             "loss": LossWeights,
             "trust": Trust,
+            "texture": Texture,
         }
         values = dict(plain) | {
             key: kind(**_tuples(plain.get(key, {}))) for key, kind in parts.items()

@@ -14,7 +14,11 @@ from torch import Tensor
 
 from sciup.errors import ModelError, ResumeError
 from sciup.generators.posterior import PosteriorSampler
+from sciup.physics.projection import Projection
+from sciup.train.degrade import Batch
 from sciup.train.files import write
+from sciup.train.kernels import RIM
+from sciup.train.objective import bicubic, diagnose, draws_of, objective
 from sciup.train.optimiser import Optimiser
 from sciup.train.pack import Pack
 from sciup.train.recipe import Recipe, differing
@@ -22,6 +26,12 @@ from sciup.train.recipe import Recipe, differing
 log = logging.getLogger("sciup")
 
 DECAY = 0.999
+
+Row = dict[str, float]
+"""A line of the curves."""
+
+DRAWS = 8
+"""Draws of which sheets show mean and standard deviation."""
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 
@@ -42,12 +52,17 @@ def build(recipe: Recipe, start: dict[str, Any] | None = None) -> PosteriorSampl
         **vars(recipe.network),
     )
     if start:
-        own = net.state_dict()
-        given = {k: torch.as_tensor(v) for k, v in start.items()}
-        fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
-        net.load_state_dict(own | fitting)
-        log.info("%d of %d layers start from %s", len(fitting), len(own), recipe.start)
+        fill(net, start, recipe.start)
     return net
+
+
+def fill(net: torch.nn.Module, start: dict[str, Any], where: str | None) -> None:
+    """Take over weights wherever names and shapes agree."""
+    own = net.state_dict()
+    given = {k: torch.as_tensor(v) for k, v in start.items()}
+    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    net.load_state_dict(own | fitting)
+    log.info("%d of %d layers start from %s", len(fitting), len(own), where)
 
 
 class State:
@@ -71,10 +86,68 @@ class State:
     def __init__(self, pack: Pack, device: str) -> None:
         self.recipe, self.digest, self.text = pack.recipe, pack.digest, pack.text
         self.device, self.step, self.seconds = device, 0, 0.0
-        self.net = build(pack.recipe, pack.start).to(device)
+        self.net = self.build(pack).to(device)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone().float() for k, v in self.net.state_dict().items()}
         self.optimiser = Optimiser(self.net)
+
+    @property
+    def margin(self) -> int:
+        """Input pixels that the network loses on each side."""
+        return self.net.spec.margin
+
+    def build(self, pack: Pack) -> Any:
+        """The network before training."""
+        return build(pack.recipe, pack.start)
+
+    def learn(self, batch: Batch, bank: Projection, rng: torch.Generator, tell: bool) -> Row | None:
+        """One step; what is to be told of it, if it is.
+
+        Parameters
+        ----------
+        batch : Batch
+        bank : Projection
+            The projections of this batch.
+        rng : torch.Generator
+            Of this step.
+        tell : bool
+            Whether a line of the curves is wanted.
+        """
+        loss, terms, u = objective(self.net, batch, bank, self.recipe, rng)
+        norm = self.update(loss)
+        if not tell:
+            return None
+        about = {"norm": norm, "loss": float(loss.detach())}
+        return about | terms | diagnose(u, batch, self.recipe.scale)
+
+    @torch.no_grad()
+    def shown(
+        self, batch: Batch, bank: Projection, rng: torch.Generator
+    ) -> tuple[dict[str, Tensor], Row]:
+        """Titles and pictures (n, h, w) in network units, of the averaged weights; scores."""
+        net = build(self.recipe).to(self.device)
+        net.load_state_dict(self.average)
+        draws, _ = draws_of(net, batch, bank, DRAWS, rng)
+        u = batch.stretch.forward(draws).float()
+        s = self.recipe.scale
+        y = batch.stretch.forward(batch.measured)[..., RIM:-RIM, RIM:-RIM]
+        panels = {
+            "input": y.repeat_interleave(s, -1).repeat_interleave(s, -2)[:, 0],
+            "bicubic": bicubic(batch, s)[:, 0],
+            "draw 1": u[:, 0],
+            "draw 2": u[:, 1],
+            "mean": u.mean(1),
+            "std": u.std(1),
+            "truth": batch.stretch.forward(batch.truth)[:, 0],
+        }
+        return panels, diagnose(u, batch, s)
+
+    def extra(self) -> dict[str, Any]:
+        """What a resumed run needs besides weights, their average and the optimiser."""
+        return {}
+
+    def take(self, saved: dict[str, Any]) -> None:
+        """Inverse of `extra`."""
 
     def update(self, loss: Tensor) -> float:
         """One step of the optimiser; returns the norm of the gradient before it was clipped.
@@ -118,7 +191,7 @@ class State:
             "seconds": self.seconds,
             "recipe": json.dumps(self.recipe.as_plain()),
             "data": self.digest,
-        }
+        } | self.extra()
         meta = {"recipe": json.dumps(self.recipe.as_plain()), "step": str(self.step)}
         average = {k: v.contiguous().cpu() for k, v in self.average.items()}
         write(run / CHECKPOINT, lambda part: torch.save(state, part))
@@ -148,6 +221,7 @@ class State:
         self.optimiser.load_state_dict(saved["optimiser"])
         self.average, self.step = saved["average"], int(saved["step"])
         self.seconds = float(saved.get("seconds", 0))
+        self.take(saved)
         log.info("resumed at step %d", self.step)
 
     def _check(self, path: Path, saved: dict[str, Any]) -> None:

@@ -14,13 +14,11 @@ from sciup.errors import OutputError
 from sciup.physics.projection import Projection
 from sciup.train.degrade import Batch, Degrader
 from sciup.train.files import write
-from sciup.train.kernels import RIM, pick
-from sciup.train.objective import bicubic, diagnose, draws_of, generator
-from sciup.train.state import State, build
+from sciup.train.kernels import pick
+from sciup.train.objective import generator
+from sciup.train.state import Row, State
 
 log = logging.getLogger("sciup")
-
-Row = dict[str, float]
 
 CURVES, PICTURE, SHEETS = "curves.csv", "curves.png", "samples"
 
@@ -35,8 +33,8 @@ MEMORY = 10
 SETTLED = 500
 """Steps before which nobody is warned: spread and skill still change with every step."""
 
-SHOWN, DRAWS = 4, 8
-"""Crops of a sheet, and draws of which it shows mean and standard deviation."""
+SHOWN = 4
+"""Crops of a sheet."""
 
 WATCHED = 2**31
 """Number of the batch that sheets show: no run has so many steps."""
@@ -87,8 +85,8 @@ class Watch:
                 writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}") from None
-        shown = ("step", "loss", "gain", *SKILLS)
-        log.info(" ".join(f"{k} {row[k]:.4g}" for k in shown))
+        shown = ("step", "loss", "gain", *SKILLS, "spectrum", "accuracy")
+        log.info(" ".join(f"{k} {row[k]:.4g}" for k in shown if k in row))
         self._remember(row)
         if row["step"] >= SETTLED:
             self._warn()
@@ -133,28 +131,12 @@ class Watch:
         path = folder / f"step_{state.step:06d}.png"
         write(path, lambda part: pictures.sheet(part, panels))
 
-    @torch.no_grad()
-    def _panels(self, state: State) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-        """Titles and pictures (n, h, w) in network units, of the averaged weights; scores."""
+    def _panels(self, state: State) -> tuple[dict[str, torch.Tensor], Row]:
+        """Titles and pictures of a few crops, and scores."""
         batch: Batch = self.degrader.batch(WATCHED).to(state.device)
-        net = build(state.recipe).to(state.device)
-        net.load_state_dict(state.average)
         rng = generator(state.recipe.seed, WATCHED, state.device)
-        draws, _ = draws_of(net, batch, pick(self.bank, batch.kernel), DRAWS, rng)
-        u = batch.stretch.forward(draws).float()
-        s = state.recipe.scale
-        y = batch.stretch.forward(batch.measured)[..., RIM:-RIM, RIM:-RIM]
-        panels = {
-            "input": y.repeat_interleave(s, -1).repeat_interleave(s, -2)[:, 0],
-            "bicubic": bicubic(batch, s)[:, 0],
-            "draw 1": u[:, 0],
-            "draw 2": u[:, 1],
-            "mean": u.mean(1),
-            "std": u.std(1),
-            "truth": batch.stretch.forward(batch.truth)[:, 0],
-        }
-        shown = {title: panel[:SHOWN].cpu() for title, panel in panels.items()}
-        return shown, diagnose(u, batch, s)
+        panels, scores = state.shown(batch, pick(self.bank, batch.kernel), rng)
+        return {title: panel[:SHOWN].cpu() for title, panel in panels.items()}, scores
 
 
 def read_curves(run: Path) -> list[Row]:

@@ -1,0 +1,131 @@
+"""A deterministic head on the frozen trunk of a posterior sampler: plausible texture, one image.
+
+EnhanceNet trains a whole network; a sampler that runs anyway has seen the window already, so that
+what is left to learn is small: a few convolutions from its features to the fine grid.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sciup.generators.posterior import Block, PosteriorSampler, _small, crop
+from sciup.generators.spec import GeneratorSpec
+from sciup.image import Domain
+
+FINE = 2
+"""Convolutions on the fine grid; each loses one fine pixel on each side."""
+
+
+class Fine(nn.Module):
+    """To the fine grid by pixel shuffle, then two 3 x 3 convolutions there.
+
+    Two, because a texture is made of details smaller than an input pixel; with equal phases at the
+    start (Aitken et al. 2017, arXiv 1707.02937). Loses 1 input pixel and `lost` more.
+    """
+
+    def __init__(self, channels: int, scale: int, width: int) -> None:
+        super().__init__()
+        self.scale, self.lost = scale, -(-FINE // scale)
+        self.spread = nn.Conv2d(channels, width * scale**2, 3)
+        self.mix = nn.Conv2d(width, width, 3)
+        self.last = _small(nn.Conv2d(width, 1, 3))
+        with torch.no_grad():
+            phase = self.spread.weight[:: scale**2].clone()
+            self.spread.weight.copy_(phase.repeat_interleave(scale**2, 0))
+            if self.spread.bias is not None:
+                self.spread.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, n, n) to (B, 1, s m, s m) with m = n - 2 - 2 `lost`."""
+        fine = F.relu(F.pixel_shuffle(self.spread(x), self.scale))
+        return crop(self.last(F.relu(self.mix(fine))), self.scale * self.lost - FINE)
+
+
+class TextureHead(nn.Module):
+    """Adds texture to what the mean head of a sampler says.
+
+    It sees the features of the sampler's trunk and the measurement itself, whose noise is all the
+    chance that it has: the same input gives the same image.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    sampler : PosteriorSampler
+        On whose trunk it stands; it is neither kept nor changed.
+    channels, blocks : int
+        Width and depth on the input grid.
+    fine : int
+        Channels on the fine grid.
+
+    Raises
+    ------
+    ValueError
+        If it would need more of the window than the sampler's own head, or at scale 1.
+
+    References
+    ----------
+    Sajjadi, Schoelkopf & Hirsch (2017), EnhanceNet, arXiv 1612.07919: a feed-forward network whose
+    output is a residual on an interpolation; here on the mean of the posterior.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sampler: PosteriorSampler,
+        channels: int = 48,
+        blocks: int = 2,
+        fine: int = 16,
+    ) -> None:
+        super().__init__()
+        base = sampler.spec
+        if base.scale == 1:
+            raise ValueError("at scale 1 there is no texture to add: use scale 2 or 4")
+        self.entry = nn.Conv2d(sampler.entry.out_channels, channels, 3)
+        self.look = nn.Conv2d(1, channels, 3, bias=False)
+        self.body = nn.Sequential(*(Block(channels, "relu") for _ in range(blocks)))
+        self.fine = Fine(channels, base.scale, fine)
+        margin = 1 + 2 * blocks + 1 + self.fine.lost
+        if margin > sampler.head_margin:
+            raise ValueError(
+                f"the head sees {margin} px around a pixel, the sampler's {sampler.head_margin}: "
+                "use fewer blocks"
+            )
+        self.rim = sampler.head_margin - margin
+        self.outer = base.margin - margin
+        self.spec = GeneratorSpec(
+            name=name,
+            architecture="texture",
+            scale=base.scale,
+            margin=base.margin,
+            fine_noise=0,
+            domain=base.domain,
+            target_fwhm=base.target_fwhm,
+            trust=base.trust,
+            stochastic=False,
+        )
+
+    @property
+    def domain(self) -> Domain:
+        """Domain of the sampler."""
+        return self.spec.domain
+
+    def forward(self, planes: Tensor, seen: Tensor, mean: Tensor) -> Tensor:
+        """The image (B, 1, s n, s n), float32, network units.
+
+        Parameters
+        ----------
+        planes : Tensor (B, planes, n + 2 margin, n + 2 margin)
+            As the sampler got them.
+        seen : Tensor
+            What the sampler's trunk made of them, `PosteriorSampler.see`.
+        mean : Tensor (B, 1, s n, s n)
+            What its mean head says.
+        """
+        dtype = self.entry.weight.dtype
+        hidden = self.entry(crop(seen, self.rim).to(dtype))
+        hidden = hidden + self.look(crop(planes[:, :1], self.outer).to(dtype))
+        delta: Tensor = self.fine(self.body(hidden))
+        return mean + delta.float()
