@@ -6,16 +6,31 @@ input ends, so it never outlives the viewer.
 
 from __future__ import annotations
 
+import _thread
 import os
 import queue
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from sciup_napari.feeder import Feeder
-from sciup_napari.messages import CHILD, WINDOW, Done, Failed, Got, Made, Open, Progress, Run, Wish
+from sciup_napari.messages import (
+    CHILD,
+    WINDOW,
+    Done,
+    Failed,
+    Got,
+    Made,
+    Open,
+    Progress,
+    Run,
+    Stop,
+    Wish,
+)
 from sciup_napari.orders import describe, image_of, result_of, warnings_told, with_draws
 from sciup_napari.pipe import Pipe
 from sciup_napari.window_source import computed
@@ -41,6 +56,7 @@ class Child:
             except EOFError:
                 return
             if isinstance(message, Run):
+                threading.Thread(target=self._hear_stop, daemon=True).start()
                 self._guarded(message.number, partial(self._run, message))
                 return
             if isinstance(message, Open):
@@ -84,6 +100,13 @@ class Child:
 
     # -- whole results -------------------------------------------------------------------------
 
+    def _hear_stop(self) -> None:
+        """Stop the run when the user says so, or when the viewer is gone."""
+        with suppress(EOFError):
+            while not isinstance(self.pipe.receive(), Stop):
+                pass
+        stop_run()
+
     def _run(self, message: Run) -> None:
         """Make a result; the process is this run's own, and ends with it."""
         from sciup.engine.connect import connect
@@ -125,6 +148,16 @@ class Child:
             self.pipe.send(failed)
         except OSError:  # the viewer is gone: nobody to tell
             os._exit(1)
+
+
+def stop_run() -> None:
+    """Do to the main thread what SIGTERM does, where there are no signals, too."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # nothing has begun yet
+        os._exit(1)
+    if hasattr(signal, "pthread_kill"):  # wakes it from waiting
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    else:
+        _thread.interrupt_main(signal.SIGTERM)
 
 
 def _unforeseen(number: int, error: Exception) -> Failed:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sciup_napari.messages import CHILD, Failed
+from sciup_napari.messages import CHILD, Failed, Stop
 from sciup_napari.pipe import Pipe
 
 COMMAND = (sys.executable, "-m", "sciup_napari.child")
@@ -77,8 +77,8 @@ class Link:
         self._process.kill()
 
     def interrupt(self) -> None:
-        """Ask the child to leave its work resumable; it tells so and ends."""
-        self._process.terminate()
+        """Ask the child to leave its run resumable; it tells so and ends."""
+        self.send(Stop())  # no signal: Windows has none that can be heard
 
     def _listen(self) -> None:
         while True:

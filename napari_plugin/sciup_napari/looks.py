@@ -112,6 +112,13 @@ LOOKS: dict[str, Look] = {
         veil=True,
         limits=FRACTION,
     ),
+    "risk_mean": Look(
+        "Risk of the mean",
+        "Share of pixels whose mean of all draws is wrong by more than the tolerance.",
+        "inferno",
+        veil=True,
+        limits=FRACTION,
+    ),
     "risk_raw": Look(
         "Vote (not calibrated)",
         "Share of the other draws that differ from the shown one. It promises nothing.",

@@ -132,6 +132,11 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """To the child: end the run and leave it resumable."""
+
+
+@dataclass(frozen=True)
 class Opened:
     """From the child: ready, and what is believed.
 

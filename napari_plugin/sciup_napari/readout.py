@@ -1,17 +1,19 @@
-"""What a set of draws says at another tolerance, or about another draw. numpy only."""
+"""What a set of draws says at another tolerance, or about another draw. numpy only.
+
+The library's risk imports much of scipy; it is imported where a calibration is there to be read.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.risk.calibration import Calibration, Promise
-from sciup.risk.evidence import STRATA
-from sciup.risk.tolerance import Tolerance
+if TYPE_CHECKING:
+    from sciup.risk.calibration import Calibration, Promise
 
 Values = NDArray[np.float32]
 
@@ -85,7 +87,11 @@ class Judge:
     """
 
     def __init__(self, calibration: str | None) -> None:
-        self._calibration = Calibration.read(Path(calibration)) if calibration else None
+        self._calibration: Calibration | None = None
+        if calibration:
+            from sciup.risk.calibration import Calibration
+
+            self._calibration = Calibration.read(Path(calibration))
 
     @property
     def certified(self) -> tuple[str, ...]:
@@ -100,6 +106,8 @@ class Judge:
         """What is promised at a tolerance, if anything."""
         if self._calibration is None:
             return None
+        from sciup.risk.tolerance import Tolerance
+
         return self._calibration.promise("sample", Tolerance.parse(tolerance))
 
     def alarm(self, tolerance: str) -> float:
@@ -131,6 +139,8 @@ class Judge:
             other = len(draws)
             more, less = ((v + np.float32(0.25)) / np.float32(other) for v in (invented, missed))
             return Risk(more + less, more, less, np.full_like(invented, np.nan), certified=False)
+        from sciup.risk.evidence import STRATA
+
         tables = promise.tables()
         stratum = np.searchsorted(STRATA, np.nan_to_num(snr), side="right")
         gap = np.isnan(invented)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class Talk(QObject):
         """Start the child, so that it has loaded its libraries when it is needed."""
         if self._link is None or not self._link.alive:
             self._link = Link(self._heard.emit)
+            # What the viewer itself needs with the first answer; half a second on its own thread.
+            self._reader.submit(import_module, "sciup.risk.calibration")
 
     def order(self, find: Callable[[Path], Source], **order: Any) -> None:
         """Ask for something to be opened; answers to earlier orders are not wanted any more.

@@ -2,7 +2,9 @@
 
 import io
 import queue
+import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -11,11 +13,14 @@ import pytest
 import tifffile
 
 import sciup
+from sciup.engine.run import stoppable
+from sciup.errors import InterruptedRunError
 from sciup.io import open_image
 from sciup.io._select import SelectedImage
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model
+from sciup_napari.child import stop_run
 from sciup_napari.link import Link
 from sciup_napari.messages import (
     Done,
@@ -44,6 +49,8 @@ def place(tmp_path_factory):
     stack = np.stack([cells((150, 140), seed=s) for s in range(3)])
     tifffile.imwrite(folder / "stack.tif", stack, metadata={"axes": "ZYX"})
     np.save(folder / "plane.npy", stack[1])
+    rng = np.random.default_rng(0)
+    np.save(folder / "large.npy", rng.poisson(50, (2000, 700)).astype(np.float32))
     for name in ("plain", "calibrated"):
         write_toy_model(
             folder / name, domain="fluorescence", scale=2, channels=4, head_channels=4, name=name
@@ -205,8 +212,6 @@ def test_a_run_is_the_file_that_the_library_writes(place, talk, tmp_path):
 
 
 def test_a_run_that_is_interrupted_can_go_on(place, talk, tmp_path):
-    rng = np.random.default_rng(0)
-    np.save(place / "large.npy", rng.poisson(50, (2000, 700)).astype(np.float32))
     out = tmp_path / "out.ome.zarr"
     run = Run(1, order(place, source=Source(str(place / "large.npy"), "npy")), str(out))
     end = talk()
@@ -218,6 +223,32 @@ def test_a_run_that_is_interrupted_can_go_on(place, talk, tmp_path):
     again = talk()
     again.link.send(replace(run, resume=True))
     assert again.next(Done).output == str(out)
+
+
+def test_a_run_ends_with_its_viewer_and_can_go_on(place, talk, tmp_path):
+    out = tmp_path / "out.ome.zarr"
+    end = talk(Link)
+    end.link.send(Run(1, order(place, source=Source(str(place / "large.npy"), "npy")), str(out)))
+    end.next(Progress)
+    end.link._process.stdin.close()  # as when the viewer is killed
+    assert "--resume" in end.next(Failed).text
+    assert end.link._process.wait(20) == 0
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_run_is_stopped_without_signals_from_outside(monkeypatch, windows):
+    if windows:
+        monkeypatch.delattr(signal, "pthread_kill")
+    threading.Timer(0.2, stop_run).start()
+
+    def run():
+        with stoppable("there"):
+            for _ in range(500):
+                time.sleep(0.01)
+
+    with pytest.raises(InterruptedRunError, match="resume"):
+        run()
 
 
 def test_an_output_that_exists_is_not_touched(place, talk, tmp_path):
