@@ -25,6 +25,10 @@ from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import load_generator
 from sciup.generators.spec import PLANES
 from sciup.resources import RECIPE, WEIGHTS
+from sciup.risk.calibration import FILE as CALIBRATION
+
+ATTACHED = (RECIPE, WEIGHTS, CHECKSUM, CALIBRATION, "card.md")
+"""What makes the package a model of sciup, too."""
 
 LEAST = 16
 """Smallest side, in input pixels, of what a draw of the package covers."""
@@ -124,7 +128,7 @@ def _write_parts(folder: Path, parts: Path) -> Path:
         margin=spec.margin, head_margin=net.head_margin, planes=", ".join(f"`{p}`" for p in PLANES)
     )
     (parts / "README.md").write_text(card.rstrip() + "\n" + text)
-    for name in (RECIPE, WEIGHTS, CHECKSUM, "card.md"):
+    for name in ATTACHED:
         if (folder / name).is_file():
             (parts / name).write_bytes((folder / name).read_bytes())
     # not fused: what is arranged for speed here uses calls that other programs do not have
@@ -168,7 +172,7 @@ def describe(folder: Path, parts: Path, authors: Sequence[str], licence: Any) ->
     from bioimageio.spec.model import v0_5 as m
 
     facts = ModelFacts.read(folder)
-    files = [RECIPE, WEIGHTS, "card.md", *([CHECKSUM] if (parts / CHECKSUM).is_file() else [])]
+    files = [name for name in ATTACHED if (parts / name).is_file()]
     return m.ModelDescr(
         name=f"sciup {facts.name}",
         description=first_paragraph(folder)[:1024] or f"Draws sharp images, {facts.scale}x.",

@@ -11,6 +11,7 @@ import torch
 from sciup import catalogue, cli
 from sciup.errors import ModelError, OutputError
 from sciup.generators.registry import load_generator
+from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_model import write_toy_model
 
 CARD = """# toy
@@ -132,6 +133,7 @@ def spec():
 def test_the_package_is_valid_and_runs_without_sciup(spec, capfd, tmp_path, scale):
     model = write_toy_model(tmp_path / "mine", scale=scale, channels=4, head_channels=4)
     (model / "card.md").write_text(CARD)
+    write_toy_calibration(model, samples=4)
     out = tmp_path / "package"
     code, _, err = call(
         capfd, "export", model, out, "--author", "Ada Lovelace", "--licence", "CC-BY-4.0"
@@ -153,6 +155,8 @@ def test_the_package_is_valid_and_runs_without_sciup(spec, capfd, tmp_path, scal
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     # nothing is lost for sciup
     assert catalogue.verify(out) == catalogue.verify(model)
+    calibration = (out / "calibration.json").read_bytes()
+    assert calibration == (model / "calibration.json").read_bytes()
     assert "# toy" in (out / "README.md").read_text()
 
 
