@@ -8,7 +8,6 @@ costs the shards it had at hand, a client that dies costs nothing: `--resume` go
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import pickle
@@ -18,7 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -26,6 +25,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from sciup.engine.heap import keep_memory
 from sciup.engine.job import Job, Task
 from sciup.engine.shard import Bench, Record, windows
 from sciup.engine.stragglers import Watch
@@ -41,9 +41,6 @@ AHEAD = 3
 POLL, SILENCE, LOOK = 1.0, 60.0, 5.0
 """Seconds to wait for something to happen, until it is told that no worker is there, and between
 looks at who hangs."""
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of mallopt(3)."""
 
 SAME = "workers must see input, output and model under the same paths as the client"
 
@@ -318,7 +315,7 @@ def _outcome(future: Any, order: _Order) -> _Order | None:
 
 def _make(order: _Order) -> Found:
     """Run on a worker: one shard at a time per process, its windows on all threads granted."""
-    _keep_memory()
+    keep_memory()
     with _alone:
         if order.source and not Path(order.source).exists():
             raise ClusterError(f"{socket.gethostname()} does not see {order.source}", fix=SAME)
@@ -345,20 +342,6 @@ def _bench(folder: str, kind: OutputFormat, name: str, granted: int, attempt: in
     threads = max(min(wanted, granted) >> attempt, 1)
     here = f"{socket.gethostname()}-{os.getpid()}"
     return Bench.of(replace(job, threads=threads), Path(folder), kind, here, path)
-
-
-@cache
-def _keep_memory() -> None:
-    """Let the process keep what it frees, as it does without Dask.
-
-    Dask's nannies set MALLOC_TRIM_THRESHOLD_, which also stops glibc from learning that large
-    blocks come again and again: every tensor is then mapped and returned page by page, and a window
-    takes more than twice as long (measured).
-    """
-    with suppress(OSError, AttributeError):  # not glibc
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(M_TRIM_THRESHOLD, 512 << 20)
 
 
 def _granted() -> int:

@@ -13,12 +13,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
 from sciup.engine.block import PlaneSampler
 from sciup.engine.calibrated import SCORES, Calibrated
 from sciup.engine.flight import Flight
+from sciup.engine.heap import room, share_heap
 from sciup.engine.margins import CORE, halo_of
 from sciup.engine.settings import CALIBRATED, MAPS, USUAL, USUAL_RAW, VALUES, Settings
 from sciup.engine.units import working_units
@@ -34,6 +34,8 @@ from sciup.physics.instrument import Given, Instrument, resolve
 from sciup.physics.mesh import BLOCK as MESH
 
 T = TypeVar("T")
+
+share_heap()  # now, because threads that are there already, such as Zarr's, keep theirs
 
 log = logging.getLogger(__name__)
 
@@ -315,8 +317,8 @@ class Worker:
                 if SCORES in maps:
                     self.scores[tile.core.start] = maps.pop(SCORES).tolist()
                 for name in list(maps):
-                    if name not in out:  # not filled: windows cover all of it, row after row
-                        out[name] = np.empty(task.box.shape, np.float32)
+                    if name not in out:
+                        out[name] = room(task.box.shape)
                     out[name][target] = maps.pop(name)[source]
                 if done is not None:
                     done()
