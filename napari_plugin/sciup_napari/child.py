@@ -24,7 +24,6 @@ from sciup_napari.messages import (
     Done,
     Failed,
     Got,
-    Made,
     Open,
     Progress,
     Run,
@@ -44,7 +43,7 @@ class Child:
 
     def __init__(self, pipe: Pipe) -> None:
         self.pipe = pipe
-        self._feeder = Feeder(self._send_window)
+        self._feeder = Feeder(pipe.send, partial(self._tell_of, WINDOW))
         self._orders: queue.SimpleQueue[Open] = queue.SimpleQueue()
         threading.Thread(target=self._opener, daemon=True).start()
 
@@ -90,14 +89,6 @@ class Child:
             self._feeder.keep(facts.token, partial(computed, result.job))
         self.pipe.send(facts)
 
-    def _send_window(self, made: Made | Exception) -> None:
-        def send() -> None:
-            if isinstance(made, Exception):
-                raise made
-            self.pipe.send(made)
-
-        self._guarded(WINDOW, send)
-
     # -- whole results -------------------------------------------------------------------------
 
     def _hear_stop(self) -> None:
@@ -134,14 +125,16 @@ class Child:
 
     def _guarded(self, number: int, action: Callable[[], None]) -> None:
         """Whatever goes wrong is told, not raised: the viewer goes on."""
-        from sciup.errors import SciupError
-
         try:
             action()
-        except SciupError as error:
-            self._tell(Failed(number, str(error)))
         except Exception as error:  # noqa: BLE001
-            self._tell(_unforeseen(number, error))
+            self._tell_of(number, error)
+
+    def _tell_of(self, number: int, error: Exception) -> None:
+        from sciup.errors import SciupError
+
+        foreseen = isinstance(error, SciupError)
+        self._tell(Failed(number, str(error)) if foreseen else _unforeseen(number, error))
 
     def _tell(self, failed: Failed) -> None:
         try:
@@ -162,7 +155,7 @@ def stop_run() -> None:
 
 def _unforeseen(number: int, error: Exception) -> Failed:
     text = f"{type(error).__name__}: {error}. This should not happen; please report it."
-    return Failed(number, text, traceback.format_exc())
+    return Failed(number, text, "".join(traceback.format_exception(error)))
 
 
 def main() -> None:

@@ -28,11 +28,13 @@ class Feeder:
     Parameters
     ----------
     send : callable
-        Called with each `Made`, and with the exception where there is none.
+        Called with each `Made`.
+    fail : callable
+        Called with the exception where there is none.
     """
 
-    def __init__(self, send: Callable[[Made | Exception], None]) -> None:
-        self._send = send
+    def __init__(self, send: Callable[[Made], None], fail: Callable[[Exception], None]) -> None:
+        self._send, self._fail = send, fail
         self._open: OrderedDict[str, Windows] = OrderedDict()
         self._token = ""
         self._cores: list[Core] = []  # of the last wish, not begun yet
@@ -89,15 +91,18 @@ class Feeder:
         return self._token, (self._quick if quick else self._cores).pop(0), quick
 
     def _made(self, key: Key, future: Future[Any]) -> None:
-        error, maps = future.exception(), None
-        if error is None:
-            maps = future.result()
         with self._changed:
             self._making.discard(key)
-            if maps is None:  # nothing will come
-                self._on_the_way.discard(key)
             self._changed.notify_all()
-        if isinstance(error, Exception):
-            self._send(error)
-        elif maps is not None:
-            self._send(Made(key[0], key[1], maps))
+        error: Exception | None = None
+        try:
+            maps = future.result()
+            if maps is not None:
+                self._send(Made(key[0], key[1], maps))
+                return
+        except Exception as caught:  # noqa: BLE001 (told, not raised: the viewer goes on)
+            error = caught
+        with self._changed:  # nothing will come
+            self._on_the_way.discard(key)
+        if error is not None:
+            self._fail(error)

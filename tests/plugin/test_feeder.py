@@ -50,9 +50,9 @@ def slow():
 
 @pytest.fixture
 def feed(slow):
-    sent = queue.Queue()
-    feeder = Feeder(sent.put)
-    feeder.sent = sent
+    sent, failed = queue.Queue(), queue.Queue()
+    feeder = Feeder(sent.put, failed.put)
+    feeder.sent, feeder.failed = sent, failed
     feeder.keep("t", lambda: slow)
     return feeder
 
@@ -113,9 +113,23 @@ def test_what_has_failed_is_told_and_can_be_tried_again(feed, slow):
     feed.wish(Wish("t", (A,)))
     slow.next()
     slow.fail(ValueError("no"))
-    assert isinstance(feed.sent.get(timeout=PATIENCE), ValueError)
+    assert isinstance(feed.failed.get(timeout=PATIENCE), ValueError)
     feed.wish(Wish("t", (A,)))
     assert slow.next() == (A, False)
+
+
+def test_what_could_not_be_sent_is_not_on_its_way(slow):
+    def send(_):
+        raise MemoryError
+
+    failed = queue.Queue()
+    feeder = Feeder(send, failed.put)
+    feeder.keep("t", lambda: slow)
+    for _ in range(2):
+        feeder.wish(Wish("t", (A,)))
+        assert slow.next() == (A, False)
+        slow.finish(A)
+        assert isinstance(failed.get(timeout=PATIENCE), MemoryError)
 
 
 def test_a_wish_waits_for_its_source_and_only_the_last_sources_stay(feed, slow):

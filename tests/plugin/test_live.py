@@ -41,7 +41,7 @@ def models(tmp_path_factory):
 def viewer(make_napari_viewer):
     """A shown viewer, because only a drawn canvas has a view."""
     made = make_napari_viewer(show=True)
-    made.window.resize(1100, 750)
+    made.window.resize(900, 600)
     yield made
     session_of(made).close()
 
@@ -161,6 +161,7 @@ def test_zooming_out_says_what_to_do_and_in_again_goes_on(scene):
 
 def test_a_place_seen_before_comes_from_memory(scene):
     scene.follow()
+    scene.wait(lambda: all(map(scene.live.has, scene.live.wanted())))
     asked = []
     scene.live._talk._link.send = asked.append
     camera_of(scene.viewer).center = (0, 142, 131)

@@ -172,6 +172,19 @@ def test_a_lens_that_is_gone_hears_no_clicks_and_no_keys(viewer, qtbot):
     viewer.add_image(np.zeros((8, 8)))  # the layer list tells nobody who is gone
 
 
+def test_the_animation_waits_for_the_risk_of_the_draw_that_is_shown(viewer, qtbot, monkeypatch):
+    lens = TrustLens(viewer)
+    qtbot.addWidget(lens)
+    lens._animation.setInterval(10)
+    monkeypatch.setattr(LiveView, "counting", True)
+    lens.animate.setChecked(True)
+    qtbot.wait(100)
+    assert lens.draw.value() == 0
+    monkeypatch.setattr(LiveView, "counting", False)
+    qtbot.waitUntil(lambda: lens.draw.value() > 0)
+    lens.animate.setChecked(False)
+
+
 # -- what is certified -------------------------------------------------------------------------
 
 
