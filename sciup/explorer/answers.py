@@ -72,6 +72,8 @@ class Region:
         Agreement of sample 0.
     failure : str
         Why nothing was found; empty if something was.
+    drawing : Answer, optional
+        The user's sketch, its level and contrast fitted; not an answer.
     facts : mapping
         What was asked and found; JSON-ready.
     """
@@ -85,6 +87,7 @@ class Region:
     shown_residual: Values
     shown_facts: Mapping[str, Any]
     failure: str = ""
+    drawing: Answer | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -194,7 +194,10 @@ class Asker:
             f" {float(drawn.chi2[0]):.0f} for {drawn.count} pixels); the nearest permitted image"
             f" found is {least:.2g} sigma of the noise away (ordinary draws differ by {unit:.2g})"
         )
-        return self._region(answers, words, facts)
+        drawing = Answer(
+            "sketch", "the sketch", stamp.values(target), self._residual(target), drawn.facts(0)
+        )
+        return replace(self._region(answers, words, facts), drawing=drawing)
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -324,16 +327,16 @@ class Asker:
         if not failure and not any(a.accepted for a in answers):
             failure = self._reason(answers)
         return Region(
-            stamp.roi,
-            self.question.goal,
-            failure or words,
-            answers,
-            measured,
-            stamp.values(self.first),
-            self._residual(self.first),
-            judge(stamp, self.first).facts(0),
-            failure,
-            facts,
+            box=stamp.roi,
+            goal=self.question.goal,
+            words=failure or words,
+            answers=answers,
+            measured=measured,
+            shown=stamp.values(self.first),
+            shown_residual=self._residual(self.first),
+            shown_facts=judge(stamp, self.first).facts(0),
+            failure=failure,
+            facts=facts,
         )
 
     def _reason(self, answers: tuple[Answer, ...]) -> str:

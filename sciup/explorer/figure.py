@@ -33,7 +33,7 @@ def draw(found: Exploration, region: Region, path: Path) -> None:
     """Write the figure of one region as PNG."""
     from matplotlib.figure import Figure
 
-    shown = region.answers[:MOST]
+    shown = shown_of(region)
     columns = 2 + max(len(shown), 1)
     figure = Figure(figsize=(PANEL * columns, PANEL * 2 + 1.7), layout="constrained")
     axes = figure.subplots(2, columns, squeeze=False)
@@ -61,6 +61,12 @@ def draw(found: Exploration, region: Region, path: Path) -> None:
     figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})
 
 
+def shown_of(region: Region) -> list[Answer]:
+    """What stands beside sample 0: the sketch, if there is one, and the first answers."""
+    first = [] if region.drawing is None else [region.drawing]
+    return [*first, *region.answers[:MOST]]
+
+
 class _Grey:
     """One stretch for the input and all images."""
 
@@ -74,7 +80,7 @@ class _Grey:
         self.level = float(instrument.background.value)
         self.sigma = float(instrument.noise_sigma.value) or 1.0
         ends = [self.forward(region.measured, 1), self.forward(region.shown, found.scale)]
-        ends += [self.forward(a.image, found.scale) for a in region.answers[:MOST]]
+        ends += [self.forward(a.image, found.scale) for a in shown_of(region)]
         values = np.concatenate([e[np.isfinite(e)] for e in ends])
         low, high = np.percentile(values, [0.5, 99.8]) if values.size else (0.0, 1.0)
         self.low, self.high = float(low), float(max(high, low + 1e-6))
@@ -154,7 +160,7 @@ class _Grey:
 
 
 def _title(answer: Answer) -> str:
-    return ("" if answer.accepted else "REJECTED: ") + answer.title
+    return ("" if answer.accepted or answer.name == "sketch" else "REJECTED: ") + answer.title
 
 
 def _legend(ax: Any, found: Exploration, region: Region) -> None:

@@ -174,6 +174,7 @@ def _end(
     return best, where
 
 
+@torch.enable_grad()
 def _slope(stamp: Stamp, z: Latents, weight: Tensor) -> tuple[Tensor, Latents]:
     """Fluxes and their gradients."""
     free = z.map(lambda t: t.detach().requires_grad_())

@@ -314,6 +314,8 @@ def _cascaded(
 
     shown = make(region.shown, seed=seed)
     step()
+    # a sketch is one of the first stage only
+    region = replace(region, drawing=None)
     answers = tuple(one(answer, k) for k, answer in enumerate(region.answers))
     return replace(region, answers=answers, shown=shown.image)
 

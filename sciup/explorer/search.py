@@ -71,6 +71,7 @@ class Found:
         self.badness = torch.where(better, fit.badness, self.badness)
 
 
+@torch.enable_grad()
 def search(
     stamp: Stamp,
     start: Latents,
