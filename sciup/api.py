@@ -14,6 +14,7 @@ from sciup.engine.job import Job, Task, Worker, make_job
 from sciup.engine.run import Progress, run
 from sciup.engine.settings import MAPS, Settings, choose_device, choose_precision
 from sciup.errors import ModelError, OptionError
+from sciup.generators.facts import TEXTURE
 from sciup.generators.registry import ModelFacts, read_recipe
 from sciup.geometry import Box
 from sciup.image import Domain, Image, parse_roi
@@ -35,7 +36,7 @@ def choose_model(image: Image, model: str | Path | None, scale: int | None) -> M
         If there is none, or the one asked for has another scale.
     """
     if model is not None:
-        facts = ModelFacts.read(find_model(model))
+        facts = ModelFacts.read(find_model(model)).sampler()
         if scale is not None and facts.scale != scale:
             raise ModelError(
                 f"scale {scale} was asked of {facts.name!r}",
@@ -44,6 +45,7 @@ def choose_model(image: Image, model: str | Path | None, scale: int | None) -> M
             )
         return facts
     recipes = {folder: read_recipe(folder) for folder in model_folders()}
+    recipes = {f: r for f, r in recipes.items() if r.get("architecture", "posterior") != TEXTURE}
     fits = [
         (recipe["scale"] != USUAL_SCALE[image.domain], recipe["name"], folder)
         for folder, recipe in recipes.items()
@@ -99,6 +101,21 @@ class Result:
         ``risk_raw``: the share of the other samples that differ.
         """
         return self._map("risk" if self.job.calibrated else "risk_raw")
+
+    @property
+    def texture(self) -> Any:
+        """One plausible image that looks like a measured one: illustrative, not calibrated.
+
+        Raises
+        ------
+        OptionError
+            If the result was not asked for it.
+        """
+        if self.job.texture is None:
+            raise OptionError(
+                "the result was made without texture", fix="use sciup.upscale(..., texture=True)"
+            )
+        return self._map(TEXTURE)
 
     @property
     def support(self) -> Any:
@@ -219,6 +236,7 @@ def upscale(
     tile: int = 512,
     threads: int | None = None,
     strict: bool = False,
+    texture: bool | str | Path = False,
 ) -> Result:
     """Draw sharp images that agree with the measurement, lazily.
 
@@ -264,6 +282,9 @@ def upscale(
     strict : bool
         Fail where a part of the input cannot be read. Otherwise it is masked, told, and listed as
         ``unreadable`` in the provenance of the result.
+    texture : bool, str or path
+        Add the map ``texture``, an illustration: by the model made for this sampler, or by the one
+        named.
 
     Returns
     -------
@@ -312,6 +333,7 @@ def upscale(
         tile=tile,
         threads=threads,
         strict=strict,
+        texture=texture,
     )
     return Result(job)
 

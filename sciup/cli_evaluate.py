@@ -17,6 +17,9 @@ from sciup.errors import ModelError, OptionError, OutputError
 
 Opt = typer.Option
 
+BASELINE = "e"
+"""Folder in that of a texture model with the same head, trained with squared errors alone."""
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="model name or folder", metavar="MODEL")],
@@ -63,12 +66,14 @@ def evaluate(
 
       sciup evaluate fluorescence-x4 microscopy --out report --condition 2:200 --every 2
 
+      sciup evaluate texture-fluorescence-x4 microscopy --out report --no-real
+
       sciup evaluate night-sky-x2 astronomy/test --scenes sky_test.npy --out report
     """
     from sciup.generators.registry import ModelFacts
     from sciup.resources import find_model
 
-    facts = ModelFacts.read(find_model(model))
+    facts, heads = _textured(ModelFacts.read(find_model(model)))
     _writable(out)
     about: dict[str, Any] = {"every": every, "precision": precision, "seed": seed}
     if facts.domain == "night-sky":
@@ -85,7 +90,7 @@ def evaluate(
             f"a model for {facts.domain} at {facts.scale}x",
         )
     _fluorescence(
-        facts, data, out, condition, twin=other, split=split, draws=draws, real=real,
+        facts, data, out, condition, heads=heads, twin=other, split=split, draws=draws, real=real,
         device=device, about=about,
     )  # fmt: skip
 
@@ -96,6 +101,7 @@ def _fluorescence(
     out: Path,
     condition: Sequence[str] | None,
     *,
+    heads: Sequence[Any],
     twin: Any,
     split: str,
     draws: int,
@@ -126,6 +132,7 @@ def _fluorescence(
         Options(draws, about["seed"], about["precision"], device),
         twin,
         real,
+        heads,
     )
     with _bar("cases") as progress:
         found = fluorescence.evaluate(plan, progress)
@@ -133,7 +140,9 @@ def _fluorescence(
     page = report.write(
         out, f"Evaluation of {facts.name}", _words(found), tables, plots.figures(found)
     )
-    _show(tables[0])
+    for table in tables:
+        if table.name in SHOWN:
+            _show(table, *SHOWN[table.name])
     if found.skipped:
         console.print(f"[yellow]skipped[/yellow]  {len(found.skipped)} images:")
         for row in found.skipped[:10]:
@@ -176,6 +185,18 @@ def _sky(
     console.print(f"[green]done[/green]  {escape(str(page))}")
 
 
+def _textured(facts: Any) -> tuple[Any, list[Any]]:
+    """The sampler of a model, and texture models to evaluate beside it, the baseline first."""
+    from sciup.generators.facts import TEXTURE, ModelFacts, TextureFacts
+    from sciup.resources import find_model, is_trained
+
+    if facts.architecture != TEXTURE:
+        return facts, []
+    base = ModelFacts.read(find_model(TextureFacts.read(facts.folder).sampler))
+    folders = [facts.folder / BASELINE, facts.folder]
+    return base, [TextureFacts.beside(base, f) for f in folders if is_trained(f)]
+
+
 def _words(found: Any) -> list[str]:
     """Paragraphs below the heading."""
     images = len({(r["set"], r["image"]) for r in found.rows})
@@ -207,19 +228,32 @@ def _writable(out: Path) -> None:
         ) from None
 
 
-def _show(table: Any) -> None:
-    """The model's first row against the best baseline, on standard output."""
+SHOWN = {
+    "paired": (
+        "gain of the mean over the best rival, dB",
+        ("condition", "set", "rival", "units", "difference", "low", "high"),
+    ),
+    "texture": (
+        "texture models, the baseline first",
+        ("condition", "set", "method", "gain", "loss", "lsd / first", "pyramid / first", "imprint"),
+    ),
+}
+"""Title and columns of the tables that are shown on standard output."""
+
+
+def _show(table: Any, title: str, keys: Sequence[str]) -> None:
+    """A table on standard output; of `paired` the first model against the best baseline."""
     from rich.table import Table
 
     from sciup.evaluate.tables import cell
 
-    keys = ("condition", "set", "rival", "units", "difference", "low", "high")
-    shown = Table(title="gain of the mean over the best rival, dB", title_justify="left", box=None)
+    shown = Table(title=title, title_justify="left", box=None)
     for key in keys:
         shown.add_column(key)
     first: dict[str, str] = {}
     for row in table.rows:
-        if first.setdefault(row["condition"], row["model"]) == row["model"]:
+        model = row.get("model")
+        if first.setdefault(row["condition"], model) == model:
             shown.add_row(*(escape(cell(row[key])) for key in keys))
     Console(highlight=False).print(shown)
 

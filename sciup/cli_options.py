@@ -91,15 +91,24 @@ class Drawing:
     threads: Annotated[int | None, Opt(help="windows at a time; default: all CPUs")] = None
     precision: Annotated[str, Opt(help="auto, fp32 or bf16")] = "auto"
     noise_free: Annotated[bool, Opt("--noise-free", help="treat the input as exact")] = False
+    texture: Annotated[
+        bool, Opt("--texture", help="add the map texture: one plausible image, illustrative only")
+    ] = False
+    texture_model: Annotated[
+        str | None, Opt(help="texture by this model (name or folder); default: the sampler's own")
+    ] = None
     strict: Annotated[
         bool, Opt("--strict", help="fail where a part of the input cannot be read, do not mask it")
     ] = False
 
     def options(self) -> dict[str, Any]:
         """Arguments for `sciup.upscale`."""
-        if self.maps is None:
-            return asdict(self)
-        return asdict(self) | {"maps": [m.strip() for m in self.maps.split(",") if m.strip()]}
+        options = asdict(self)
+        named = options.pop("texture_model")
+        options["texture"] = named or self.texture
+        if self.maps is not None:
+            options["maps"] = [m.strip() for m in self.maps.split(",") if m.strip()]
+        return options
 
 
 @dataclass

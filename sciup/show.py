@@ -24,6 +24,7 @@ from sciup.api import Result
 from sciup.engine.cost import estimate
 from sciup.engine.run import output_format
 from sciup.image import Image
+from sciup.io._writer import ILLUSTRATIVE
 
 UNITS = {
     "psf_fwhm": "input px",
@@ -58,6 +59,11 @@ def beliefs(console: Console, result: Result, chosen_by: str) -> None:
         f"tolerance {job.settings.tolerance}"
     )
     console.print(f"[bold]risk[/bold]    {escape(risk_words(result))}")
+    if job.texture is not None:
+        console.print(
+            f"[bold]texture[/bold] {job.texture.name}, weights {job.texture.weights[:12]}: "
+            f"{ILLUSTRATIVE}, no part of what was calibrated"
+        )
     console.print(instrument_table(result))
 
 

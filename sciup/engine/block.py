@@ -28,6 +28,7 @@ from sciup.generators.noise import (
     ranks,
 )
 from sciup.generators.posterior import PosteriorSampler, crop
+from sciup.generators.texture import TextureHead
 from sciup.geometry import Box, Tile
 from sciup.image import Image, Plane
 from sciup.physics.instrument import Instrument
@@ -63,6 +64,8 @@ class PlaneSampler:
         Row-major number of the plane, part of the noise counter.
     calibration : Calibrated, optional
         What turns votes into calibrated risk.
+    texture : TextureHead, optional
+        Makes the map `texture` from what the trunk sees.
     """
 
     net: PosteriorSampler
@@ -74,6 +77,7 @@ class PlaneSampler:
     digest: str
     plane_number: int = 0
     calibration: Calibrated | None = None
+    texture: TextureHead | None = None
 
     def __post_init__(self) -> None:
         spec = self.net.spec
@@ -168,6 +172,8 @@ class PlaneSampler:
         if "tolerance" in wanted:
             tau = np.asarray((votes.limit / 9)[0, 0].cpu().numpy())
             out["tolerance"] = self.units.width(tau, tile.core, s)
+        if window.texture is not None:
+            out["texture"] = self._values(self._core(window.textured()), tile)
         if "snr" in wanted:
             snr = np.asarray(crop(window.snr, RIM)[0, 0].cpu().numpy())
             out["snr"] = snr.repeat(s, 0).repeat(s, 1)
@@ -215,6 +221,7 @@ class Window:
     lock: Tensor  # weight of the data where they are bright
     mask: Tensor
     core_footprint: NDArray[np.bool_]
+    texture: Tensor | None = None  # what the texture head says, network units
 
     @classmethod
     def read(cls, sampler: PlaneSampler, tile: Tile) -> Window:
@@ -236,7 +243,11 @@ class Window:
             sampler.psf,
             torch.tensor([sampler.correlation], device=sampler.device),
         )
-        features = net.encode(planes.to(memory_format=torch.channels_last))
+        planes = planes.to(memory_format=torch.channels_last)
+        seen = net.see(planes)
+        features = net.encode(planes, seen)
+        head = sampler.texture
+        texture = None if head is None else head(planes, seen, features.mean)
         margin = net.spec.margin
         measured, sigma, signal, inner = (
             crop(x, margin) for x in (crop(vt, 1), sigma, signal, crop(ft, 1))
@@ -257,6 +268,7 @@ class Window:
             lock_weight(signal - units.background, sigma, sampler.projection.trust.lock),
             mask,
             footprint[halo:-halo, halo:-halo],
+            texture,
         )
 
     def draw(self, k: int) -> Tensor:
@@ -272,7 +284,20 @@ class Window:
         s = self.sampler
         key = noise_key(s.settings.seed, s.digest, k)
         v = s.units.stretch.inverse_(s.net.draw(self.features, self._noise(key)))
-        y, background = self.measured - self._error(key), s.units.background
+        return self._agreeing(v, self.measured - self._error(key))
+
+    def textured(self) -> Tensor:
+        """What the texture head says, made to agree with the measurement, on `inner`.
+
+        Without noise of the instrument: there is one image, not a draw of many.
+        """
+        assert self.texture is not None
+        v = self.sampler.units.stretch.inverse(self.texture)
+        return self.inner(self._agreeing(v, self.measured))
+
+    def _agreeing(self, v: Tensor, y: Tensor) -> Tensor:
+        """A pre-draw in working units, projected on the data `y`."""
+        s, background = self.sampler, self.sampler.units.background
         locked = s.projection.lock_flux(v.contiguous(), y, self.mask, self.lock, background)
         if not s.settings.noise_free:
             return s.projection.project(locked, y, self.mask, self.lock)

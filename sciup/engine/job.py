@@ -20,16 +20,17 @@ from sciup.engine.calibrated import SCORES, Calibrated
 from sciup.engine.flight import Flight
 from sciup.engine.heap import room, share_heap
 from sciup.engine.margins import CORE, halo_of
-from sciup.engine.settings import CALIBRATED, MAPS, USUAL, USUAL_RAW, VALUES, Settings
+from sciup.engine.settings import ADDED, CALIBRATED, MAPS, USUAL, USUAL_RAW, VALUES, Settings
 from sciup.engine.units import working_units
 from sciup.errors import OptionError
 from sciup.generators.fused import fuse
 from sciup.generators.posterior import PosteriorSampler
-from sciup.generators.registry import ModelFacts, load_generator
+from sciup.generators.registry import ModelFacts, TextureFacts, load_generator, load_texture
+from sciup.generators.texture import TextureHead
 from sciup.geometry import Box, Tile, iterate, plan_tiles, shards
 from sciup.image import Bool, Float, Image, Plane
 from sciup.io._salvage import Part, Salvaged, about
-from sciup.io._writer import SHARD, Layout
+from sciup.io._writer import ILLUSTRATIVE, SHARD, Layout
 from sciup.physics.instrument import Given, Instrument, resolve
 from sciup.physics.mesh import BLOCK as MESH
 
@@ -71,6 +72,8 @@ class Job:
         torch has threads; one on a GPU.
     calibration : Calibrated or str
         What turns votes into calibrated risk, or why there is none.
+    texture : TextureFacts, optional
+        The model that adds the map `texture`.
     """
 
     image: Image
@@ -83,6 +86,7 @@ class Job:
     tile: int = 512
     threads: int | None = None
     calibration: Calibrated | str = "not asked for"
+    texture: TextureFacts | None = None
 
     @property
     def calibrated(self) -> Calibrated | None:
@@ -103,8 +107,9 @@ class Job:
             scale=self.model.scale,
             maps=self.maps,
             units={m: self.image.unit if m in VALUES else None for m in MAPS}
-            | {"samples": self.image.unit},
+            | {m: self.image.unit for m in (*ADDED, "samples")},
             samples=self.settings.keep,
+            labels=dict.fromkeys(ADDED, ILLUSTRATIVE),
         )
 
     def tasks(self) -> Iterator[Task]:
@@ -138,8 +143,12 @@ def make_job(
     tile: int = 512,
     threads: int | None = None,
     strict: bool = False,
+    texture: bool | str | Path = False,
 ) -> Job:
-    """Resolve the instrument of every plane and put the job together."""
+    """Resolve the instrument of every plane and put the job together.
+
+    `texture`: add that map, by the usual model (True) or the one named.
+    """
     whole = Box.of_shape(image.plane_shape)
     if region is not None and not (region.size and whole.contains(region)):
         raise OptionError(
@@ -147,7 +156,9 @@ def make_job(
         )
     image = image if strict else Salvaged.of(image)
     calibration = Calibrated.find(model, settings)
-    settings = replace(settings, maps=_chosen_maps(settings, calibration))
+    texture = texture or bool(set(ADDED) & set(settings.maps or ()))
+    added = TextureFacts.beside(model, None if texture is True else texture) if texture else None
+    settings = replace(settings, maps=_chosen_maps(settings, calibration, added is not None))
     found = [resolve(image, plane, _domain(model), given) for plane in image.planes]
     for against in dict.fromkeys(i.contradiction for i, _ in found if i.contradiction):
         log.warning("%s: neither result nor risk can be trusted", against)
@@ -162,11 +173,17 @@ def make_job(
         tile=tile,
         threads=threads,
         calibration=calibration,
+        texture=added,
     )
 
 
-def _chosen_maps(settings: Settings, calibration: Calibrated | str) -> tuple[str, ...]:
-    """The maps asked for, if they can be made, or the usual ones."""
+def _chosen_maps(
+    settings: Settings, calibration: Calibrated | str, textured: bool
+) -> tuple[str, ...]:
+    """The maps asked for, if they can be made, or the usual ones, and those that are added."""
+    if textured and not set(ADDED) <= set(settings.maps or ()):
+        plain = _chosen_maps(settings, calibration, False)
+        return (*plain, *ADDED)
     if settings.maps is None:
         return USUAL_RAW if isinstance(calibration, str) else USUAL
     refused = [name for name in settings.maps if name in CALIBRATED]
@@ -190,6 +207,14 @@ def _network(folder: Path, weights: str, device: str, precision: str) -> Posteri
     net = fuse(load_generator(folder))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return net.to(device=torch.device(device), dtype=dtype)
+
+
+@lru_cache(maxsize=2)
+def _texture(facts: TextureFacts, folder: Path, weights: str, device: str, precision: str) -> Any:
+    """The texture head of a job, once per process, beside the network of `_network`."""
+    net = _network(folder, weights, device, precision)
+    dtype = next(net.parameters()).dtype
+    return load_texture(facts, net).to(device=torch.device(device), dtype=dtype)
 
 
 @cache
@@ -264,7 +289,10 @@ class Worker:
         self.job = job
         if isinstance(job.image, Salvaged):
             job.image.forget()
-        self.net = _network(job.model.folder, job.model.weights, job.device, job.settings.precision)
+        place = (job.model.folder, job.model.weights, job.device, job.settings.precision)
+        self.net = _network(*place)
+        wanted = job.texture is not None and set(ADDED) & set(job.maps)
+        self.texture: TextureHead | None = _texture(job.texture, *place) if wanted else None
         self._image = ReadAhead.of(job.image, job.tile, halo_of(self.net))
         self._sampler: PlaneSampler | None = None
         self._number = -1
@@ -287,6 +315,7 @@ class Worker:
                 digest=self.job.digests[number],
                 plane_number=self._image.in_whole(plane)[2],
                 calibration=self.job.calibrated,
+                texture=self.texture,
             )
         return self._sampler
 

@@ -27,9 +27,11 @@ from sciup.errors import (
     ResumeError,
     SciupError,
 )
+from sciup.generators.facts import TextureFacts
 from sciup.geometry import Box
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal
+from sciup.io._writer import ILLUSTRATIVE
 from sciup.physics.psf import gaussian
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
         "model": job.model.name,
         "weights": job.model.weights,
         "settings": job.settings.as_json(),
+        "texture": job.texture.weights if job.texture else None,
         "calibration": job.calibrated.calibration.digest if job.calibrated else None,
         "format": kind,
         "instrument": [
@@ -108,6 +111,7 @@ def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
         if job.image.flux_per_pixel
         else "intensity (block mean kept)",
         "risk": _risk_facts(job),
+        **({"texture": _texture_facts(job.texture)} if job.texture else {}),
         "std": "spread of one pixel over the samples; not an error to add in quadrature",
         "instrument": [i.as_json() for i in job.instruments],
         "fingerprint": fingerprint(job, kind),
@@ -130,6 +134,17 @@ def _risk_facts(job: Job) -> dict[str, Any]:
             f" calibrated, because {job.calibration}",
         }
     return {"event": event, "calibrated": True} | found.facts
+
+
+def _texture_facts(texture: TextureFacts) -> dict[str, Any]:
+    """What the map `texture` is, and what it is not."""
+    return {
+        "label": ILLUSTRATIVE,
+        "model": texture.name,
+        "weights": texture.weights,
+        "words": "texture: one plausible image, made to look like a measured one; the risk maps"
+        " are about sample and mean, and say of texture where the data leave details open",
+    }
 
 
 def _version() -> str:

@@ -20,6 +20,9 @@ CALIBRATED = (
 MAPS = ("sample", "mean", "std", "risk_raw", *CALIBRATED, "support", "tolerance", "snr")
 """All maps, in the order in which they are written."""
 
+ADDED = ("texture",)
+"""Maps that another model adds to those of a sampler."""
+
 USUAL = ("sample", "mean", "std", "risk", "risk_bound", "ood", "support")
 USUAL_RAW = ("sample", "mean", "std", "risk_raw", "support")
 """Maps that are written unless others are asked for, with and without a calibration."""
@@ -38,7 +41,7 @@ class Settings:
     seed : int
         Seed of the noise field.
     maps : tuple of str, optional
-        Maps to write, from `MAPS`; the usual ones unless given.
+        Maps to write, from `MAPS` and `ADDED`; the usual ones unless given.
     keep : int
         Number of samples to store as well.
     tolerance : Tolerance
@@ -67,10 +70,11 @@ class Settings:
                 f"--keep-samples {self.keep} with {self.samples} + 1 samples",
                 f"0 to {self.samples + 1}",
             )
-        unknown = set(self.maps or ()) - set(MAPS)
+        allowed = (*MAPS, *ADDED)
+        unknown = set(self.maps or ()) - set(allowed)
         if unknown or self.maps == ():
             raise OptionError(
-                f"unknown map {', '.join(sorted(unknown)) or '(none)'}", ", ".join(MAPS)
+                f"unknown map {', '.join(sorted(unknown)) or '(none)'}", ", ".join(allowed)
             )
         if not 0 <= self.seed < 2**63:
             raise OptionError(f"--seed {self.seed}", "0 to 2^63 - 1")

@@ -41,6 +41,16 @@ def draw_samples(result: Result, count: int) -> Drawn:
     return Drawn(out[:count], out[count])
 
 
+def draw_texture(result: Result) -> Array:
+    """The map `texture` of an image of one plane, (s h, s w), output units."""
+    job = replace(result.job, settings=replace(result.job.settings, maps=("texture",)))
+    worker = Worker(replace(job, calibration="not asked for"))
+    out = np.full(job.layout.plane_shape, np.nan)
+    for task in job.tasks():
+        out[task.box.slices] = worker.compute(task)["texture"]
+    return out
+
+
 @dataclass(frozen=True)
 class Measurement:
     """The input of a run as the run saw it, on its region: all (h, w), input units.

@@ -123,6 +123,8 @@ def map_header(layout: Layout, name: str, carried: Any) -> Any:
         ("GCOUNT", 1, ""),
         ("EXTNAME", name.upper(), "map"),
     ]
+    if name in layout.labels:
+        cards.append(("LABEL", layout.labels[name], "no part of what was calibrated"))
     if layout.units.get(name):
         cards.append(("BUNIT", ascii_text(str(layout.units[name])), ""))
     header = fits.Header(cards)

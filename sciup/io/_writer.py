@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,10 @@ CHUNK = 512
 
 SHARD = 2048
 """Side of a stored shard in output pixels: one task writes one shard."""
+
+
+ILLUSTRATIVE = "illustrative"
+"""Label of maps that show what may be, without any claim that was calibrated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Layout:
         Astropy unit string of every map.
     samples : int
         Number of samples stored in the extra map ``samples`` (leading axis); 0 for none.
+    labels : mapping of str to str
+        What must be said of a map wherever it is shown.
     """
 
     image: Image
@@ -43,6 +49,11 @@ class Layout:
     maps: tuple[str, ...]
     units: Mapping[str, str | None]
     samples: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def title(self, name: str) -> str:
+        """Name of a map, with its label."""
+        return f"{name} ({self.labels[name]})" if name in self.labels else name
 
     @property
     def plane_shape(self) -> tuple[int, int]:
@@ -95,4 +106,4 @@ class Writer(Protocol):
         """The file or folder inside the working folder that is moved to the final place."""
 
 
-__all__ = ["CHUNK", "SHARD", "Layout", "Writer"]
+__all__ = ["CHUNK", "ILLUSTRATIVE", "SHARD", "Layout", "Writer"]

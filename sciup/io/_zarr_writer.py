@@ -215,10 +215,12 @@ class ZarrWriter:
         windows = self._windows(image, axes, levels)
         ome = {
             "version": VERSION,
-            "multiscales": multiscales(image, axes, self.layout, levels),
-            "omero": omero(image, self.layout.image, windows),
+            "multiscales": multiscales(self.layout.title(image), axes, self.layout, levels),
+            "omero": omero(self.layout.title(image), self.layout.image, windows),
         }
         ours: dict[str, Any] = {"map": name, "unit": self.layout.units.get(name)}
+        if name in self.layout.labels:
+            ours["label"] = self.layout.labels[name]
         if self.layout.image.metadata.get("channels"):
             ours["channels"] = json_ready(self.layout.image.metadata["channels"])
         if sample:

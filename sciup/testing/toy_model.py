@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 
-from sciup.generators.registry import ARCHITECTURES
+from sciup.generators.registry import ARCHITECTURES, ModelFacts, load_generator
+from sciup.generators.texture import TextureHead
 from sciup.image import Domain
 
 SPREAD = 3.0
@@ -60,10 +62,7 @@ def write_toy_model(
     ...     sorted(p.name for p in write_toy_model(folder, channels=4).iterdir())
     ['recipe.yaml', 'weights.safetensors', 'weights.sha256']
     """
-    from safetensors.torch import save_file
-
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     recipe = {
         "name": name or folder.name,
         "domain": domain,
@@ -83,6 +82,56 @@ def write_toy_model(
         net = ARCHITECTURES["posterior"](recipe)
     with torch.no_grad():
         net.draw_head.last.weight.mul_(SPREAD)
+    return _written(folder, recipe, net)
+
+
+def write_toy_texture(
+    folder: str | Path, sampler: str | Path, *, seed: int = 0, channels: int = 8, fine: int = 4
+) -> Path:
+    """Write a texture model that stands on a toy model.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder to write; made if it is not there.
+    sampler : str or Path
+        Folder of the model that it stands on.
+    seed : int
+        Seed of the weights.
+    channels, fine : int
+        Size of the head.
+
+    Returns
+    -------
+    Path
+        The folder, for ``sciup.upscale(texture=...)``.
+    """
+    folder = Path(folder)
+    facts, net = ModelFacts.read(Path(sampler)), load_generator(Path(sampler))
+    sizes = {"channels": channels, "blocks": 1, "fine": fine}
+    recipe = {
+        "name": folder.name,
+        "architecture": "texture",
+        "domain": facts.domain,
+        "scale": facts.scale,
+        "target_fwhm": facts.target_fwhm,
+        "sampler": facts.name,
+        "sampler_weights": facts.weights,
+        "texture": sizes,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = TextureHead(folder.name, net, **sizes)
+    with torch.no_grad():
+        head.fine.last.weight.mul_(SPREAD)
+    return _written(folder, recipe, head)
+
+
+def _written(folder: Path, recipe: dict[str, Any], net: torch.nn.Module) -> Path:
+    """Recipe, weights and checksum of a model folder."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "weights.safetensors"
     state = {key: value.contiguous() for key, value in net.state_dict().items()}
     # one entry only: safetensors writes several in any order, and the checksum would not repeat
@@ -93,4 +142,4 @@ def write_toy_model(
     return folder
 
 
-__all__ = ["write_toy_model"]
+__all__ = ["write_toy_model", "write_toy_texture"]

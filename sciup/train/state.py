@@ -87,14 +87,14 @@ class State:
         self.recipe, self.digest, self.text = pack.recipe, pack.digest, pack.text
         self.device, self.step, self.seconds = device, 0, 0.0
         self.net = self.build(pack).to(device)
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net.to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone().float() for k, v in self.net.state_dict().items()}
         self.optimiser = Optimiser(self.net)
 
     @property
     def margin(self) -> int:
         """Input pixels that the network loses on each side."""
-        return self.net.spec.margin
+        return int(self.net.spec.margin)
 
     def build(self, pack: Pack) -> Any:
         """The network before training."""

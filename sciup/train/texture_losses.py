@@ -176,7 +176,8 @@ def r1(critic: Critic, image: Tensor, guide: Tensor) -> Tensor:
     image = image.detach().requires_grad_()
     opinion, _ = critic(image, guide)
     (slope,) = torch.autograd.grad(opinion.sum(), image, create_graph=True)
-    return slope.square().sum() / opinion.numel()
+    penalty: Tensor = slope.square().sum() / opinion.numel()
+    return penalty
 
 
 def accuracy(real: Tensor, made: Tensor) -> float:

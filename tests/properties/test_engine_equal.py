@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 import sciup
 from sciup.engine.job import Worker
-from sciup.engine.settings import MAPS, USUAL
+from sciup.engine.settings import ADDED, MAPS, USUAL
 from sciup.errors import InterruptedRunError
 from sciup.geometry import Box
 from sciup.io._array import open_array
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells, star_field
-from sciup.testing.toy_model import write_toy_model
+from sciup.testing.toy_model import write_toy_model, write_toy_texture
 
 SHAPE = (300, 260)
 KEEP = 6
@@ -42,6 +42,8 @@ def models():
     for n, s in MODELS.items():
         write_toy_model(folder / n, scale=s, domain=domain_of(n), channels=8, head_channels=8)
         write_toy_calibration(folder / n, samples=KEEP - 1)
+        if s > 1:  # at scale 1 there is no texture to add
+            write_toy_texture(folder / f"texture-{n}", folder / n)
     return {n: folder / n for n in MODELS}
 
 
@@ -57,6 +59,8 @@ def image(domain):
 
 def result(name, precision="fp32", **more):
     options = {"samples": KEEP - 1, "keep_samples": KEEP, "seed": 3, "psf_fwhm": 2.3, "maps": MAPS}
+    texture = models()[name].with_name(f"texture-{name}")
+    options |= {"texture": texture} if texture.is_dir() else {}
     options |= more
     return sciup.upscale(
         image(domain_of(name)), model=models()[name], precision=precision, device="cpu", **options
@@ -87,12 +91,15 @@ def test_the_whole_has_all_maps_and_draws_that_differ(name, precision):
     full = whole(name, precision)
     s = MODELS[name]
     masked = np.isnan(image(domain_of(name)).array).repeat(s, 0).repeat(s, 1)
-    assert set(full) == {*MAPS, *(f"samples_{k}" for k in range(KEEP))}
+    added = ADDED if s > 1 else ()
+    assert set(full) == {*MAPS, *added, *(f"samples_{k}" for k in range(KEEP))}
     for key, values in full.items():
         assert values.dtype == np.float32
         assert np.array_equal(np.isnan(values), masked), key
     assert (full["std"][~masked] > 0).all()
     assert np.array_equal(full["sample"], full["samples_0"], equal_nan=True)
+    for key in added:
+        assert (full[key][~masked] != full["sample"][~masked]).mean() > 0.9
 
 
 @names
@@ -148,6 +155,8 @@ def test_a_saved_file_equals_the_lazy_result(name, tmp_path):
         "sample": lazy.sample(0), "mean": lazy.mean, "std": lazy.std, "risk": lazy.risk,
         "support": lazy.support,
     }  # fmt: skip
+    if MODELS[name] > 1:
+        maps["texture"] = lazy.texture
     for key, array in maps.items():
         values = array.compute(scheduler="synchronous")
         assert np.array_equal(read(path, key), values, equal_nan=True), key
@@ -174,11 +183,13 @@ def test_a_resumed_run_equals_a_straight_one(name, tmp_path):
     """Stopped after the first of two planes, then resumed with another tile size."""
     plane = image(domain_of(name)).array[:60, :60]
     cube = open_array(np.stack([plane, plane[::-1]]), domain=domain_of(name))
+    added = ADDED if MODELS[name] > 1 else ()
 
     def run(path, tile=512, **more):
         lazy = sciup.upscale(
-            cube, model=models()[name], samples=5, psf_fwhm=2.3, tile=tile, device="cpu"
-        )
+            cube, model=models()[name], samples=5, psf_fwhm=2.3, tile=tile, device="cpu",
+            texture=added and models()[name].with_name(f"texture-{name}"),
+        )  # fmt: skip
         return lazy.save(path, **more)
 
     straight = run(tmp_path / f"a{suffix(name)}")
@@ -190,7 +201,7 @@ def test_a_resumed_run_equals_a_straight_one(name, tmp_path):
     with pytest.raises(InterruptedRunError):
         run(tmp_path / f"b{suffix(name)}", progress=stop)
     resumed = run(tmp_path / f"b{suffix(name)}", tile=64, resume=True)
-    for key in USUAL:
+    for key in (*USUAL, *added):
         assert np.array_equal(read(straight, key), read(resumed, key), equal_nan=True), key
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,15 +13,22 @@ from numpy.typing import NDArray
 
 from sciup.api import Result, upscale
 from sciup.evaluate import baselines
-from sciup.evaluate.draws import draw_mean_head, draw_samples, measurement, predict
-from sciup.evaluate.fluorescence.protocol import READ_NOISE, Case
+from sciup.evaluate.draws import (
+    draw_mean_head,
+    draw_samples,
+    draw_texture,
+    measurement,
+    predict,
+)
+from sciup.evaluate.fluorescence.protocol import READ_NOISE, RIM, Case
 from sciup.evaluate.fluorescence.scores import Estimate
 from sciup.evaluate.fluorescence.tuning import after_denoising, reconstruct, tuned
 from sciup.evaluate.metrics import chi2
-from sciup.generators.registry import ModelFacts
+from sciup.evaluate.spectra import imprint
+from sciup.generators.registry import ModelFacts, TextureFacts
 
 Array = NDArray[np.float64]
-Kind = Literal["model", "twin", "baseline"]
+Kind = Literal["model", "twin", "texture", "baseline"]
 
 DRAWS = 17
 RIM_CHI2 = 4
@@ -47,7 +55,11 @@ class Method:
 
 
 def result(
-    case: Case, model: ModelFacts, options: Options, belief: Literal["known", "psf", "nothing"]
+    case: Case,
+    model: ModelFacts,
+    options: Options,
+    belief: Literal["known", "psf", "nothing"],
+    texture: bool | Path = False,
 ) -> Result:
     """The lazy result on a case, with the instrument known, only its PSF, or nothing."""
     # the blur of a case is relative to its truth; the engine wants the total
@@ -62,6 +74,7 @@ def result(
         precision=options.precision,
         device=options.device,
         seed=options.seed,
+        texture=texture,
         **facts,
     )
 
@@ -101,6 +114,21 @@ def twins(twin: ModelFacts, options: Options) -> list[Method]:
     ]
 
 
+def texture(model: ModelFacts, options: Options, head: TextureFacts) -> Method:
+    """The image of a texture model."""
+
+    def run(case: Case) -> tuple[Estimate, dict[str, float]]:
+        belief: Literal["known", "psf"] = "known" if case.known else "psf"
+        lazy = result(case, model, replace(options, draws=2), belief, texture=head.folder)
+        fine = draw_texture(lazy)
+        estimate = Estimate.of(case, fine[None])
+        inner = np.s_[RIM:-RIM, RIM:-RIM]
+        found = imprint(estimate.stretched[0][inner], case.scale // case.bins)
+        return estimate, {"imprint_texture": float(np.mean(list(found.values())))} if found else {}
+
+    return Method(f"texture {head.name}", "texture", run)
+
+
 def _nearest(case: Case) -> tuple[Estimate, dict[str, float]]:
     fine = baselines.nearest(case.light.forward(case.observed.astype(float)), case.scale)
     return Estimate.of_stretched(case, fine[None]), {}
@@ -124,10 +152,16 @@ def classical(case: Case) -> list[Method]:
 
 
 def methods(
-    case: Case, model: ModelFacts, options: Options, twin: ModelFacts | None = None
+    case: Case,
+    model: ModelFacts,
+    options: Options,
+    twin: ModelFacts | None = None,
+    textures: Sequence[TextureFacts] = (),
 ) -> list[Method]:
     """Everything that is compared on a case, the model first."""
     beliefs: tuple[Literal["known", "psf", "nothing"], ...]
     beliefs = ("known", "psf") if case.known else ("nothing", "psf")
     ours = [sampler(model, options, belief) for belief in beliefs]
-    return [*ours, *(twins(twin, options) if twin else []), *classical(case)]
+    others = twins(twin, options) if twin else []
+    others += [texture(model, options, head) for head in textures]
+    return [*ours, *others, *classical(case)]

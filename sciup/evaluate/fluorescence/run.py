@@ -17,7 +17,7 @@ from sciup.evaluate.fluorescence.data import Item, items
 from sciup.evaluate.fluorescence.methods import Method, Options, methods
 from sciup.evaluate.fluorescence.protocol import RIM, Case, Condition, degraded, reference
 from sciup.evaluate.fluorescence.scores import Estimate, score
-from sciup.generators.registry import ModelFacts
+from sciup.generators.registry import ModelFacts, TextureFacts
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -73,6 +73,8 @@ class Plan:
         Same trunk trained with squared errors.
     real : bool
         Real noise too, where the data have it.
+    textures : sequence of TextureFacts
+        Texture models of `model`, the baseline of the others first.
     """
 
     model: ModelFacts
@@ -83,6 +85,7 @@ class Plan:
     options: Options = field(default_factory=Options)
     twin: ModelFacts | None = None
     real: bool = True
+    textures: Sequence[TextureFacts] = ()
 
 
 def evaluate(plan: Plan, progress: Progress = lambda _done, _all: None) -> Findings:
@@ -111,7 +114,8 @@ def evaluate(plan: Plan, progress: Progress = lambda _done, _all: None) -> Findi
         yield from real_noise.cases(pairs, scale, found.skip)
 
     for done, case in enumerate(every_case()):
-        run_case(case, methods(case, plan.model, plan.options, plan.twin), found, plan)
+        compared = methods(case, plan.model, plan.options, plan.twin, plan.textures)
+        run_case(case, compared, found, plan)
         progress(done + 1, total)
     progress(total, total)
     if not found.rows:
@@ -148,7 +152,7 @@ def run_case(case: Case, compared: Sequence[Method], found: Findings, plan: Plan
                 kept.setdefault(name, []).append(curve)
             sheet |= {"sample": estimate.stretched[0], "mean": estimate.stretched.mean(0)}
             sheet["std"] = estimate.stretched.std(0, ddof=1)
-        elif method.kind == "baseline":
+        elif method.kind in ("baseline", "texture"):
             sheet[method.name] = estimate.stretched.mean(0)
     if place not in found.sheets:
         found.sheets[place] = _cropped(case, sheet)

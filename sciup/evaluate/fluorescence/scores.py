@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.evaluate import ensembles, metrics, spectra
+from sciup.evaluate import ensembles, metrics, pyramid, spectra
 from sciup.evaluate.fluorescence.protocol import RIM, Case, reference
 
 Array = NDArray[np.float64]
@@ -143,8 +143,10 @@ def _spectra(
     """Spectra and Fourier ring correlations, in the units of the image; `noise` of the truth."""
     out.numbers["frc"] = metrics.frc_resolution(*metrics.frc(linear[0], truth))
     out.numbers["lsd_mean"] = spectra.log_spectral_distance(mean, truth, noise)
+    out.numbers["pyramid_mean"] = pyramid.pyramid_distance(mean, truth, noise)
     images = {"mean": mean}
     if len(linear) > 1:
+        out.numbers["pyramid_draw"] = pyramid.pyramid_distance(linear[0], truth, noise)
         out.numbers["lsd_draw"] = spectra.log_spectral_distance(linear[0], truth, noise)
         images |= {"draw": linear[0], "bicubic": base, "truth": truth}
         pairs = {"draw, draw": (linear[0], linear[1]), "draw, truth": (linear[0], truth)}
@@ -207,7 +209,8 @@ GLOSSARY = [
     "brier, auroc: of the raw vote at tolerance 0.05; wrong: how often it happens. ause: area "
     "between sparsification curves over the rms error. frc: px at which draw and truth cease to "
     "correlate (1/7). lsd: log-spectral distance to the truth, dB, where its power is above 3 x "
-    "its noise. flux: total over that of the truth, above background.",
+    "its noise. pyramid: distance of the statistics of a steerable pyramid. flux: total over "
+    "that of the truth, above background.",
     "imprint: power at the multiples of 1/scale over what neighbouring frequencies let expect, "
     "geometric means; 1 is clean. Intervals: 95 %, bootstrap over units. 'mean of sets': every "
     "set weighs the same.",

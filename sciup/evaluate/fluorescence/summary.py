@@ -28,6 +28,7 @@ QUALITY = (
     "chi2",
     "seconds",
 )
+SPECTRA = ("lsd_mean", "lsd_draw", "pyramid_mean", "pyramid_draw")
 HONEST = ("p_crps", "p_energy", "p_ece", "brier", "auroc", "wrong", "ause")
 """Scores of draws besides those by size of block."""
 
@@ -96,9 +97,9 @@ def _ends(name: str, found: Estimated) -> Row:
 def quality(found: Findings, title: str) -> Table:
     """What every method is worth."""
     rows = []
-    for about, group in _sections(found, ("model", "twin", "baseline")):
+    for about, group in _sections(found, ("model", "twin", "texture", "baseline")):
         gain = _ends("gain_mean", over(group, "gain_mean"))
-        others = {key: over(group, key).value for key in (*QUALITY[1:], "lsd_mean", "lsd_draw")}
+        others = {key: over(group, key).value for key in (*QUALITY[1:], *SPECTRA)}
         rows.append(about | _counts(group) | gain | others)
     return Table("quality", f"What every method is worth. {title}", rows, GLOSSARY)
 
@@ -149,6 +150,24 @@ def imprints(found: Findings, title: str) -> Table:
     return Table("imprint", f"Power at the frequencies of the grid. {title}", rows)
 
 
+def textures(found: Findings, title: str) -> Table:
+    """What texture costs and brings: each texture model beside the first of them."""
+    rows = []
+    sections = _sections(found, ("texture",))
+    first = {(a["condition"], a["set"]): group for a, group in reversed(sections)}
+    for about, group in sections:
+        base = first[about["condition"], about["set"]]
+        row = about | _counts(group)
+        for key in ("gain_mean", "lsd_mean", "pyramid_mean"):
+            value, own = over(group, key).value, over(base, key).value
+            row[key.removesuffix("_mean")] = value
+            change = "loss" if key == "gain_mean" else f"{key.removesuffix('_mean')} / first"
+            row[change] = own - value if key == "gain_mean" else value / own
+        rows.append(row | {"imprint": over(group, "imprint_texture").value})
+    notes = ["loss: PSNR given away, dB. The first is trained with squared errors alone."]
+    return Table("texture", f"What texture costs and brings. {title}", rows, [*notes, *GLOSSARY])
+
+
 def paired(found: Findings, title: str) -> Table:
     """The model's gain less that of the best baseline of each set, and of the twin.
 
@@ -158,7 +177,7 @@ def paired(found: Findings, title: str) -> Table:
     rows = []
     for condition in unique(r["condition"] for r in found.rows):
         here = [r for r in found.rows if r["condition"] == condition]
-        ours = unique(r["method"] for r in here if r["kind"] == "model")
+        ours = unique(r["method"] for r in here if r["kind"] in ("model", "texture"))
         for name in ours:
             for rival in ("baseline", "twin"):
                 rows += _differences(here, condition, name, rival)
@@ -215,7 +234,7 @@ def tables(found: Findings, plan: Plan) -> list[Table]:
         f"{plan.model.name} (weights {plan.model.weights[:12]}), {plan.split} images, every "
         f"{plan.every}, {o.draws} draws, seed {o.seed}."
     )
-    out = [f(found, title) for f in (paired, quality, honesty, patterns, imprints)]
+    out = [f(found, title) for f in (textures, paired, quality, honesty, patterns, imprints)]
     if found.skipped:
         count = f"{len(found.skipped)} images could not be used."
         out.append(Table("skipped", count, found.skipped))
