@@ -7,7 +7,6 @@ from typing import Any
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFormLayout,
     QLabel,
     QProgressBar,
     QPushButton,
@@ -18,7 +17,7 @@ from superqt import QCollapsible
 
 from sciup_napari.instrument_table import InstrumentTable
 from sciup_napari.model_box import ModelBox
-from sciup_napari.parts import column, fill, note, row, spin, warning
+from sciup_napari.parts import Note, column, fill, form, row, spin, warning
 
 TOLERANCES = ("3sigma", "1sigma", "10%")
 
@@ -29,19 +28,16 @@ class EnhancePanel(QScrollArea):
     def __init__(self) -> None:
         super().__init__()
         self.layer_box, self.model_box = QComboBox(), ModelBox()
-        self.about, self.pixels = note(), note()
+        self.about, self.pixels = Note(), Note()
         self.progress = QProgressBar()
         self.progress.hide()
-        self.status, self.risk, self.warning = note(), note(), warning()
+        self.status, self.risk, self.warning = QLabel(), Note(), warning()
+        self.status.setWordWrap(True)  # keeps its room beside the button
         self.table = InstrumentTable()
-        self.table.setMinimumHeight(150)
         self._buttons()
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("layer", self.layer_box)
-        form.addRow("model", self.model_box)
+        what = form(("layer", self.layer_box), ("model", self.model_box))
         parts: tuple[Any, ...] = (
-            form, self.about, self.pixels,
+            what, self.about, self.pixels,
             row(self.preview, self.follow), row(self.region, self.everything),
             self.progress, row(self.status, self.cancel), self.warning,
             QLabel("<b>Instrument</b>"), self.table, self.risk, self._more(),
@@ -69,12 +65,10 @@ class EnhancePanel(QScrollArea):
         self.samples.setToolTip("Draws that vote; one more is shown. Models are calibrated for 16")
         self.device.addItems(("auto", "cpu", "cuda"))
         inner = QWidget()
-        form = QFormLayout(inner)
-        for label, widget in (
+        inner.setLayout(form(
             ("samples", self.samples), ("seed", self.seed), ("tolerance", self.tolerance),
             ("device", self.device), ("memory", self.budget),
-        ):  # fmt: skip
-            form.addRow(label, widget)
+        ))  # fmt: skip
         box = QCollapsible("More")
         box.setContent(inner)
         box.collapse(animate=False)

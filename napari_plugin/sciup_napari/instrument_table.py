@@ -30,7 +30,7 @@ NAMES = {
     "read_noise": "read noise",
     "background": "background",
     "noise_sigma": "noise",
-    "correlation": "noise correlation",
+    "correlation": "correlation",
     "dark": "dark end",
     "bright": "bright end",
     "star_fwhm": "stars' FWHM",
@@ -45,6 +45,9 @@ COLUMNS = ("", "value", "origin")
 
 NAME, TEXT = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 """What a value's cell keeps: the name of the value, and what was last shown."""
+
+MOST_HIGH = 280
+"""Pixels of the screen: longer tables scroll."""
 
 Row = tuple[str, str, str, str, str]
 
@@ -102,6 +105,8 @@ class InstrumentTable(QTableWidget):
                     item.setForeground(QColor(COLOURS.get(origin, "#999999")))
                 self.setItem(i, j, item)
         self._filling = False
+        rows_high = sum(self.rowHeight(i) for i in range(len(rows)))
+        self.setMinimumHeight(min(self.horizontalHeader().height() + rows_high + 4, MOST_HIGH))
 
     def fill_given(self) -> None:
         """Show what is stated, before anything else is known."""

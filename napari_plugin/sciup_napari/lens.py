@@ -131,7 +131,7 @@ class TrustLens(LensPanel):
 
     def _pick(self, name: str) -> None:
         """Show a draw by its distance from the mean; it is said to be chosen."""
-        windows = self.live.windows()
+        windows = self.live.windows(whole=True)
         if not windows or self.live.frame is None:
             return
         number = chosen(self.live.frame.draws(windows)[:, ::4, ::4])[name]

@@ -7,7 +7,6 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QComboBox,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -19,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from sciup_napari.histogram import Histogram
 from sciup_napari.lens_state import OVERLAYS
-from sciup_napari.parts import column, fill, note, row, slider, spin, warning
+from sciup_napari.parts import Note, column, fill, form, row, slider, spin, warning
 
 SHOWS = {
     "sample": ("Draw", "One sharp image that agrees with the data"),
@@ -40,11 +39,11 @@ class LensPanel(QScrollArea):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pixel, self.histogram = note(), Histogram()
-        self.pixel.setText("Click on the image to ask about a pixel.")
+        self.pixel, self.histogram = Note(), Histogram()
         self.pixel.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         parts = (self._show_part(), self._trust_part(), QLabel("<b>Pixel</b>"))
         fill(self, column(*parts, self.histogram, self.pixel))
+        self.pixel.setText("Click on the image to ask about a pixel.")
 
     def _show_part(self) -> QVBoxLayout:
         self.result = QPushButton("Look at this result")
@@ -52,13 +51,11 @@ class LensPanel(QScrollArea):
             "Show the draws and the risk of the result that is chosen in the list"
         )
         self.result.hide()
-        self.shown = note()
+        self.shown = Note()
         self.swipe, self.beside = slider(0, 100, 0), QCheckBox("side by side")
         self.swipe.setToolTip("Share of the view, from the left, that shows the input")
         self.beside.setToolTip("Input, or any layer just below, beside the enhanced image")
-        compare = QFormLayout()
-        compare.addRow("swipe to input", self.swipe)
-        compare.addRow("", self.beside)
+        compare = form(("swipe to input", self.swipe), ("", self.beside))
         return column(
             self.result, QLabel("<b>Show</b>"), self._radios(), self._draws(), self._picks(),
             self._mixing(), compare, self.shown,
@@ -104,14 +101,12 @@ class LensPanel(QScrollArea):
         self.overlay.setCurrentText("risk")
         self.overlay.setToolTip("Alt-T: the next one")
         self.tolerance, self.alarm = slider(5, 100, 30), slider(1, 99, 30)
-        self.tolerance_words, self.alarm_words, self.domain = note(), note(), warning()
+        self.tolerance_words, self.alarm_words, self.domain = Note(), Note(), warning()
         self.reset = QPushButton("Calibrated values")
         self.reset.setToolTip("Back to the tolerance of the order and the calibrated alarm")
-        form = QFormLayout()
-        for label, widget in (
+        rows = form(
             ("overlay", self.overlay), ("", self.contour),
             ("tolerance", self.tolerance), ("", self.tolerance_words),
             ("alarm at", self.alarm), ("", self.alarm_words), ("", self.reset),
-        ):  # fmt: skip
-            form.addRow(label, widget)
-        return column(QLabel("<b>Trust</b>"), self.domain, form)
+        )  # fmt: skip
+        return column(QLabel("<b>Trust</b>"), self.domain, rows)

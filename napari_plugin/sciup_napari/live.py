@@ -195,7 +195,8 @@ class LiveView(Shown):
             return
         before, self.frame = self.frame, self._sight.frame(self.facts)
         self._ask(tuple(c for c in cores if not self.has(c)))
-        if self._stale or self.frame != before:  # small movements show what is drawn already
+        # small movements show what is drawn already, unless its edge stays on the screen
+        if self._stale or self.frame != before or self.lens.swipe:
             self.draw()
 
     def _ask(self, cores: tuple[Core, ...]) -> None:

@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSlider,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 WARNING = "color: #E69F00;"
 """Style of what must not be overlooked."""
@@ -16,18 +25,39 @@ WIDTH = 300
 """Least width of a widget beside the canvas."""
 
 
-def note() -> QLabel:
-    """An empty line that wraps when words are put in."""
-    label = QLabel("")
-    label.setWordWrap(True)
-    return label
+SPACE = 4
+"""Pixels between rows: all of a widget fits beside a canvas of 700 pixels."""
 
 
-def warning() -> QLabel:
+class Note(QLabel):
+    """Words that wrap; without words it takes no room."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.setWordWrap(True)
+        self.hide()
+
+    def setText(self, text: str | None) -> None:  # noqa: N802 (Qt's name)
+        """Show words."""
+        super().setText(text)
+        self.setVisible(bool(text))
+
+
+def warning() -> Note:
     """A note that is not overlooked."""
-    label = note()
+    label = Note()
     label.setStyleSheet(WARNING)
     return label
+
+
+def form(*rows: tuple[str, Any]) -> QFormLayout:
+    """Labels, each with its widget."""
+    layout = QFormLayout()
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    layout.setVerticalSpacing(SPACE)
+    for label, widget in rows:
+        layout.addRow(label, widget)
+    return layout
 
 
 def row(*widgets: QWidget) -> QHBoxLayout:
@@ -41,6 +71,7 @@ def row(*widgets: QWidget) -> QHBoxLayout:
 def column(*parts: Any) -> QVBoxLayout:
     """Widgets and layouts below each other."""
     layout = QVBoxLayout()
+    layout.setSpacing(SPACE)
     for part in parts:
         layout.addWidget(part) if isinstance(part, QWidget) else layout.addLayout(part)
     return layout

@@ -44,15 +44,33 @@ class Picture:
 
 
 def pictures(
-    frame: Frame, windows: Windows, lens: LensState, risk: Risk | None, alarm: float
+    frame: Frame,
+    windows: Windows,
+    lens: LensState,
+    risk: Risk | None,
+    alarm: float,
+    swiped: int,
 ) -> list[Picture]:
-    """Everything that the lens shows, the image first; what is not known yet is left out."""
+    """Everything that the lens shows, the image first; what is not known yet is left out.
+
+    Parameters
+    ----------
+    frame : Frame
+    windows : list of (Core, Maps)
+    lens : LensState
+    risk : Risk, optional
+        Of what is shown, where it is known.
+    alarm : float
+        Risk from which a pixel is flagged.
+    swiped : int
+        Columns, from the left, where nothing is shown and the input is seen.
+    """
     made = [Picture("sample", f"live: {title(lens)}", image(frame, windows, lens, risk))]
     for name in OVERLAYS.get(lens.overlay, ()):
         values = overlay(frame, windows, name, risk)
         if values is not None:
             made.append(Picture(name, f"live: {overlay_title(name, risk)}", values))
-    hidden = np.s_[:, : int(lens.swipe * frame.shape[1])]
+    hidden = np.s_[:, :swiped]
     for one in made:
         one.values[hidden] = np.nan
     if lens.contour and risk is not None:

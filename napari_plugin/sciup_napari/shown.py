@@ -112,13 +112,16 @@ class Shown(QObject):
         pixels = (self.facts.core * self.facts.scale) ** 2
         return int(self.cache.budget * 1e6 / (4 * pixels * (self.facts.samples + 1 + MAPS)))
 
-    def windows(self) -> list[tuple[Core, Maps]]:
-        """The windows of the frame that are there."""
+    def windows(self, *, whole: bool = False) -> list[tuple[Core, Maps]]:
+        """The windows of the frame that are there, or those of them that have all their draws."""
         if self.facts is None or self.frame is None:
             return []
-        wanted = cores_in(self.frame.box, self.facts.core)
-        found = ((core, self.cache.get(self.facts.token, core)) for core in wanted)
-        return [(core, maps) for core, maps in found if maps is not None]
+        found = []
+        for core in cores_in(self.frame.box, self.facts.core):
+            maps = self.cache.get(self.facts.token, core)
+            if maps is not None and (self.has(core) or not whole):
+                found.append((core, maps))
+        return found
 
     # -- what is shown -------------------------------------------------------------------------
 
@@ -140,11 +143,19 @@ class Shown(QObject):
             facts, frame, windows, lens, self.judge, self.tolerance
         )
         matrix = finer(to_world(self.layer), facts.scale, frame.box.start)
-        made = pictures(frame, windows, lens, risk, self.alarm)
+        made = pictures(frame, windows, lens, risk, self.alarm, self._swiped(facts, frame))
         if not self._layers.show(made, matrix, self.layer, facts.flux):
             self._gather.start()
         self.status.emit(self._progress())
         self.drawn.emit()
+
+    def _swiped(self, facts: Opened, frame: Frame) -> int:
+        """Columns of the frame, from its left, that show the input: up to a share of the screen."""
+        if not self.lens.swipe:
+            return 0
+        seen = self._sight.seen(facts)
+        column = seen.start[1] + self.lens.swipe * seen.shape[1] - frame.box.start[1]
+        return max(round(column * facts.scale), 0)
 
     def _progress(self) -> str:
         wanted = self.wanted()

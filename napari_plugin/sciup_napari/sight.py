@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from sciup.geometry import Box
 from sciup_napari.layer_source import plane_of
 from sciup_napari.messages import Core, Opened
 from sciup_napari.mosaic import Frame
@@ -90,7 +91,11 @@ class Sight(QObject):
 
     def cores(self, facts: Opened) -> list[Core]:
         """The cores that are on the screen, nearest to its middle first."""
-        return cores_in(on_screen(self.viewer, self.layer, facts.plane_shape), facts.core)
+        return cores_in(self.seen(facts), facts.core)
+
+    def seen(self, facts: Opened) -> Box:
+        """The input pixels that are on the screen."""
+        return on_screen(self.viewer, self.layer, facts.plane_shape)
 
     def frame(self, facts: Opened) -> Frame:
         """What is to be drawn: a little more than the screen."""

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sciup_napari.place import camera_of
+
 logger = logging.getLogger("sciup")
 
 _installed: dict[int, Any] = {}
@@ -74,12 +76,6 @@ def text_overlay(viewer: Any) -> Any:
     return viewer.text_overlay if canvas is None else canvas.overlays.text
 
 
-def camera(viewer: Any) -> Any:
-    """The camera, which moved in napari 0.9."""
-    scene = getattr(viewer, "scene", None)
-    return viewer.camera if scene is None else scene.camera
-
-
 def orient(viewer: Any, sky: bool) -> None:
     """Before the first layer comes: the first row of a FITS image is shown at the bottom.
 
@@ -88,7 +84,7 @@ def orient(viewer: Any, sky: bool) -> None:
     """
     if len(viewer.layers):
         return
-    view = camera(viewer)
+    view = camera_of(viewer)
     if sky and id(viewer) not in _turned:
         _turned[id(viewer)] = view.orientation2d
         view.orientation2d = ("up", "right")
@@ -125,7 +121,8 @@ def sky_words(wcs: Any, x: float, y: float) -> str:
     >>> wcs = WCS(naxis=2)
     >>> wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [150.0, -2.5]
     >>> print(sky_words(wcs, -1.0, -1.0))
-    RA 10h00m00.000s  Dec −02°30′00.00″  (150.000000° −2.500000° ICRS)
+    RA 10h00m00.000s  Dec −02°30′00.00″
+    (150.000000° −2.500000° ICRS)
     """
     try:
         first, second = (float(v) for v in wcs.all_pix2world(x, y, 0))
@@ -145,7 +142,7 @@ def sky_words(wcs: Any, x: float, y: float) -> str:
     dec = float(np.degrees(np.arctan2(w, np.hypot(u, v))))
     return (
         f"RA {_sexagesimal(ra / 15, 'hms', 3, 24)}  Dec {_signed(dec)}"
-        f"  ({ra:.6f}° {_degrees(dec, 6)} ICRS)"
+        f"\n({ra:.6f}° {_degrees(dec, 6)} ICRS)"
     )
 
 

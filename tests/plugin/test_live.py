@@ -14,6 +14,7 @@ from sciup_napari import link as link_module
 from sciup_napari.enhance import EnhanceWidget
 from sciup_napari.lens import TrustLens
 from sciup_napari.live import LiveView
+from sciup_napari.messages import QUICK
 from sciup_napari.place import camera_of
 from sciup_napari.run_dialog import RunDialog
 from sciup_napari.session import session_of
@@ -69,11 +70,12 @@ class Scene:
         self.live, self.qtbot = live, qtbot
 
     def complete(self):
-        facts, frame = self.live.facts, self.live.frame
-        if facts is None or frame is None:
+        """All windows are there with all their draws, and all layers."""
+        live = self.live
+        if live.facts is None or live.frame is None or live._gather.isActive():
             return False
-        image = self.live.image
-        return image is not None and np.isfinite(image.data).all()
+        there = live.image is not None and np.isfinite(live.image.data).all()
+        return there and all(map(live.has, live.wanted()))
 
     def wait(self, condition=None):
         self.qtbot.waitUntil(condition or self.complete, timeout=PATIENCE)
@@ -161,7 +163,6 @@ def test_zooming_out_says_what_to_do_and_in_again_goes_on(scene):
 
 def test_a_place_seen_before_comes_from_memory(scene):
     scene.follow()
-    scene.wait(lambda: all(map(scene.live.has, scene.live.wanted())))
     asked = []
     scene.live._talk._link.send = asked.append
     camera_of(scene.viewer).center = (0, 142, 131)
@@ -424,7 +425,8 @@ def test_overlays_contour_and_swipe(scene):
     assert "live: Risk: missed" in names(viewer)
     assert viewer.layers["live: alarm"].contour == 1
     lens.swipe.setValue(50)
-    half = scene.live.image.data.shape[1] // 2
+    box, seen = scene.live.frame.box, scene.live._sight.seen(scene.live.facts)
+    half = 2 * (seen.start[1] + seen.stop[1]) // 2 - 2 * box.start[1]
     assert np.isnan(scene.live.image.data[:, : half - 1]).all()
     assert np.isfinite(scene.live.image.data[:, half + 1 :]).all()
     assert (viewer.layers["live: alarm"].data[:, : half - 1] == 0).all()
@@ -464,6 +466,17 @@ def test_keys(scene):
     assert scene.live.lens.show == "sample"
     keys["Alt+T"](scene.viewer)
     assert scene.live.lens.overlay == "invented and missed"
+
+
+def test_a_draw_is_chosen_among_windows_that_have_all_draws(scene):
+    """While others have a few only, or none."""
+    scene.follow()
+    live = scene.live
+    (core, maps), *_ = live.windows()
+    live.cache.put(live.facts.token, core, {QUICK: True} | {k: maps[k][:2] for k in ("draws",)})
+    assert len(live.windows(whole=True)) == len(live.windows()) - 1
+    scene.lens.picks["nearest"].click()
+    assert "chosen" in scene.lens.shown.text()
 
 
 def test_a_chosen_draw_is_said_to_be_chosen(scene):
@@ -629,7 +642,7 @@ def look_at_result(viewer, lens, path, qtbot):
     camera_of(viewer).zoom = 3 / float(np.abs(sample.scale[-1]))
     qtbot.wait(100)
     lens.result.click()
-    qtbot.waitUntil(lambda: lens.live.image is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "live: Risk" in names(viewer), timeout=PATIENCE)
     return sample
 
 

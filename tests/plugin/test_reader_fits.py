@@ -301,9 +301,9 @@ def test_the_wcs_of_a_layer_is_that_of_the_file(tmp_path):
 
 
 def test_all_chips_are_in_view(make_napari_viewer, tmp_path):
-    from sciup_napari.sky_cursor import camera
+    from sciup_napari.place import camera_of
 
     two_chips(tmp_path / "a.fits", CRPIX1=-435.5, CRPIX2=12.25)
     viewer = make_napari_viewer()
     viewer.open(tmp_path / "a.fits", plugin="sciup")
-    assert camera(viewer).center[-1] == pytest.approx((445.5 + 24) / 2 * 0.2, abs=0.2)
+    assert camera_of(viewer).center[-1] == pytest.approx((445.5 + 24) / 2 * 0.2, abs=0.2)

@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 
 from sciup.testing import fits_files as made
 from sciup_napari import sky_cursor
+from sciup_napari.place import camera_of
 from sciup_napari.sky_cursor import install, sky_words, text_overlay
 
 PIXEL = 0.2 / 3600
@@ -151,11 +152,11 @@ def test_a_closed_viewer_is_forgotten():
 def test_the_reader_installs_it_and_turns_the_sky_up(tmp_path, make_napari_viewer):
     fits.PrimaryHDU(np.zeros((30, 40), "f4"), header()).writeto(tmp_path / "a.fits")
     viewer = make_napari_viewer()
-    before = sky_cursor.camera(viewer).orientation2d
+    before = camera_of(viewer).orientation2d
     viewer.open(tmp_path / "a.fits", plugin="sciup")
     viewer.open(tmp_path / "a.fits", plugin="sciup")
     assert not install(viewer)
-    assert [str(v) for v in sky_cursor.camera(viewer).orientation2d] == ["up", "right"]
+    assert [str(v) for v in camera_of(viewer).orientation2d] == ["up", "right"]
     viewer.cursor.position = (1.0, 1.5)
     assert text_overlay(viewer).text.startswith("RA ")
     viewer.layers.clear()
@@ -163,13 +164,13 @@ def test_the_reader_installs_it_and_turns_the_sky_up(tmp_path, make_napari_viewe
 
     micro = write_ome_zarr(tmp_path / "a.zarr", np.ones((9, 9), "u1"), "yx")
     viewer.open(micro, plugin="sciup")
-    assert sky_cursor.camera(viewer).orientation2d == before
+    assert camera_of(viewer).orientation2d == before
 
 
 def test_an_image_that_is_shown_is_not_turned(tmp_path, make_napari_viewer):
     fits.PrimaryHDU(np.zeros((30, 40), "f4"), header()).writeto(tmp_path / "a.fits")
     viewer = make_napari_viewer()
     viewer.add_image(np.zeros((5, 5)))
-    before = sky_cursor.camera(viewer).orientation2d
+    before = camera_of(viewer).orientation2d
     viewer.open(tmp_path / "a.fits", plugin="sciup")
-    assert sky_cursor.camera(viewer).orientation2d == before
+    assert camera_of(viewer).orientation2d == before
