@@ -189,4 +189,4 @@ def _degrees(value: float, digits: int = 5) -> str:
     return f"{value:+.{digits}f}°".replace("-", "−")
 
 
-__all__ = ["camera", "install", "orient", "sky_words", "text_overlay", "to_icrs", "words_at"]
+__all__ = ["install", "orient", "sky_words", "text_overlay", "to_icrs", "words_at"]
