@@ -175,6 +175,17 @@ def _list_files(packed: Pack, run: Path) -> None:
         console.print(f"[yellow]{skipped} files skipped[/yellow]: {escape(str(run / 'files.tsv'))}")
 
 
+def _scores(row: dict[str, float]) -> str:
+    """The last line of the curves in short."""
+    parts = [f"gain {row['gain']:.1f} dB"] if row else []
+    if "skill1" in row:
+        skills = "/".join(f"{row[f'skill{side}']:.2f}" for side in (1, 4, 16))
+        parts.append(f"spread/skill {skills}")
+    if "spectrum" in row:
+        parts.append(f"spectrum {row['spectrum']:.1f} dB off")
+    return ", ".join(parts)
+
+
 @contextmanager
 def _bar(steps: int) -> Iterator[loop.Progress]:
     """A line with rate, remaining time, gain and spread/skill."""
@@ -202,12 +213,6 @@ def _bar(steps: int) -> Iterator[loop.Progress]:
                 progress.reset(task, completed=step)
             speed = progress.tasks[task].speed
             rate = "" if not speed else f"{speed:.2g}/s" if speed > 1 else f"{1 / speed:.2g} s each"
-            scores = (
-                f"gain {row['gain']:.1f} dB, spread/skill {row['skill1']:.2f}/{row['skill4']:.2f}"
-                f"/{row['skill16']:.2f}"
-                if row
-                else ""
-            )
-            progress.update(task, completed=step, rate=rate, scores=scores)
+            progress.update(task, completed=step, rate=rate, scores=_scores(row))
 
         yield tell

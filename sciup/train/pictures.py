@@ -9,11 +9,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-TERMS = ("loss", "crps", "waves", "blocks", "linear", "energy", "mean", "imprint")
+TERMS = (
+    "loss", "crps", "waves", "blocks", "linear", "energy", "mean", "imprint", "pixels", "means",
+    "texture", "statistics", "adversarial",
+)  # fmt: skip
 
 
 def curves(path: Path, rows: list[dict[str, float]]) -> None:
-    """Loss and its terms, gain over bicubic, spread/skill at 1, 4, 16 px, against the step."""
+    """Loss and its terms, gain over bicubic, and spread/skill at 1, 4, 16 px, against the step.
+
+    Of a texture head, in place of the last: distance of the spectra, and the critic's accuracy.
+    """
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for term in (t for t in TERMS if t in rows[0]):
@@ -21,10 +27,16 @@ def curves(path: Path, rows: list[dict[str, float]]) -> None:
     left.set(title="loss and its terms", yscale="log")
     _line(middle, rows, "gain", "gain")
     middle.set(title="gain of the mean over bicubic [dB]")
-    right.axhspan(0.8, 1.25, color="0.9")
-    for side in (1, 4, 16):
-        _line(right, rows, f"skill{side}", f"{side} px")
-    right.set(title="spread / skill", ylim=(0.4, 1.6))
+    if "skill1" in rows[0]:
+        right.axhspan(0.8, 1.25, color="0.9")
+        for side in (1, 4, 16):
+            _line(right, rows, f"skill{side}", f"{side} px")
+        right.set(title="spread / skill", ylim=(0.4, 1.6))
+    else:
+        _line(right, rows, "spectrum", "distance of spectra / dB")
+        if "accuracy" in rows[0]:
+            _line(right, rows, "accuracy", "accuracy of the critic")
+        right.set(title="texture", yscale="log")
     for axes in (left, right):
         axes.legend(fontsize=8)
     for axes in (left, middle, right):

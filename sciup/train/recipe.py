@@ -14,6 +14,9 @@ from sciup.physics.projection import Trust
 
 Range = tuple[float, float]
 
+LEAST = 48
+"""Side of the smallest image that the critic of textures can judge, output px."""
+
 
 def _require(condition: bool, message: str) -> None:
     """Checked wherever a recipe comes from; for files it becomes an error for people."""
@@ -274,6 +277,10 @@ class Recipe:
         if self.architecture == "texture":
             _require(self.sampler is not None, "a texture model needs the name of its sampler")
             _require(self.scale > 1, "at scale 1 there is no texture to add: use scale 2 or 4")
+            _require(
+                self.core * self.scale >= LEAST or not self.texture.adversarial,
+                f"a critic needs core * scale of {LEAST} output px and more",
+            )
         else:
             _require(self.sampler is None, "sampler is for `architecture: texture` only")
         _require(self.steps >= 1 and self.batch >= 1, "steps and batch must be at least 1")
