@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 import warnings
 from dataclasses import replace
 from itertools import count
@@ -45,6 +46,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs a display with OpenGL: use xvfb-run"))
 
 
+IMPATIENT = "from sciup_napari import child; child.POLITE = 0; child.main()"
+"""A child that does not step back for the viewer: on a busy machine that would take long."""
+
+
 class SharedLink:
     """Takes the place of `Link`: one child serves many tests, for it takes seconds to start.
 
@@ -62,7 +67,7 @@ class SharedLink:
             self.alone = Link(heard, command)
             return
         if SharedLink.child is None or not SharedLink.child.alive:
-            SharedLink.child = Link(SharedLink.hear)
+            SharedLink.child = Link(SharedLink.hear, (sys.executable, "-c", IMPATIENT))
         SharedLink.owner = self
 
     @staticmethod
