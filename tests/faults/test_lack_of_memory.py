@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from toy_run import assert_equal_results, lazy, straight
 
 from sciup.engine.block import PlaneSampler
 from sciup.engine.flight import Flight
+from sciup.engine.heap import room
 from sciup.engine.run import work_folder
 from sciup.errors import SciupError
 
@@ -102,3 +104,21 @@ def test_who_began_before_the_first_failure_does_not_halve_again():
         assert sorted(flight.over(range(12), work)) == [(n, n) for n in range(12)]
     assert flight.most == 2
     assert max(seen[8:]) <= 2
+
+
+def anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(x.split()[1]) for x in lines if x.startswith("RssAnon")) / 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells RssAnon")
+def test_a_shard_takes_the_memory_of_the_rows_that_are_there():
+    before = anonymous()
+    shard = room((4096, 4096))  # 64 MB
+    assert anonymous() < before + 8
+    shard[:2048] = 1
+    assert 24 < anonymous() - before < 40
+    shard[2048:] = 1
+    assert 56 < anonymous() - before < 72
+    del shard
+    assert anonymous() < before + 8
