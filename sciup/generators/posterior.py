@@ -76,6 +76,15 @@ class Block(nn.Module):
         return out + crop(x, 2)
 
 
+def equal_phases(conv: nn.Conv2d, scale: int) -> None:
+    """Make all phases of what a pixel shuffle gets the same (Aitken et al. 2017, 1707.02937)."""
+    with torch.no_grad():
+        phase = conv.weight[:: scale**2].clone()
+        conv.weight.copy_(phase.repeat_interleave(scale**2, 0))
+        if conv.bias is not None:
+            conv.bias.zero_()
+
+
 class Upsample(nn.Module):
     """To the fine grid by pixel shuffle, then a 3 x 3 convolution there.
 
@@ -88,11 +97,7 @@ class Upsample(nn.Module):
         self.scale, self.act = scale, getattr(F, activation)
         self.spread = nn.Conv2d(channels, width * scale**2, 3)
         self.last = _small(nn.Conv2d(width, 1, 3))
-        with torch.no_grad():
-            phase = self.spread.weight[:: scale**2].clone()
-            self.spread.weight.copy_(phase.repeat_interleave(scale**2, 0))
-            if self.spread.bias is not None:
-                self.spread.bias.zero_()
+        equal_phases(self.spread, scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, n, n) to (B, 1, s (n - 4), s (n - 4))."""

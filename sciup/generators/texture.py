@@ -6,13 +6,11 @@ what is left to learn is small: a few convolutions from its features to the fine
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sciup.generators.posterior import Block, PosteriorSampler, _small, crop
+from sciup.generators.posterior import Block, PosteriorSampler, _small, crop, equal_phases
 from sciup.generators.spec import GeneratorSpec
-from sciup.image import Domain
 
 FINE = 2
 """Convolutions on the fine grid; each loses one fine pixel on each side."""
@@ -31,11 +29,7 @@ class Fine(nn.Module):
         self.spread = nn.Conv2d(channels, width * scale**2, 3)
         self.mix = nn.Conv2d(width, width, 3)
         self.last = _small(nn.Conv2d(width, 1, 3))
-        with torch.no_grad():
-            phase = self.spread.weight[:: scale**2].clone()
-            self.spread.weight.copy_(phase.repeat_interleave(scale**2, 0))
-            if self.spread.bias is not None:
-                self.spread.bias.zero_()
+        equal_phases(self.spread, scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, n, n) to (B, 1, s m, s m) with m = n - 2 - 2 `lost`."""
@@ -106,11 +100,6 @@ class TextureHead(nn.Module):
             trust=base.trust,
             stochastic=False,
         )
-
-    @property
-    def domain(self) -> Domain:
-        """Domain of the sampler."""
-        return self.spec.domain
 
     def forward(self, planes: Tensor, seen: Tensor, mean: Tensor) -> Tensor:
         """The image (B, 1, s n, s n), float32, network units.
