@@ -67,7 +67,7 @@ class SharedLink:
             self.alone = Link(heard, command)
             return
         if SharedLink.child is None or not SharedLink.child.alive:
-            SharedLink.child = Link(SharedLink.hear, (sys.executable, "-c", IMPATIENT))
+            SharedLink.child = Link(SharedLink.hear)
         SharedLink.owner = self
 
     @staticmethod
@@ -123,6 +123,11 @@ class SharedLink:
     @property
     def real(self):
         return self.alone or SharedLink.child
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr("sciup_napari.link.COMMAND", (sys.executable, "-c", IMPATIENT))
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ from sciup_napari.messages import (
 )
 from sciup_napari.pipe import Pipe
 
-PATIENCE = 120
+PATIENCE = 240
 SAMPLES = 3
 STATED = {"psf_fwhm": 2.4, "gain": 1.0, "read_noise": 1.0, "background": 0.0}
 

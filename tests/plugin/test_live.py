@@ -21,7 +21,7 @@ from sciup_napari.session import session_of
 
 pytestmark = pytest.mark.usefixtures("one_child")
 
-PATIENCE = 120_000
+PATIENCE = 240_000
 SAMPLES = 4
 SHAPE = (300, 280)
 
