@@ -40,7 +40,7 @@ def apart(stamp: Stamp, a: Tensor, b: Tensor) -> Tensor:
 def pairs(stamp: Stamp, images: Tensor) -> Tensor:
     """Distances of all pairs of B images, (B (B - 1) / 2,)."""
     n = len(images)
-    rows, cols = torch.triu_indices(n, n, 1)
+    rows, cols = torch.triu_indices(n, n, 1, device=images.device)
     return apart(stamp, images[rows], images[cols])
 
 
@@ -60,7 +60,7 @@ class Distinct:
         """Minus the mean logarithm of the distances to the others."""
         n = len(whole)
         logs = torch.log(pairs(stamp, whole) / self.unit)
-        rows, cols = torch.triu_indices(n, n, 1)
+        rows, cols = torch.triu_indices(n, n, 1, device=whole.device)
         total = torch.zeros(n, device=whole.device).index_add(0, rows, logs)
         return -total.index_add(0, cols, logs) / max(n - 1, 1)
 

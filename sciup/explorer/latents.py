@@ -31,6 +31,11 @@ BLOCK = 8
 STEP = 8
 """Windows grow by so many input pixels: lengths that Fourier transforms like."""
 
+EXACT_ENOUGH = 3e-4
+"""Relative error at which exact data count as met."""
+
+EXACT_TURNS = 60
+
 ROOM = 2
 """Input pixels around a region that its window is exact on, too."""
 
@@ -176,7 +181,42 @@ class Stamp:
             return s.projection.project(x, y, w.mask, w.lock)
         for _ in range(EXACT_ROUNDS):
             x = s.projection.project(x, y, w.mask, None)
-        return x
+        # the gradient is that of the image before, which differs by a per cent
+        return x + (self._exact(x.detach()) - x).detach()
+
+    @torch.enable_grad()
+    def _exact(self, x: Tensor) -> Tensor:
+        """The images nearest to these that give exact data: conjugate gradients on A A^T.
+
+        The engine's rounds leave a per cent where A lets little through.
+        """
+        w, observe = self.window, self.sampler.projection.observe
+        probe = torch.zeros_like(x).requires_grad_()
+        seen = w.mask * observe(probe)
+
+        def back(v: Tensor) -> Tensor:
+            (out,) = torch.autograd.grad(seen, probe, v, retain_graph=True)
+            return out
+
+        def length(v: Tensor) -> Tensor:
+            return (v * v).flatten(1).sum(1).clamp(min=1e-30).view(-1, 1, 1, 1)
+
+        with torch.no_grad():
+            residual = w.mask * (w.measured - observe(x))
+            enough = EXACT_ENOUGH**2 * float((w.mask * w.measured).square().sum())
+        direction, old, total = residual, length(residual), torch.zeros_like(residual)
+        for _ in range(EXACT_TURNS):
+            if float(old.max()) <= enough:
+                break
+            with torch.no_grad():
+                change = w.mask * observe(back(direction).detach())
+                step = old / (direction * change).flatten(1).sum(1).clamp(min=1e-30).view(
+                    -1, 1, 1, 1
+                )
+                total, residual = total + step * direction, residual - step * change
+                new = length(residual)
+                direction, old = residual + new / old * direction, new
+        return x + back(total).detach()
 
     def residual(self, whole: Tensor) -> Tensor:
         """(y - A x) / sigma where data are judged, else 0; (B, 1, n, n) on the window."""
