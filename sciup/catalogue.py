@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sciup.errors import ModelError
-from sciup.generators.facts import CHECKSUM, ModelFacts, checked_weights, read_recipe
-from sciup.resources import WEIGHTS, model_folders
+from sciup.generators.facts import (
+    CHECKSUM,
+    TEXTURE,
+    ModelFacts,
+    TextureFacts,
+    checked_weights,
+    read_recipe,
+)
+from sciup.resources import WEIGHTS, find_model, model_folders
 from sciup.risk.calibration import FILE, Calibration, Key
 
 CARD = "card.md"
@@ -32,6 +39,8 @@ class Entry:
         Whether its risk is calibrated.
     description : str
         First paragraph of its card.
+    architecture : str
+        ``texture`` for models that add a map to those of a sampler.
     """
 
     name: str
@@ -43,6 +52,14 @@ class Entry:
     weights: str
     calibrated: bool
     description: str
+    architecture: str = "posterior"
+
+    @property
+    def risk(self) -> str:
+        """What can be said of the risk of its images, in a word."""
+        if self.architecture == TEXTURE:
+            return "illustrative"
+        return "calibrated" if self.calibrated else "raw"
 
     @classmethod
     def read(cls, folder: Path) -> Entry:
@@ -62,6 +79,7 @@ class Entry:
             digest,
             (folder / FILE).is_file(),
             first_paragraph(folder),
+            str(recipe.get("architecture", "posterior")),
         )
 
 
@@ -110,9 +128,14 @@ def verify(folder: Path) -> str:
     ModelError
         If a file is missing, damaged, or does not fit.
     """
-    from sciup.generators.registry import load_generator
+    from sciup.generators.registry import load_generator, load_texture
 
     facts = ModelFacts.read(folder)
+    if facts.architecture == TEXTURE:
+        base = ModelFacts.read(find_model(TextureFacts.read(folder).sampler))
+        head = TextureFacts.beside(base, folder)
+        load_texture(head, load_generator(base.folder))
+        return f"weights {facts.weights[:12]} fit the recipe and the weights of {base.name}"
     load_generator(folder)
     words = (
         f"weights {facts.weights[:12]} as published, fit the recipe"

@@ -52,7 +52,7 @@ def models(context: typer.Context, json: Json = False) -> None:
             f"{e.scale}x",
             f"{e.size / 1e6:.1f} MB",
             e.weights[:12] or "[red]damaged[/red]",
-            "calibrated" if e.calibrated else "raw",
+            e.risk,
             escape(e.description),
         )
     console.print(table)

@@ -13,7 +13,7 @@ from astropy.io import fits
 from safetensors.torch import load_file
 
 import sciup
-from sciup import api, cli
+from sciup import api, catalogue, cli
 from sciup.api import choose_model
 from sciup.engine.block import Window
 from sciup.engine.job import Worker
@@ -372,6 +372,18 @@ def test_errors_of_the_command(capfd, sampler, head, shipped, file, tmp_path):
     assert code == 2
     assert "has no weights" in words
     assert "leave out --texture" in words
+
+
+def test_the_catalogue_knows_texture_models(sampler, head, shipped, tmp_path):
+    entries = {entry.name: entry for entry in catalogue.catalogue()}
+    assert entries[head.name].risk == "illustrative"
+    assert entries["toy-x2"].risk == "raw"
+    assert "weights of toy-x2" in catalogue.verify(head)
+    other = write_toy_texture(tmp_path / "texture-toy", sampler)
+    recipe = yaml.safe_load((other / "recipe.yaml").read_text())
+    (other / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"sampler_weights": "0" * 64}))
+    with pytest.raises(ModelError, match="stands on toy-x2"):
+        catalogue.verify(other)
 
 
 def test_scale_1_has_no_texture(tmp_path):
