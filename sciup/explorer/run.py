@@ -188,9 +188,9 @@ def explore(
 
     Examples
     --------
-    >>> import numpy as np, sciup
-    >>> image = np.random.default_rng(0).poisson(20.0, (40, 40)).astype("float32")
-    >>> image[16:24, 16:24] += 200
+    >>> import sciup
+    >>> from sciup.testing.toy_images import cells
+    >>> image = cells((40, 40))
     >>> options = {"psf_fwhm": 2.0, "gain": 1.0, "background": 0.0, "device": "cpu"}
     >>> found = sciup.explore(image, goal="brightest", at=(20, 20), radius=3, scale=2, **options)
     >>> found.regions[0].words
