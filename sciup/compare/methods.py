@@ -13,11 +13,14 @@ from sciup.compare.seen import Seen
 from sciup.errors import OptionError
 from sciup.evaluate.draws import draw_samples
 from sciup.evaluate.fluorescence.protocol import Case
-from sciup.evaluate.fluorescence.tuning import GRIDS, reconstruct, tuned
+from sciup.evaluate.fluorescence.tuning import GRIDS, after_denoising, reconstruct, tuned
 from sciup.physics.psf import SIGMA_TO_FWHM
 
 Array = NDArray[np.float64]
 Settings = dict[str, float]
+
+PLAIN = ("bicubic", "Lanczos")
+"""What everybody has; the others are shown at their best."""
 
 OURS = ("mean", "sample")
 METHODS = (*GRIDS, *OURS)
@@ -88,8 +91,10 @@ def classical(seen: Seen, name: str) -> Entry:
 
 
 def _settings(seen: Seen, name: str) -> Settings:
-    """Those tuned for the nearest blur and light."""
-    return tuned(seen.scale, seen.fwhm * seen.scale / SIGMA_TO_FWHM, seen.light.peak)[name]
+    """Those tuned for the nearest blur and light, after denoising where that was better."""
+    found = tuned(seen.scale, seen.fwhm * seen.scale / SIGMA_TO_FWHM, seen.light.peak)
+    best = name if name in PLAIN else after_denoising(name)
+    return found.get(best, found[name])
 
 
 def ours(seen: Seen, names: Sequence[str]) -> list[Entry]:
