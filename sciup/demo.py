@@ -132,7 +132,7 @@ def run(out: Path, *, samples: int, device: str, console: Console) -> None:
     """Make, upscale, compare and draw both cases in the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     table = Table(title="PSNR against the truth", title_justify="left", box=None)
-    for column in ("image", "bicubic", "one sample", "mean of all", "gain of the mean"):
+    for column in ("image", "bicubic", "one sample", "mean", "gain of the mean"):
         table.add_column(column)
     began = time.perf_counter()
     for make, suffix, write in (
