@@ -186,8 +186,9 @@ class Texture:
         Width and depth on the input grid, width on the fine grid.
     pixels, means : float
         Shares of the squared error of pixels, and of means over 2 and 4 px.
-    texture, statistics, adversarial : float
-        Shares of Gram matrices, of local spectra, and of a critic.
+    texture, statistics, adversarial, imprint : float
+        Shares of Gram matrices, of local spectra, of a critic, and of what stands out at the
+        frequencies of the upsampling grid.
     r1 : float
         Weight of the penalty of the critic's slope.
     warm : int
@@ -205,7 +206,8 @@ class Texture:
     texture: float = 0.0
     statistics: float = 0.0
     adversarial: float = 0.0
-    r1: float = 1.0
+    imprint: float = 0.0
+    r1: float = 0.05
     warm: int = 40
     pool: int = 0
 
@@ -213,6 +215,7 @@ class Texture:
         sizes = (self.channels, self.blocks, self.fine)
         _require(min(sizes) >= 1, "every size of the texture head must be at least 1")
         shares = (self.pixels, self.means, self.texture, self.statistics, self.adversarial)
+        shares = (*shares, self.imprint)
         _require(
             min(shares) >= 0 and sum(shares) > 0, "texture: shares must be 0 or above, not all 0"
         )

@@ -33,6 +33,12 @@ LAZY = 8
 
 CRITIC_RATE = 4e-4
 
+HEARD = 8
+"""Steps of the head whose gradients are measured: those of single batches differ tenfold."""
+
+LOUDEST = 10.0
+"""Largest factor of a term: one that is nearly 0 where it is measured must not drown the others."""
+
 NEEDS_NOISE = ("texture", "statistics", "adversarial")
 
 
@@ -113,7 +119,9 @@ class TextureState(State):
         Frozen.
     critic : Critic
     voices : dict
-        Factor of every term, set once so that its gradient in the image has the wished size.
+        Factor of every term, set at the start: its gradient in the image has the wished size.
+    heard : int
+        Steps whose gradients decided the voices.
     accuracy : float
         Running mean of the critic's.
     """
@@ -131,6 +139,7 @@ class TextureState(State):
             self.critic.parameters(), lr=CRITIC_RATE, betas=(0.5, 0.99)
         )
         self.voices: dict[str, float] = {}
+        self.heard = 0
         self.accuracy = 0.5
         self._pool: dict[int, Seen] = {}
 
@@ -161,8 +170,8 @@ class TextureState(State):
         if rivals and self.step < recipe.warm:
             self.step += 1
             return None
-        if not self.voices:
-            self.voices = self._balance(made, fresh)
+        if self.heard < HEARD:
+            self._balance(made, fresh)
         values = self._terms(made, made.u, fresh)
         loss = torch.stack([self.voices[k] * v for k, v in values.items()]).sum()
         norm = self.update(loss)
@@ -199,6 +208,8 @@ class TextureState(State):
             "pixels": terms.content(plain, truth, (1,)),
             "means": terms.content(plain, truth, terms.BLOCKS),
         }
+        if share.imprint:
+            values["imprint"] = terms.grid(plain, self.recipe.scale)
         if any(getattr(share, name) for name in NEEDS_NOISE):
             noisy = made.normalised(u + fresh * made.noise)
             values |= self._judged(made, noisy, truth)
@@ -224,20 +235,22 @@ class TextureState(State):
             "adversarial": terms.adversarial(opinion),
         }
 
-    def _balance(self, made: Made, fresh: Tensor) -> dict[str, float]:
+    def _balance(self, made: Made, fresh: Tensor) -> None:
         """Factors with which the gradients of all terms in the image have the wished sizes.
 
-        The unit is the gradient of the squared error of the pixels.
+        The unit is the gradient of the squared error of the pixels. Geometric mean over the first
+        `HEARD` steps of the head.
         """
         leaf = made.u.detach().requires_grad_()
         error = terms.content(made.normalised(leaf), made.normalised(made.truth), (1,))
         (unit,) = torch.autograd.grad(error, leaf)
-        out = {}
         for name, value in self._terms(made, leaf, fresh).items():
             (slope,) = torch.autograd.grad(value, leaf, retain_graph=True)
-            size = float(unit.norm() / slope.norm().clamp(min=1e-12))
-            out[name] = getattr(self.recipe.texture, name) * size
-        return out
+            size = min(float(unit.norm() / slope.norm().clamp(min=1e-12)), LOUDEST)
+            voice = getattr(self.recipe.texture, name) * size
+            before = self.voices.get(name, voice)
+            self.voices[name] = (before**self.heard * voice) ** (1 / (self.heard + 1))
+        self.heard += 1
 
     def _teach(self, made: Made, noisy: Tensor) -> None:
         """One step of the critic, unless it is too sure already."""
@@ -305,6 +318,7 @@ class TextureState(State):
             "critic": self.critic.state_dict(),
             "critic_optimiser": self.critic_optimiser.state_dict(),
             "voices": self.voices,
+            "heard": self.heard,
             "accuracy": self.accuracy,
         }
 
@@ -313,6 +327,7 @@ class TextureState(State):
         self.critic.load_state_dict(saved["critic"])
         self.critic_optimiser.load_state_dict(saved["critic_optimiser"])
         self.voices, self.accuracy = dict(saved["voices"]), float(saved["accuracy"])
+        self.heard = int(saved["heard"])
 
 
 def head_of(recipe: Recipe, sampler: PosteriorSampler) -> TextureHead:

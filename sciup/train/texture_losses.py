@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sciup.train.imprint import lines
 from sciup.train.losses import waves
 
 SIDE = 16
@@ -23,6 +24,9 @@ LEVELS = 3
 
 BLOCKS = (2, 4)
 """Sides of the blocks whose means a texture keeps, fine px."""
+
+FAINT = 0.005
+"""Root mean square of a feature below which it is none."""
 
 FLOOR = 1e-5
 """Least power in the logarithms of the statistics; images have variance 1."""
@@ -52,15 +56,16 @@ def gram(x: Tensor, side: int = SIDE) -> Tensor:
 
 
 def gram_distance(made: Tensor, truth: Tensor) -> Tensor:
-    """Mean squared difference of Gram matrices of features (B, C, h, w), 0 to about 1.
+    """Huber distance of Gram matrices of features (B, C, h, w): squares below 1, linear above.
 
     Every channel is divided by its root mean square in the truth, crop by crop, so that faint
-    details count as much as edges.
+    details count as much as edges; but not by less than `FAINT`, and large differences count
+    linearly: one crop without detail would outweigh all others.
     """
     side = min(SIDE, *truth.shape[-2:])
-    size = (truth.square().mean((-1, -2), keepdim=True) + 1e-6).sqrt()
+    size = (truth.square().mean((-1, -2), keepdim=True) + FAINT**2).sqrt()
     one, other = (gram(x / size, side) for x in (made, truth))
-    return (one - other).square().mean() / (other.square().mean() + 1e-6).detach()
+    return F.smooth_l1_loss(one, other)
 
 
 @cache
@@ -123,6 +128,12 @@ def content(made: Tensor, truth: Tensor, blocks: Sequence[int]) -> Tensor:
     """Mean squared error of block means."""
     errors = [(F.avg_pool2d(made, k) - F.avg_pool2d(truth, k)).square().mean() for k in blocks]
     return torch.stack(errors).mean()
+
+
+def grid(made: Tensor, scale: int) -> Tensor:
+    """How far the frequencies of the upsampling grid stand out; see `sciup.train.imprint`."""
+    high = lines(made, scale).clamp(min=0)
+    return F.smooth_l1_loss(high, torch.zeros_like(high))
 
 
 class Critic(nn.Module):
