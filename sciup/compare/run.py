@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from sciup.api import Result, upscale
 from sciup.compare.figure import draw
-from sciup.compare.methods import Entry, choose, entries
+from sciup.compare.methods import METHODS, Entry, choose, entries
 from sciup.compare.scores import NOTES, Row, score
 from sciup.compare.seen import Seen
 from sciup.errors import InputError, OptionError, OutputError
@@ -84,6 +85,8 @@ def compare(
         raise InputError("two images have the same name", "files of different names")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
         raise OutputError(f"{out} exists already", fix="use --overwrite or another --out")
+    for folder in (*METHODS, "truth"):  # pictures of another run would join the study
+        shutil.rmtree(out / folder, ignore_errors=True)
     rows: list[Row] = []
     for i, (name, image) in enumerate(images):
         progress(name, ", ".join(chosen))

@@ -21,7 +21,8 @@ RIM = 4
 
 NOTES = (
     "chi2: mean square of (input - A x) / sigma, with the PSF and noise that are believed; 1 agrees"
-    " with the data, much less repeats their noise. flux: total above background over the input's.",
+    " with the data, much less repeats their noise. flux: total of A x above background over the"
+    " input's. Both leave out pixels to which a masked pixel or the edge could have given light.",
     "psnr: the peak is the range of the truth. lsd: log-spectral distance to the truth in dB, where"
     " its power is above 3 x its noise. frc: px at which picture and truth stop correlating (1/7).",
 )
@@ -30,25 +31,21 @@ NOTES = (
 def score(entry: Entry, seen: Seen, truth: Array | None) -> Row:
     """One row of the table; `truth` (s h, s w) in output units."""
     rim = np.s_[RIM:-RIM, RIM:-RIM]
-    m = seen.measured
-    residual = (np.where(m.footprint, m.values, np.nan) - predict(seen.result, entry.values))[rim]
-    inside = np.isfinite(residual)
-    level = seen.measured.level
-    fine_level = level.repeat(seen.scale, 0).repeat(seen.scale, 1) / seen.share
+    m, predicted = seen.measured, predict(seen.result, entry.values)
+    known = seen.unspoilt[rim]
+    y, back, model = (x[rim][known] for x in (m.values, m.level, predicted))
     row: Row = {
         "method": entry.method,
-        "chi2": metrics.chi2(residual[inside], m.sigma[rim][inside]),
-        "flux": _total(entry.values - fine_level)
-        * (seen.scale**2 / seen.share) ** -1
-        / _total(np.where(m.footprint, m.values - level, np.nan)),
+        "chi2": metrics.chi2(y - model, m.sigma[rim][known]),
+        "flux": _ratio(model - back, y - back),
     }
     if truth is not None:
         row |= against(entry.values, truth, seen.scale)
     return row | {"seconds": entry.seconds, "settings": entry.settings}
 
 
-def _total(values: Array) -> float:
-    return float(np.nansum(values))
+def _ratio(above: Array, below: Array) -> float:
+    return float(above.sum() / below.sum()) if above.size else float("nan")
 
 
 def against(values: Array, truth: Array, scale: int) -> Row:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from sciup.api import Result
 from sciup.engine.job import Worker
@@ -91,6 +92,13 @@ class Seen:
     @property
     def _noise(self) -> Array:
         return self.measured.sigma
+
+    @property
+    def unspoilt(self) -> NDArray[np.bool_]:
+        """Input pixels whose prediction needs no masked pixel, (h, w)."""
+        reach = -(-(self.kernel.shape[0] // 2) // self.scale)
+        holes = binary_dilation(~self.measured.footprint, np.ones((3, 3)), iterations=reach)
+        return ~np.asarray(holes, bool)
 
     def masked(self, fine: Array) -> Array:
         """Values on the output grid, NaN where the input has no data."""

@@ -58,8 +58,9 @@ def steadied(window: Window, draws: Moments) -> Tensor:
 
     .. math:: m = a + c - B c, \quad c = (1 - w)\,\mathrm{clip}(h - a, \pm 2 \sqrt{V / n}),
 
-    with B the mean over a square that reaches `SEEN` input pixels, less one fine pixel. h is the mean head in working
-    units: the mean of the stretch is taken to the mean of the values by the second-order term.
+    with B the mean over a square that reaches `SEEN` input pixels, less one fine pixel. h is the
+    mean head in working units: the mean of the stretch is taken to the mean of the values by the
+    second-order term.
 
     Parameters
     ----------

@@ -154,6 +154,34 @@ def test_an_existing_folder_is_not_written_into(cell, tmp_path, models):
         run(cell, tmp_path, models["fluorescence"])
 
 
+def test_masked_pixels_spoil_no_score(tmp_path, models):
+    from sciup.api import upscale
+    from sciup.io._array import open_array
+
+    fine = star_field((192, 160), stars=4, fwhm=4.0).astype(float)
+    values = block_mean(fine, 2).astype(np.float32) * 4
+    rows = []
+    for holes in (0, 12):
+        observed = values.copy()
+        observed.ravel()[np.argsort(values.ravel())[len(values.ravel()) - holes :]] = np.nan
+        image = open_array(observed, domain="night-sky", flux_per_pixel=True)
+        result = upscale(
+            image, model=models["night-sky"], samples=1, psf_fwhm=1.2, background=float(
+                np.median(values)), noise_sigma=5.0, gain=1.0,
+        )  # fmt: skip
+        rows.append(score(Entry("x", fine, 0.0), Seen.of(result), None))
+    assert rows[1]["chi2"] == pytest.approx(rows[0]["chi2"], rel=0.5)
+    assert rows[1]["flux"] == pytest.approx(1, abs=0.3)
+
+
+def test_a_second_run_leaves_no_pictures_of_the_first(cell, tmp_path, models):
+    model, out = models["fluorescence"], tmp_path / "out"
+    run(cell, out, model, methods=["bicubic", "mean"])
+    run(cell, out, model, methods=["mean"], overwrite=True)
+    assert not (out / "bicubic").exists()
+    assert (out / "mean" / "one.ome.tif").is_file()
+
+
 def test_names_have_no_case():
     assert choose(["tv", "MEAN", "Bicubic"]) == ("bicubic", "TV", "mean")
 
