@@ -186,9 +186,10 @@ class Texture:
         Width and depth on the input grid, width on the fine grid.
     pixels, means : float
         Shares of the squared error of pixels, and of means over 2 and 4 px.
-    texture, statistics, adversarial, imprint : float
-        Shares of Gram matrices, of local spectra, of a critic, and of what stands out at the
-        frequencies of the upsampling grid.
+    texture, statistics, adversarial : float
+        Shares of Gram matrices, of local spectra, and of a critic.
+    imprint : float
+        Plain weight of what stands out at the frequencies of the upsampling grid.
     r1 : float
         Weight of the penalty of the critic's slope.
     warm : int

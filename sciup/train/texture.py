@@ -239,7 +239,8 @@ class TextureState(State):
         """Factors with which the gradients of all terms in the image have the wished sizes.
 
         The unit is the gradient of the squared error of the pixels. Geometric mean over the first
-        `HEARD` steps of the head.
+        `HEARD` steps of the head. The imprint's share is its factor: a logarithm of power has the
+        steepest gradient where there is hardly any, as at the start.
         """
         leaf = made.u.detach().requires_grad_()
         error = terms.content(made.normalised(leaf), made.normalised(made.truth), (1,))
@@ -247,7 +248,7 @@ class TextureState(State):
         for name, value in self._terms(made, leaf, fresh).items():
             (slope,) = torch.autograd.grad(value, leaf, retain_graph=True)
             size = min(float(unit.norm() / slope.norm().clamp(min=1e-12)), LOUDEST)
-            voice = getattr(self.recipe.texture, name) * size
+            voice = getattr(self.recipe.texture, name) * (1.0 if name == "imprint" else size)
             before = self.voices.get(name, voice)
             self.voices[name] = (before**self.heard * voice) ** (1 / (self.heard + 1))
         self.heard += 1
