@@ -39,6 +39,8 @@ def main():
     from sciup.resources import model_folders
 
     for folder in model_folders():
+        if folder.name.startswith("texture-"):
+            continue  # its map is made beside those of a sampler
         np.save(FOLDER / f"{folder.name}.npy", outputs(folder.name))
 
 

@@ -20,7 +20,8 @@ def make():
 
 
 def test_every_shipped_model_has_its_values():
-    assert sorted(folder.name for folder in model_folders()) == NAMES
+    samplers = [f.name for f in model_folders() if not f.name.startswith("texture-")]
+    assert sorted(samplers) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
