@@ -54,5 +54,8 @@ def room(shape: tuple[int, ...]) -> Float:
     """
     if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
         return np.empty(shape, np.float32)
-    place = mmap.mmap(-1, 4 * math.prod(shape), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        place = mmap.mmap(-1, 4 * math.prod(shape), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:  # others would take it for one of the disk
+        raise MemoryError(str(error)) from None
     return np.frombuffer(place, np.float32).reshape(shape)

@@ -106,6 +106,11 @@ def test_who_began_before_the_first_failure_does_not_halve_again():
     assert max(seen[8:]) <= 2
 
 
+def test_a_shard_that_the_system_has_no_room_for_is_a_lack_of_memory():
+    with pytest.raises(MemoryError):
+        room((1 << 24, 1 << 24))  # 1 PiB
+
+
 def anonymous():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(x.split()[1]) for x in lines if x.startswith("RssAnon")) / 1024
