@@ -182,6 +182,7 @@ class _Field:
         self._twins: dict[Any, Any] = {}  # two futures of one shard, each by the other
         self._late: set[Any] = set()  # whose twin was quicker
         self._watch = _watches.setdefault(client, Watch())
+        self._since: dict[str, float] = {}  # since when each worker has orders of ours
         self._hanging: set[str] = set()
         self._looked = self._heard = time.monotonic()
 
@@ -256,8 +257,8 @@ class _Field:
             worker: [ours[key] for key in keys if key in ours]
             for worker, keys in self.client.processing().items()
         }
-        busy = {worker for worker, orders in held.items() if orders}
-        self._hanging = self._watch.hanging(busy, now) & set(held)
+        self._since = {w: self._since.get(w, now) for w, orders in held.items() if orders}
+        self._hanging = self._watch.hanging(self._since, now) & set(held)
         if self._hanging == set(held):
             return  # nobody is better off
         for worker in self._hanging:

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -113,16 +115,16 @@ def test_a_worker_that_wakes_up_in_time_is_used_again(client, tmp_path, monkeypa
 
 def test_who_hangs():
     watch = Watch()
-    assert watch.hanging({"a", "b"}, 0) == set()
-    assert watch.hanging({"a", "b"}, 9999) == set()  # nobody knows yet what is long
+    assert watch.hanging({"a": 0, "b": 0}, 0) == set()
+    assert watch.hanging({"a": 0, "b": 0}, 9999) == set()  # nobody knows yet what is long
     watch.finished("a", 10, 9999)
-    assert watch.hanging({"a", "b"}, 9999) == {"b"}
-    assert watch.hanging({"a"}, 10020) == {"b"}  # still: it has finished nothing
-    assert watch.hanging({"a"}, 9999 + 81) == {"a", "b"}
+    assert watch.hanging({"a": 0, "b": 0}, 9999) == {"b"}
+    assert watch.hanging({"a": 0}, 10020) == {"b"}  # still: it has finished nothing
+    assert watch.hanging({"a": 0}, 9999 + 81) == {"a", "b"}
     watch.finished("b", None, 10081)  # an order that was found made says nothing of durations
-    assert watch.hanging({"b"}, 10082) == {"a"}
-    assert watch.hanging({"b", "c"}, 10083) == {"a"}
-    assert watch.hanging({"b", "c"}, 10083 + 81) == {"a", "b", "c"}
+    assert watch.hanging({"b": 0}, 10082) == {"a"}
+    assert watch.hanging({"b": 0, "c": 10083}, 10083) == {"a"}
+    assert watch.hanging({"b": 0, "c": 10083}, 10083 + 81) == {"a", "b", "c"}
 
 
 def test_a_worker_without_work_does_not_hang():
@@ -131,8 +133,36 @@ def test_a_worker_without_work_does_not_hang():
     watch.finished("b", 10, 0)
     for now in range(0, 500, 10):
         watch.finished("b", 10, now)
-        assert not watch.hanging({"b"}, now)
-    assert not watch.hanging({"a", "b"}, 500)
+        assert not watch.hanging({"b": 0}, now)
+    assert not watch.hanging({"a": 500, "b": 0}, 500)
+
+
+class Two:
+    """A client with two workers, each at the shard of another image."""
+
+    def nthreads(self):
+        return {"a": 1, "b": 1}
+
+    def processing(self):
+        return {"a": ["one"], "b": ["two"]}
+
+
+def test_one_of_two_images_at_once_sees_that_its_worker_hangs(monkeypatch):
+    now, found = [0.0], []
+    monkeypatch.setattr(engine_cluster, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(engine_cluster._Field, "_relieve", lambda _, *what: found.append(what))
+    client, one, two = Two(), Mock(key="one"), Mock(key="two")
+    fields = [engine_cluster._Field(client), engine_cluster._Field(client)]
+    fields[0].flying, fields[1].flying = {one: None}, {two: None}
+    for now[0] in range(1, 10):
+        fields[1]._watch.finished("b", 1.0, now[0])
+        for field in fields:
+            field.look()
+    assert found == []
+    now[0] = 10
+    fields[1]._watch.finished("b", 1.0, now[0])
+    fields[0].look()
+    assert found == [("a", [one])]
 
 
 def test_a_shard_that_is_written_again_is_there_all_the_time(tmp_path):
