@@ -40,6 +40,9 @@ FINAL = (PermissionError, MemoryError, TypeError, ValueError, NotImplementedErro
 BUSY = (408, 425, 429)
 """The HTTP answers below 500 that ask to come again."""
 
+NO_RANGE = 416
+"""The HTTP answer if an object ends before the bytes asked for."""
+
 PASSING = (errno.EIO, errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT, errno.ECONNRESET)
 """What libraries of stores make of a busy or silent one."""
 
@@ -69,6 +72,10 @@ def patient_array(array: zarr.Array[Any]) -> zarr.Array[Any]:
     return zarr.Array(inner)
 
 
+class CutOffError(OSError):
+    """A chunk or shard without bytes: Zarr writes none, but takes such a shard for an empty one."""
+
+
 class Patient(WrapperStore[Store]):
     """A store whose reads are tried again, and are only believed when they are whole.
 
@@ -91,6 +98,8 @@ class Patient(WrapperStore[Store]):
         expected = len(range(await self._store.getsize(key))[_slice(byte_range)])
         if len(found) != expected:
             raise OSError(f"{len(found)} of {expected} bytes came")
+        if not expected and not key.rpartition("/")[2].startswith((".z", "zarr.json")):
+            raise CutOffError("it holds no bytes")
         return found
 
     async def get_partial_values(
@@ -159,6 +168,8 @@ def _pause(what: str, error: Exception, number: int) -> float:
     Waits differ by chance, so that a thousand workers do not come back at the same moment.
     """
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    if isinstance(error, CutOffError) or getattr(error, "status", None) == NO_RANGE:
+        raise CutOffError(f"{what}: {reason}") from None  # the store is well: this may be masked
     if _is_final(error):
         raise OSError(errno.EACCES, f"{what}: {reason}") from error
     if number >= TRIES:

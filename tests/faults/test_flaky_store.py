@@ -20,6 +20,7 @@ from sciup.errors import InputError, InterruptedRunError
 from sciup.geometry import Box
 from sciup.io import _remote, open_image
 from sciup.io._provenance import read_provenance
+from sciup.io._salvage import Salvaged
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model
 
@@ -162,10 +163,11 @@ def test_stopping_does_not_wait_for_all_tries(place, tmp_path):
         upscale(place[1], place).save(tmp_path / "o.zarr", progress=lambda *_: interrupt())
 
 
-def test_a_chunk_that_is_damaged_in_the_store_is_masked_as_anywhere(place):
+@pytest.mark.parametrize("content", [b"rubbish", b""])
+def test_a_chunk_that_is_damaged_in_the_store_is_masked_as_anywhere(content, place):
     key = next(k for k in sorted(Flaky.store) if place[1][7:] in k and k[-1].isdigit())
     keep = Flaky.store[key]
-    Flaky().pipe_file(key, b"rubbish")
+    Flaky().pipe_file(key, content)
     try:
         image = sciup.upscale(place[1], model=place[0] / "model", **OPTIONS).job.image
         values, footprint = image.load((), Box((0, 0), SHAPE))
@@ -174,6 +176,30 @@ def test_a_chunk_that_is_damaged_in_the_store_is_masked_as_anywhere(place):
     assert not footprint.all()
     assert footprint.mean() > 0.7
     assert np.isnan(values[~footprint]).all()
+    assert image.unreadable_in((), Box((0, 0), SHAPE))
+
+
+class Refusal(Exception):  # noqa: N818
+    """Stands in for an error of a library that speaks HTTP."""
+
+    def __init__(self, status):
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+def test_a_chunk_that_ends_too_early_for_its_server_is_masked(place, monkeypatch):
+    key = next(k for k in sorted(Flaky.store) if place[1][7:] in k and k[-1].isdigit())
+    keep = Flaky.cat_file
+
+    def refuse(self, path, *arguments, **more):
+        if self._strip_protocol(path) == key:
+            raise Refusal(416)
+        return keep(self, path, *arguments, **more)
+
+    monkeypatch.setattr(Flaky, "cat_file", refuse)
+    image = Salvaged.of(open_image(place[1]))
+    _, footprint = image.load((), Box((0, 0), SHAPE))
+    assert 0.7 < footprint.mean() < 1
 
 
 def test_what_is_not_allowed_is_not_asked_for_again(monkeypatch):
