@@ -25,6 +25,9 @@ NO_ACCESS = (
     *(errno.EMFILE, errno.ENFILE, errno.ENOTCONN, errno.ETIMEDOUT),
 )
 
+STORES = ("aiohttp", "botocore")
+"""Libraries that speak with stores, whose errors, which are no OSErrors, Dask passes on."""
+
 Part = tuple[Plane, Box]
 
 
@@ -73,6 +76,7 @@ class Salvaged(Image):
             try:
                 values[at], footprint[at] = self.base.load(plane, part)
             except InputError as error:
+                _check_access(error)
                 self._note(plane, whole, error)
         return values, footprint
 
@@ -87,6 +91,7 @@ class Salvaged(Image):
             try:
                 found = self.base.load_sigma(plane, part)
             except InputError as error:
+                _check_access(error)
                 self._note(plane, whole, error)
                 continue
             if found is not None:
@@ -120,9 +125,14 @@ class Salvaged(Image):
 
 
 def _check_access(error: InputError) -> None:
-    """A file that is not there, or that nobody may open, is no damaged chunk."""
+    """A file that is not there or nobody may open, or a store that is down, is no damaged chunk."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in NO_ACCESS:
+            raise error
+        status = getattr(cause, "status", None)
+        if isinstance(status, int) and status >= 500:
+            raise error
+        if type(cause).__module__.partition(".")[0] in STORES:
             raise error
         cause = cause.__cause__

@@ -1,6 +1,7 @@
 """An object store that fails now and then costs time, and no pixel; one that is down is told."""
 
 import random
+from errno import ETIMEDOUT
 from threading import Lock
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from sciup.engine.run import work_folder
 from sciup.errors import InputError, InterruptedRunError
 from sciup.geometry import Box
 from sciup.io import _remote, open_image
+from sciup.io._check import input_errors
 from sciup.io._provenance import read_provenance
 from sciup.io._salvage import Salvaged
 from sciup.testing.toy_images import cells
@@ -187,6 +189,12 @@ class Refusal(Exception):  # noqa: N818
         self.status = status
 
 
+class LostError(Exception):
+    """Stands in for an error without a status."""
+
+    __module__ = "aiohttp.client_exceptions"
+
+
 def test_a_chunk_that_ends_too_early_for_its_server_is_masked(place, monkeypatch):
     key = next(k for k in sorted(Flaky.store) if place[1][7:] in k and k[-1].isdigit())
     keep = Flaky.cat_file
@@ -200,6 +208,20 @@ def test_a_chunk_that_ends_too_early_for_its_server_is_masked(place, monkeypatch
     image = Salvaged.of(open_image(place[1]))
     _, footprint = image.load((), Box((0, 0), SHAPE))
     assert 0.7 < footprint.mean() < 1
+
+
+@pytest.mark.parametrize("method", ["load", "load_sigma"])
+@pytest.mark.parametrize("error", [OSError(ETIMEDOUT, "silent"), Refusal(503), LostError("gone")])
+def test_a_store_that_goes_down_among_damaged_chunks_is_told(error, method):
+    image, errors = open_image(np.zeros((200, 200))), [ValueError("rubbish"), error]
+
+    def read(plane, box):
+        with input_errors("it cannot be read"):
+            raise errors.pop(0)
+
+    setattr(image, method, read)
+    with pytest.raises(InputError, match=str(error).split()[-1]):
+        getattr(Salvaged.of(image), method)((), Box((0, 0), (200, 200)))
 
 
 def test_what_is_not_allowed_is_not_asked_for_again(monkeypatch):
