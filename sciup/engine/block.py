@@ -291,7 +291,8 @@ class Window:
 
         Without noise of the instrument: there is one image, not a draw of many.
         """
-        assert self.texture is not None
+        if self.texture is None:
+            raise ValueError("the window was read without a texture head")
         v = self.sampler.units.stretch.inverse(self.texture)
         return self.inner(self._agreeing(v, self.measured))
 

@@ -107,7 +107,7 @@ class Job:
             scale=self.model.scale,
             maps=self.maps,
             units={m: self.image.unit if m in VALUES else None for m in MAPS}
-            | {m: self.image.unit for m in (*ADDED, "samples")},
+            | dict.fromkeys((*ADDED, "samples"), self.image.unit),
             samples=self.settings.keep,
             labels=dict.fromkeys(ADDED, ILLUSTRATIVE),
         )

@@ -244,7 +244,8 @@ def test_measurement_in_input_units(toy: ModelFacts):
     drawn = draw_samples(result, 2)
     mean = result.mean.compute(scheduler="sync")
     assert np.array_equal(drawn.mean, mean, equal_nan=True)
-    assert np.array_equal(drawn.samples[1], result.sample(1).compute(scheduler="sync"), equal_nan=True)
+    one = result.sample(1).compute(scheduler="sync")
+    assert np.array_equal(drawn.samples[1], one, equal_nan=True)
 
 
 # -- sky ---------------------------------------------------------------------------------------
