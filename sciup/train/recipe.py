@@ -215,8 +215,8 @@ class Texture:
     def __post_init__(self) -> None:
         sizes = (self.channels, self.blocks, self.fine)
         _require(min(sizes) >= 1, "every size of the texture head must be at least 1")
-        shares = (self.pixels, self.means, self.texture, self.statistics, self.adversarial)
-        shares = (*shares, self.imprint)
+        plain = (self.pixels, self.means, self.imprint)
+        shares = (*plain, self.texture, self.statistics, self.adversarial)
         _require(
             min(shares) >= 0 and sum(shares) > 0, "texture: shares must be 0 or above, not all 0"
         )
