@@ -40,13 +40,15 @@ def stem_of(out: Path) -> tuple[Path, OutputFormat | None]:
     return out.with_name(name), None
 
 
-def check_place(out: Path, overwrite: bool, count: int, image_format: str) -> None:
+def check_place(
+    out: Path, overwrite: bool, count: int, image_format: str, source: str = ""
+) -> None:
     """Refuse a place that cannot be written to, before anything is computed.
 
     Raises
     ------
     OutputError
-        If the folder is missing, or something of the name exists.
+        If the folder is missing, something of the name exists, or `source`, the input, is there.
     """
     stem, kind = stem_of(out)
     if not stem.name:
@@ -54,11 +56,23 @@ def check_place(out: Path, overwrite: bool, count: int, image_format: str) -> No
     parent = stem.absolute().parent
     if not parent.is_dir():
         raise OutputError(f"there is no folder {parent}", fix=f"create it: mkdir -p {parent}")
+    names = _names(stem, _format(kind, image_format), count)
+    for path in names:
+        if _holds(path, source):
+            raise OutputError(
+                f"the output {path} is the input", "other names than the input's", "another --out"
+            )
     if overwrite:
         return
-    there = [p for p in _names(stem, _format(kind, image_format), count) if p.exists()]
+    there = [p for p in names if p.exists()]
     if there:
         raise OutputError(f"{there[0]} exists already", fix="use --overwrite or another name")
+
+
+def _holds(path: Path, source: str) -> bool:
+    """Whether the input is this file or folder, or inside it."""
+    real = Path(source).resolve()
+    return bool(source) and real.exists() and path.resolve() in (real, *real.parents)
 
 
 def _format(kind: OutputFormat | None, image_format: str) -> OutputFormat:
@@ -86,7 +100,7 @@ def write(found: Exploration, out: Path, overwrite: bool) -> Path:
     image = found.result.job.image
     stem, asked = stem_of(out.expanduser())
     kind, count = _format(asked, image.format), len(found.regions)
-    check_place(out.expanduser(), overwrite, count, image.format)
+    check_place(out.expanduser(), overwrite, count, image.format, image.source)
     facts = found.as_json()
     with _place(stem) as work:
         for i, region in enumerate(found.regions):

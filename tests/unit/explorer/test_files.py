@@ -1,6 +1,7 @@
 """From the command line to files: what is written is whole, or is not there."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -143,6 +144,22 @@ def test_what_is_there_is_replaced_when_told(micrograph, models, tmp_path):
     with pytest.raises(OutputError, match="exists already"):
         found.save(tmp_path / "a.zarr")
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("kind", ["fits", "ome-zarr"])
+def test_the_input_is_never_replaced(field, models, tmp_path, kind):
+    path = tmp_path / {"fits": "in.fits", "ome-zarr": "in.ome.zarr"}[kind]
+    if kind == "fits":
+        shutil.copy(field, path)
+    else:
+        sciup.upscale(cells((48, 52)), model=models["cells"], samples=1, device="cpu").save(path)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    image = path if kind == "fits" else sciup.open_image(path, channel=0)
+    more = {"model": models["sky" if kind == "fits" else "cells"], "device": "cpu"}
+    found = sciup.explore(image, roi="30:40,30:40", answers=2, steps=1, psf_fwhm=2.2, **more)
+    with pytest.raises(OutputError, match="is the input"):
+        found.save(tmp_path / "in", overwrite=True)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 def test_the_same_seed_gives_the_same_answers(micrograph, models):
