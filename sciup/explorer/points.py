@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import least_squares, nnls
 
+from sciup.errors import OptionError
 from sciup.explorer.fit import ALLOWED, inflation
 from sciup.explorer.latents import Stamp
 from sciup.physics.psf import SIGMA_TO_FWHM
@@ -20,6 +21,10 @@ NEEDED = 11.3
 
 ANGLES = 4
 """Directions in which two sources are tried first."""
+
+
+LEAST = 16
+"""Pixels to be fitted at least: two sources and the background have 7 parameters."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,11 @@ class Points:
         (y, x) in input px of the image.
     radius : float
         Input px; pixels whose centres are closer are fitted.
+
+    Raises
+    ------
+    OptionError
+        If these are too few to tell one source from two.
     """
 
     def __init__(self, stamp: Stamp, at: tuple[float, float], radius: float) -> None:
@@ -75,6 +85,12 @@ class Points:
         rows, cols = np.mgrid[: w.box.shape[0], : w.box.shape[1]]
         distance = np.hypot(rows + w.box.start[0] - self.at[0], cols + w.box.start[1] - self.at[1])
         self.use = (distance <= radius) & (w.mask[0, 0].cpu().numpy() > 0)
+        if (used := int(self.use.sum())) < LEAST:
+            raise OptionError(
+                f"--radius {radius:g} at {at[0]:g},{at[1]:g} has {used} pixels with data",
+                f"{LEAST} or more",
+                "give a larger --radius",
+            )
         self.sigma = w.sigma[0, 0].cpu().numpy()[self.use].astype(float)
         self.data = w.measured[0, 0].cpu().numpy()[self.use].astype(float) / self.sigma
 

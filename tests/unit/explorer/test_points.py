@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import sciup
+from sciup.errors import OptionError
 from sciup.explorer.points import NEEDED, Points, verdict
 from sciup.explorer.run import open_stamp
 from sciup.geometry import Box
@@ -20,7 +21,7 @@ def model(tmp_path_factory):
     return write_toy_model(tmp_path_factory.mktemp("m") / "toy", channels=4, head_channels=4)
 
 
-def points(model, *stars, seed=0):
+def points(model, *stars, seed=0, radius=6.0):
     """Points of an image with stars (y, x, flux) on a sky of 100 with noise 5."""
     rng = np.random.default_rng(seed)
     image = 100 + rng.normal(0, 5, SHAPE)
@@ -31,7 +32,7 @@ def points(model, *stars, seed=0):
         opened, model=model, psf=star((25, 25), 12, 12, FWHM), background=100.0, noise_sigma=5.0,
         gain=1e6, samples=1, maps=("sample",), device="cpu", precision="fp32",
     )  # fmt: skip
-    return Points(open_stamp(result, Box((19, 18), (43, 42))), AT, 6.0)
+    return Points(open_stamp(result, Box((19, 18), (43, 42))), AT, radius)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -67,3 +68,10 @@ def test_a_ring_is_neither(model):
     ring = [(AT[0] + 3 * np.sin(a), AT[1] + 3 * np.cos(a), 900.0) for a in np.arange(8) * np.pi / 4]
     found = points(model, *ring)
     assert verdict(found.fit(1), found.fit(2)).startswith("neither")
+
+
+def test_a_circle_of_few_pixels_is_refused(model):
+    with pytest.raises(OptionError, match=r"has 4 pixels.*16 or more.*larger --radius"):
+        points(model, (*AT, 2000.0), radius=1.2)
+    fit = points(model, (*AT, 2000.0), radius=2.5).fit(2)
+    assert fit.freedom >= 16 - 7
