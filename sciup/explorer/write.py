@@ -121,9 +121,25 @@ def write(found: Exploration, out: Path, overwrite: bool) -> Path:
             facts["regions"][i]["files"] = files
         last = work / f"{stem.name}.explore.json"
         last.write_text(json.dumps(facts, indent=1, default=_plain) + "\n", encoding="utf-8")
+        target = stem.with_name(last.name)
+        new = {path.name for path in work.iterdir()}
+        for path in _written(target):
+            if path.name not in new and not _holds(path, image.source):
+                _remove(path)
         for path in sorted(work.iterdir(), key=lambda p: p == last):
             _move(path, stem.with_name(path.name))
-    return stem.with_name(last.name)
+    return target
+
+
+def _written(last: Path) -> list[Path]:
+    """Images and figures beside an older JSON file, as it names them."""
+    stem = last.name.removesuffix(".explore.json")
+    try:
+        regions = json.loads(last.read_text(encoding="utf-8"))["regions"]
+        names = [str(name) for region in regions for name in region["files"].values()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []  # none, or not ours
+    return [last.with_name(n) for n in names if n == Path(n).name and n.startswith(stem)]
 
 
 def _models(found: Exploration) -> str:
@@ -180,6 +196,13 @@ def _move(path: Path, target: Path) -> None:
     if target.is_dir():
         shutil.rmtree(target)
     path.replace(target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

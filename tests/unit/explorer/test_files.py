@@ -15,6 +15,7 @@ from sciup import cli
 from sciup.errors import OptionError, OutputError
 from sciup.explorer import ask
 from sciup.explorer.where import regions
+from sciup.explorer.write import _written as written
 from sciup.testing.toy_images import cells, star
 from sciup.testing.toy_model import write_toy_model
 
@@ -160,6 +161,32 @@ def test_the_input_is_never_replaced(field, models, tmp_path, kind):
     with pytest.raises(OutputError, match="is the input"):
         found.save(tmp_path / "in", overwrite=True)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_images_of_an_older_question_do_not_stay(field, models, tmp_path):
+    image = tmp_path / "a_1.fits"
+    shutil.copy(field, image)
+    options = {"answers": 2, "steps": 1, "psf_fwhm": 2.2, "model": models["sky"], "device": "cpu"}
+    rois = ["30:40,30:40", "40:50,30:40"]
+    sciup.explore(field, roi=rois, **options).save(tmp_path / "b.fits")
+    sciup.explore(image, roi=rois, **options).save(tmp_path / "a.zarr")
+    other = tmp_path / "other.txt"
+    other.write_text("kept")
+    facts = json.loads((tmp_path / "a.explore.json").read_text())
+    facts["regions"][0]["files"] |= {"x": "a_1.fits", "y": "other.txt", "z": "../a"}
+    (tmp_path / "a.explore.json").write_text(json.dumps(facts))
+    for name in ("a", "b"):
+        found = sciup.explore(image, roi=rois[0], **options)
+        found.save(tmp_path / name, overwrite=True)
+    one = [".fits", "_residual.fits", ".png", ".explore.json"]
+    expected = {name + end for name in "ab" for end in one} | {"a_1.fits", "other.txt"}
+    assert {p.name for p in tmp_path.iterdir()} == expected
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"regions": [1]}', '{"regions": [{"files": 3}]}'])
+def test_a_json_file_of_others_names_nothing(tmp_path, text):
+    (tmp_path / "a.explore.json").write_text(text)
+    assert written(tmp_path / "a.explore.json") == []
 
 
 def test_the_same_seed_gives_the_same_answers(micrograph, models):
