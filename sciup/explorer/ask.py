@@ -114,6 +114,8 @@ class Asker:
         held = self._held(start, Held(weight, values, unit))
         with torch.no_grad():
             reached = flux(held.images, weight)
+        # an aperture with masked pixels is refused
+        masked = int((~stamp.footprint).sum()) if q.aperture.at is None else 0
         names = ["brightest", "faintest"] if bright else ["faintest", "brightest"]
         measure = self._unit_of_flux()
         extra = [{"flux": float(v)} for v in reached]
@@ -128,12 +130,15 @@ class Asker:
             "range": f"profile: chi^2 of noise and latents rises by {RISE**2:.2f} (95 %)",
             "at": q.aperture.at,
             "radius": q.aperture.radius,
+            "masked_pixels": masked,
         }
         place = "the region" if q.aperture.at is None else "the aperture"
         words = (
             f"flux of {place} between {found.low:.4g} and {found.high:.4g} {measure} (95 %),"
             f" above {facts['flux_above']}"
         )
+        if masked:
+            words += f"; {masked} of {stamp.footprint.size} px are masked and not counted"
         return self._region(answers, words, facts)
 
     def _points(self) -> Region:

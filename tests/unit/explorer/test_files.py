@@ -227,6 +227,15 @@ def test_a_masked_region_is_told(capfd, field, models, tmp_path):
     assert (tmp_path / "m_2.fits").exists()
 
 
+@pytest.mark.parametrize(("roi", "masked"), [("14:26,14:26", 36), ("30:40,30:40", 0)])
+def test_masked_pixels_of_a_flux_are_told(field, models, roi, masked):
+    options = {"psf_fwhm": 2.2, "model": models["sky"], "device": "cpu", "steps": 60}
+    region = sciup.explore(field, goal="brightest", roi=roi, **options).regions[0]
+    assert region.as_json()["masked_pixels"] == masked
+    told = "36 of 144 px are masked and not counted" in region.words
+    assert told == bool(masked)
+
+
 def test_a_sketch_may_be_a_png(capfd, micrograph, models, tmp_path):
     from matplotlib.image import imsave
 
