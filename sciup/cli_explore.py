@@ -84,7 +84,7 @@ def explore(
 
     image = source.open(input)
     places = [_place(text) for text in at or []]
-    check_place(out, overwrite, len(roi or places or [0]), image.format)
+    check_place(out, overwrite, len(roi or places or [0]), image.format, image.source)
     with _bar() as progress:
         found = run.explore(
             image,
