@@ -45,7 +45,6 @@ class Observation:
     statistics: Array
 
 
-@torch.inference_mode()
 def observe(result: Result, count: int) -> Observation:
     """Draws 0 to count - 1 of the first plane of an image, with what the risk map is made of.
 
@@ -56,7 +55,14 @@ def observe(result: Result, count: int) -> Observation:
     count : int
         K + 1; none for the statistics of the blocks alone.
     """
-    job, worker = result.job, Worker(result.job)
+    worker = Worker(result.job)
+    # in a thread of the engine: another number of torch threads changes the last bits
+    return worker.submit(_observe, worker, count).result()
+
+
+@torch.inference_mode()
+def _observe(worker: Worker, count: int) -> Observation:
+    job = worker.job
     sampler, scale = worker.sampler(0, next(job.image.planes)), job.model.scale
     units, shape = sampler.units, job.layout.plane_shape
     grid = tuple(-(-n // CORE) for n in job.region.shape)

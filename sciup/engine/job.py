@@ -234,6 +234,13 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "sciup", torch.set_num_threads, (1,))
 
 
+def _alone(function: Callable[..., T], *arguments: Any) -> T:
+    """Call with one torch thread: torch may have given this one the number of another since."""
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+    return function(*arguments)
+
+
 os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
@@ -376,7 +383,7 @@ class Worker:
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Call a function in a thread for windows."""
-        return _pool(self.threads).submit(function, *arguments)
+        return _pool(self.threads).submit(_alone, function, *arguments)
 
 
 __all__ = ["Job", "Task", "Worker", "iterate", "make_job"]

@@ -226,6 +226,12 @@ def test_numbers_of_threads_change_nothing(name, precision, threads, of_torch):
     assert_same(part, name, precision, region)
 
 
+def test_a_thread_for_windows_keeps_to_one_torch_thread():
+    worker = Worker(result("night-sky-x2", threads=1).job)
+    worker.submit(torch.set_num_threads, 3).result()
+    assert worker.submit(torch.get_num_threads).result() == 1
+
+
 def test_the_seed_changes_every_draw():
     region = Box((0, 0), (20, 20))
     a, b = (result("night-sky-x2", roi=region, seed=s).sample(1).compute() for s in (3, 4))
