@@ -246,7 +246,7 @@ def upscale(
         What to upscale. Arrays count as fluorescence; use `open_image` to say more.
     model : str or path, optional
         Name of a model or a model folder; default by domain and scale.
-    scale : {1, 2, 4}, optional
+    scale : {1, 2, 4, 8}, optional
         Output pixels per input pixel along each axis; 1 removes noise and blur only.
     samples : int
         Voting samples; one more is drawn and delivered.
@@ -255,7 +255,8 @@ def upscale(
     keep_samples : int
         Number of samples that `Result.save` stores.
     maps : sequence of str, optional
-        Maps that `Result.save` stores, from `MAPS`; the usual ones unless given.
+        Maps that `Result.save` stores, from `MAPS`, ``texture``, and for a progressive sampler
+        ``step_2x``, ``step_4x`` and ``keypoints_KIND``; the usual ones unless given.
     tolerance : str
         ``3sigma`` (of the input noise) or ``5%``.
     psf_fwhm : float, optional

@@ -43,7 +43,7 @@ def models(context: typer.Context, json: Json = False) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("model", "domain", "scale", "size", "weights", "risk", "description"):
+    for column in ("model", "domain", "scale", "size", "weights", "risk"):
         table.add_column(column, overflow="fold", no_wrap=column == "model")
     for e in entries:
         table.add_row(
@@ -51,11 +51,12 @@ def models(context: typer.Context, json: Json = False) -> None:
             e.domain,
             f"{e.scale}x",
             f"{e.size / 1e6:.1f} MB",
-            e.weights[:12] or "[red]damaged[/red]",
+            e.weights[:8] or "[red]damaged[/red]",
             e.risk,
-            escape(e.description),
         )
     console.print(table)
+    for e in entries:
+        console.print(f"\n[bold]{e.name}[/bold]: {escape(e.description)}")
 
 
 @app.command()

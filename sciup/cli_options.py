@@ -63,7 +63,7 @@ class Physics:
     """Which model, and what is known about the instrument."""
 
     model: Annotated[str | None, Opt(help="model name or folder; default by domain")] = None
-    scale: Annotated[int | None, Opt(help="1, 2 or 4; default: the model's")] = None
+    scale: Annotated[int | None, Opt(help="1, 2, 4 or 8; default: the model's")] = None
     psf_fwhm: Annotated[float | None, Opt(help="total PSF, FWHM in input px")] = None
     psf: Annotated[Path | None, Opt(help="PSF image (FITS, TIFF) on the input grid")] = None
     gain: Annotated[float | None, Opt(help="electrons per unit of the image")] = None

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sciup.catalogue import first_paragraph, read_card
 from sciup.errors import ModelError, OutputError
-from sciup.generators import posterior
+from sciup.generators import posterior, progressive
 from sciup.generators.facts import CHECKSUM, ModelFacts
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import load_generator
@@ -159,11 +159,14 @@ def _plain_crops() -> Iterator[None]:
     def crop(x: Tensor, margin: int) -> Tensor:
         return x[..., margin:-margin, margin:-margin] if margin else x
 
-    before, posterior.crop = posterior.crop, crop
+    before = posterior.crop
+    for module in (posterior, progressive):
+        module.crop = crop  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        posterior.crop = before
+        for module in (posterior, progressive):
+            module.crop = before  # type: ignore[attr-defined]
 
 
 def describe(folder: Path, parts: Path, authors: Sequence[str], licence: Any) -> Any:

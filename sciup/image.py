@@ -18,6 +18,12 @@ Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 Plane = tuple[int, ...]
 Domain = Literal["night-sky", "fluorescence"]
+
+KEYPOINT_KINDS: dict[Domain, tuple[str, ...]] = {
+    "fluorescence": ("spot", "nucleus", "filament"),
+    "night-sky": ("point", "extended"),
+}
+"""Kinds of keypoints that progressive samplers of a domain learn; see `sciup.keypoints`."""
 Origin = Literal["given", "header", "estimated", "assumed"]
 
 

@@ -23,6 +23,7 @@ Told = Literal["nothing", "all"]
 """What a run is told of the instrument: nothing, so that it finds out itself, or everything."""
 
 CONDITIONS = {
+    8: ("4:200", "8:50", "6:1000"),
     4: ("2:200", "4:50", "3:1000"),
     2: ("1:200", "2:50", "1.5:1000"),
     1: ("1:200", "2:50", "1.5:1000"),

@@ -15,6 +15,7 @@ from sciup.calibrate.fields import SCENES, Source
 from sciup.evaluate.fluorescence.protocol import READ_NOISE, Case, Condition
 from sciup.evaluate.metrics import block_mean
 from sciup.evaluate.sky.fields import ELECTRONS, Field, observe_light
+from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array
 
 Array = NDArray[np.float64]
@@ -41,6 +42,8 @@ class Scene:
     sky : bool
         Whether values are fluxes per pixel.
     scale : int
+    target_fwhm : float
+        Of the truth, output px.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Scene:
     fwhm: float
     sky: bool
     scale: int
+    target_fwhm: float
 
     def sigma(self, light: Array) -> Array:
         """Noise of the input."""
@@ -90,7 +94,7 @@ def scenes(source: Source, split: str) -> Iterator[Scene]:
         for field in fields(
             source.model, source.data, pack, count=SCENES, every=source.every, role=split
         ):
-            yield of_field(field, source.model.scale)
+            yield of_field(field, source.model)
         return
     for condition in source.conditions:
         chosen = Condition.parse(condition, source.model.scale)
@@ -107,13 +111,14 @@ def of_case(case: Case, condition: Condition, target: float) -> Scene:
 
     total = float(np.hypot(case.fwhm, target / case.scale))
     name = f"{case.dataset}/{case.name}"
-    return Scene(name, case.truth, light, READ_NOISE, 1.0, total, False, case.scale)
+    return Scene(name, case.truth, light, READ_NOISE, 1.0, total, False, case.scale, target)
 
 
-def of_field(field: Field, scale: int) -> Scene:
+def of_field(field: Field, model: ModelFacts) -> Scene:
     """A field of the night sky; its unit is the noise of the sky."""
 
     def light(truth: Array) -> Array:
         return observe_light(truth, field.kernel, scale)
 
-    return Scene(field.name, field.truth, light, 1.0, ELECTRONS, field.fwhm, True, scale)
+    scale, target = model.scale, model.target_fwhm
+    return Scene(field.name, field.truth, light, 1.0, ELECTRONS, field.fwhm, True, scale, target)

@@ -30,8 +30,8 @@ RIM = 24
 STRUCTURE_SNR = (4.0, 30.0)
 """Peak of a structure in the blurred image over the noise there."""
 DEFECT_SNR = (10.0, 100.0)
-TARGET_FWHM = 2.0
-"""Output px: structures are as wide and as sharp as the target PSF."""
+SHARPEST = 1.0
+"""Output px: structures are as wide and as sharp as the target PSF, and no sharper than this."""
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,13 @@ def _structures(scene: Scene, rng: Rng, shape: Callable[[Array, Array, float], A
     """Paint structures as sharp as the truth into it; S/N is that of the blurred peak."""
     truth = scene.truth.copy()
     sigma = scene.sigma(scene.light(scene.truth))
+    width = max(scene.target_fwhm, SHARPEST)
     y, x = np.indices(truth.shape, float)
     sites = []
     for place in _places(sigma.shape, rng):
         centre = scene.scale * (place + 0.5)
-        one = shape(y - centre[0], x - centre[1], TARGET_FWHM)
-        one = gaussian_filter(one, TARGET_FWHM / SIGMA_TO_FWHM)
+        one = shape(y - centre[0], x - centre[1], width)
+        one = gaussian_filter(one, width / SIGMA_TO_FWHM)
         peak = max(float(scene.light(one).max()), 1e-9)
         noise = float(sigma[tuple(place)])
         truth += one * (noise * _log_uniform(rng, STRUCTURE_SNR) / peak)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from sciup.engine.calibrated import SCORES, Calibrated
 from sciup.engine.margins import CORE, RIM, SEEN
 from sciup.engine.mean import Moments, steadied
-from sciup.engine.settings import USUAL_RAW, Settings
+from sciup.engine.settings import KEYPOINTS, PROGRESSIVE, STEPS, USUAL_RAW, Settings
 from sciup.engine.units import WorkingUnits
 from sciup.engine.votes import Votes
 from sciup.generators.noise import (
@@ -28,6 +28,7 @@ from sciup.generators.noise import (
     ranks,
 )
 from sciup.generators.posterior import PosteriorSampler, crop
+from sciup.generators.spec import Steps
 from sciup.generators.texture import TextureHead
 from sciup.geometry import Box, Tile
 from sciup.image import Image, Plane
@@ -172,6 +173,8 @@ class PlaneSampler:
         if "tolerance" in wanted:
             tau = np.asarray((votes.limit / 9)[0, 0].cpu().numpy())
             out["tolerance"] = self.units.width(tau, tile.core, s)
+        for name in set(wanted) & set(PROGRESSIVE):
+            out[name] = self._progressive(window, name, tile)
         if window.texture is not None:
             out["texture"] = self._values(self._core(window.textured()), tile)
         if "snr" in wanted:
@@ -186,6 +189,20 @@ class PlaneSampler:
         made = {name: out[name] for name in wanted} | kept
         masked = {name: self._masked(window, values) for name, values in made.items()}
         return masked | ({SCORES: out[SCORES]} if SCORES in out else {})
+
+    def _progressive(self, window: Window, name: str, tile: Tile) -> Values:
+        """One map of what a progressive sampler says beside its draws, on the core."""
+        steps: Steps = window.features.steps
+        s = self.net.spec.scale
+        if name in STEPS:
+            k = STEPS[name]
+            image = self.units.stretch.inverse({2: steps.two, 4: steps.four}[k])
+            v = np.asarray(crop(image, RIM * k)[0, 0].cpu().numpy())
+            v = v.repeat(s // k, 0).repeat(s // k, 1)
+            return self.units.inverse(v, tile.core, s)
+        index = KEYPOINTS[self.net.spec.domain].index(name)
+        found = crop(steps.keypoints[:, index : index + 1], RIM * s)
+        return np.asarray(found.sigmoid()[0, 0].cpu().numpy())
 
 
 def sums(x: Tensor) -> Tensor:
@@ -299,9 +316,9 @@ class Window:
     def _agreeing(self, v: Tensor, y: Tensor) -> Tensor:
         """A pre-draw in working units, projected on the data `y`."""
         s, background = self.sampler, self.sampler.units.background
-        locked = s.projection.lock_flux(v.contiguous(), y, self.mask, self.lock, background)
         if not s.settings.noise_free:
-            return s.projection.project(locked, y, self.mask, self.lock)
+            return s.projection.agree(v.contiguous(), y, self.mask, self.lock, background)
+        locked = s.projection.lock_flux(v.contiguous(), y, self.mask, self.lock, background)
         for _ in range(EXACT_ROUNDS):
             locked = s.projection.project(locked, y, self.mask, None)
         return locked

@@ -36,10 +36,11 @@ def estimate(job: Job, output: Path) -> Estimate:
     shard = min(SHARD, max(layout.plane_shape)) ** 2
     worker = Worker(job)
     stored = 4 * shard * (len(job.maps) + 2 * job.settings.keep + 2)
+    window = WINDOW * max(job.model.scale / 4, 1) ** 2
     return Estimate(
         disk=int(4 * count * pyramid),
         free=shutil.disk_usage(_existing_parent(output)).free,
-        memory=int(BASE + worker.threads * WINDOW + stored),
+        memory=int(BASE + worker.threads * window + stored),
         windows=job.windows,
         seconds=_seconds(job, worker),
     )

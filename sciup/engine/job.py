@@ -20,7 +20,18 @@ from sciup.engine.calibrated import SCORES, Calibrated
 from sciup.engine.flight import Flight
 from sciup.engine.heap import room, share_heap
 from sciup.engine.margins import CORE, halo_of
-from sciup.engine.settings import ADDED, CALIBRATED, MAPS, USUAL, USUAL_RAW, VALUES, Settings
+from sciup.engine.settings import (
+    ADDED,
+    CALIBRATED,
+    KEYPOINTS,
+    MAPS,
+    PROGRESSIVE,
+    STEPS,
+    USUAL,
+    USUAL_RAW,
+    VALUES,
+    Settings,
+)
 from sciup.engine.units import working_units
 from sciup.errors import OptionError
 from sciup.generators.fused import fuse
@@ -107,7 +118,8 @@ class Job:
             scale=self.model.scale,
             maps=self.maps,
             units={m: self.image.unit if m in VALUES else None for m in MAPS}
-            | dict.fromkeys((*ADDED, "samples"), self.image.unit),
+            | dict.fromkeys(PROGRESSIVE)
+            | dict.fromkeys((*ADDED, *STEPS, "samples"), self.image.unit),
             samples=self.settings.keep,
             labels=dict.fromkeys(ADDED, ILLUSTRATIVE),
         )
@@ -158,7 +170,10 @@ def make_job(
     calibration = Calibrated.find(model, settings)
     texture = texture or bool(set(ADDED) & set(settings.maps or ()))
     added = TextureFacts.beside(model, None if texture is True else texture) if texture else None
-    settings = replace(settings, maps=_chosen_maps(settings, calibration, added is not None))
+    chosen = _chosen_maps(settings, model, calibration)
+    if added is not None and not set(ADDED) <= set(chosen):
+        chosen = (*chosen, *ADDED)
+    settings = replace(settings, maps=chosen)
     found = [resolve(image, plane, _domain(model), given) for plane in image.planes]
     for against in dict.fromkeys(i.contradiction for i, _ in found if i.contradiction):
         log.warning("%s: neither result nor risk can be trusted", against)
@@ -178,14 +193,17 @@ def make_job(
 
 
 def _chosen_maps(
-    settings: Settings, calibration: Calibrated | str, textured: bool
+    settings: Settings, model: ModelFacts, calibration: Calibrated | str
 ) -> tuple[str, ...]:
-    """The maps asked for, if they can be made, or the usual ones, and those that are added."""
-    if textured and not set(ADDED) <= set(settings.maps or ()):
-        plain = _chosen_maps(settings, calibration, False)
-        return (*plain, *ADDED)
+    """The maps asked for, if they can be made, or the usual ones."""
+    keypoints = KEYPOINTS[_domain(model)] if model.architecture == "progressive" else ()
     if settings.maps is None:
-        return USUAL_RAW if isinstance(calibration, str) else USUAL
+        return (*(USUAL_RAW if isinstance(calibration, str) else USUAL), *keypoints)
+    own = (*STEPS, *keypoints) if keypoints else ()
+    if others := [name for name in settings.maps if name in PROGRESSIVE and name not in own]:
+        raise OptionError(
+            f"{model.name} cannot make the map {others[0]!r}", ", ".join((*MAPS, *ADDED, *own))
+        )
     refused = [name for name in settings.maps if name in CALIBRATED]
     if isinstance(calibration, str) and refused:
         raise OptionError(

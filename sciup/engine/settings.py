@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sciup.errors import OptionError
+from sciup.image import KEYPOINT_KINDS
 from sciup.risk.tolerance import Tolerance
 
 VALUES = ("sample", "mean", "std", "lower", "upper", "tolerance")
@@ -22,6 +23,17 @@ MAPS = ("sample", "mean", "std", "risk_raw", *CALIBRATED, "support", "tolerance"
 
 ADDED = ("texture",)
 """Maps that another model adds to those of a sampler."""
+
+KEYPOINTS = {
+    domain: tuple(f"keypoints_{kind}" for kind in kinds) for domain, kinds in KEYPOINT_KINDS.items()
+}
+"""Maps of a progressive sampler by domain: where it expects keypoints of a kind."""
+
+STEPS = {"step_2x": 2, "step_4x": 4}
+"""Maps of a progressive sampler, and the scale of their pixels, each of which is repeated."""
+
+PROGRESSIVE = (*STEPS, *sum(KEYPOINTS.values(), ()))
+"""All maps that only a progressive sampler makes."""
 
 USUAL = ("sample", "mean", "std", "risk", "risk_bound", "ood", "support")
 USUAL_RAW = ("sample", "mean", "std", "risk_raw", "support")
@@ -41,7 +53,7 @@ class Settings:
     seed : int
         Seed of the noise field.
     maps : tuple of str, optional
-        Maps to write, from `MAPS` and `ADDED`; the usual ones unless given.
+        Maps to write, from `MAPS`, `ADDED` and `PROGRESSIVE`; the usual ones unless given.
     keep : int
         Number of samples to store as well.
     tolerance : Tolerance
@@ -70,7 +82,7 @@ class Settings:
                 f"--keep-samples {self.keep} with {self.samples} + 1 samples",
                 f"0 to {self.samples + 1}",
             )
-        allowed = (*MAPS, *ADDED)
+        allowed = (*MAPS, *ADDED, *PROGRESSIVE)
         unknown = set(self.maps or ()) - set(allowed)
         if unknown or self.maps == ():
             raise OptionError(

@@ -176,9 +176,10 @@ class Stamp:
         v = s.units.stretch.inverse(s.net.draw(w.features, noise))
         free = s.settings.noise_free
         y = w.measured if free else w.measured - self.noise_field(z.error)
-        x = s.projection.lock_flux(v.contiguous(), y, w.mask, w.lock, s.units.background)
+        background = s.units.background
         if not free:
-            return s.projection.project(x, y, w.mask, w.lock)
+            return s.projection.agree(v.contiguous(), y, w.mask, w.lock, background)
+        x = s.projection.lock_flux(v.contiguous(), y, w.mask, w.lock, background)
         for _ in range(EXACT_ROUNDS):
             x = s.projection.project(x, y, w.mask, None)
         # the gradient is that of the image before, which differs by a per cent

@@ -12,7 +12,7 @@ import yaml
 from sciup.errors import ModelError
 from sciup.resources import RECIPE, WEIGHTS, find_model, is_trained
 
-SCALES = (1, 2, 4)
+SCALES = (1, 2, 4, 8)
 """Output pixels per input pixel that the engine knows: they divide every shard."""
 
 TEXTURE = "texture"

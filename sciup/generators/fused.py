@@ -109,9 +109,11 @@ WIDE = {2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
 
 def fuse(net: PosteriorSampler) -> PosteriorSampler:
     """Rearrange a network in place for use; it can no longer be trained or saved."""
-    for name in ("mean_head", "draw_head"):
-        setattr(net, name, FusedUpsample(getattr(net, name)))
-    for name in ("trunk", "head"):
-        setattr(net, name, nn.Sequential(*map(FusedBlock, getattr(net, name))))
+    for part in [*net.modules()]:
+        for name, child in part.named_children():
+            if isinstance(child, Upsample):
+                setattr(part, name, FusedUpsample(child))
+            elif isinstance(child, Block):
+                setattr(part, name, FusedBlock(child))
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return net.eval().requires_grad_(False)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from sciup.generators.spec import PLANES, Features, GeneratorSpec
 from sciup.image import Domain
-from sciup.physics.projection import Trust
+from sciup.physics.projection import Trust, bend
 
 COARSE = 1
 """Channels of coarse noise (input grid / 8), with which draws can disagree about whole regions."""
@@ -126,12 +126,18 @@ class PosteriorSampler(nn.Module):
         Width and depth of the draw head.
     activation : {"relu", "silu"}
         ReLU is exact at any precision and number of threads, and cheap in memory.
+    floor : float, optional
+        Pre-draws lie above this, in network units: light is not negative, and a head that may go
+        below nothing digs holes beside what it paints.
 
     References
     ----------
     Residual trunk without normalisation: Lim et al. (2017), arXiv 1707.02921. Noise fed to a
     generator trained by proper scoring rules: Lang et al. (2024), arXiv 2412.15832.
     """
+
+    architecture = "posterior"
+    draw_lost = 2  # input pixels that the way to the fine grid loses on each side
 
     def __init__(
         self,
@@ -145,13 +151,15 @@ class PosteriorSampler(nn.Module):
         head_channels: int = 32,
         head_blocks: int = 2,
         activation: Activation = "relu",
+        floor: float | None = None,
     ) -> None:
         super().__init__()
-        head_margin = 1 + 2 * head_blocks + 2
+        self.floor = floor
+        head_margin = 1 + 2 * head_blocks + self.draw_lost
         self.head_margin = head_margin
         self.spec = GeneratorSpec(
             name=name,
-            architecture="posterior",
+            architecture=self.architecture,
             scale=scale,
             margin=1 + 2 * blocks + head_margin,
             fine_noise=scale**2,
@@ -161,11 +169,11 @@ class PosteriorSampler(nn.Module):
         )
         self.entry = nn.Conv2d(len(PLANES), channels, 3)
         self.trunk = nn.Sequential(*(Block(channels, activation) for _ in range(blocks)))
-        self.mean_head = Upsample(channels, scale, activation, width=8)
+        self.mean_head: nn.Module = Upsample(channels, scale, activation, width=8)
         self.share = nn.Conv2d(channels, head_channels, 1)
         self.noise = nn.Conv2d(scale**2 + COARSE, head_channels, 3)
         self.head = nn.Sequential(*(Block(head_channels, activation) for _ in range(head_blocks)))
-        self.draw_head = Upsample(head_channels, scale, activation)
+        self.draw_head: nn.Module = Upsample(head_channels, scale, activation)
 
     def see(self, planes: Tensor) -> Tensor:
         """What the trunk makes of windows (B, planes, n + 2 margin, n + 2 margin)."""
@@ -187,4 +195,7 @@ class PosteriorSampler(nn.Module):
         """One draw; noise (B, s^2 + 1, n + 2 head_margin, n + 2 head_margin)."""
         hidden = features.shared + self.noise(noise.to(self.noise.weight.dtype))
         delta: Tensor = self.draw_head(self.head(hidden))
-        return features.mean.detach() + delta.float()
+        draw = features.mean.detach() + delta.float()
+        if self.floor is None:
+            return draw
+        return bend(draw, self.floor)

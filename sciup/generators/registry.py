@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,13 +22,14 @@ from sciup.generators.facts import (
     read_recipe,
 )
 from sciup.generators.posterior import PosteriorSampler
+from sciup.generators.progressive import ProgressiveSampler
 from sciup.generators.texture import TextureHead
 from sciup.physics.projection import Trust
 from sciup.resources import RECIPE, WEIGHTS
 
 
-def _posterior(recipe: dict[str, Any]) -> PosteriorSampler:
-    return PosteriorSampler(
+def _sampler(kind: type[PosteriorSampler], recipe: dict[str, Any]) -> PosteriorSampler:
+    return kind(
         recipe["name"],
         recipe["scale"],
         recipe["domain"],
@@ -37,7 +39,9 @@ def _posterior(recipe: dict[str, Any]) -> PosteriorSampler:
     )
 
 
-ARCHITECTURES: dict[str, Callable[[dict[str, Any]], PosteriorSampler]] = {"posterior": _posterior}
+ARCHITECTURES: dict[str, Callable[[dict[str, Any]], PosteriorSampler]] = {
+    kind.architecture: partial(_sampler, kind) for kind in (PosteriorSampler, ProgressiveSampler)
+}
 
 
 def load_generator(folder: Path) -> PosteriorSampler:
@@ -56,7 +60,9 @@ def load_generator(folder: Path) -> PosteriorSampler:
     if kind not in ARCHITECTURES:
         raise ModelError(f"unknown architecture {kind!r}", ", ".join(ARCHITECTURES))
     net = _built(
-        folder, lambda: ARCHITECTURES[kind](recipe), "channels, blocks, head_channels, head_blocks"
+        folder,
+        lambda: ARCHITECTURES[kind](recipe),
+        "channels, blocks, head_channels, head_blocks, activation, floor",
     )
     _fill(net, folder, {key: recipe[key] for key in ("scale", "domain")})
     return net

@@ -51,11 +51,20 @@ class GeneratorSpec:
     stochastic: bool = True
 
 
+class Steps(NamedTuple):
+    """What a progressive sampler says on its way to the fine grid, float32."""
+
+    two: Tensor  # (B, 1, 2 n, 2 n) mean after the first step, network units
+    four: Tensor  # (B, 1, 4 n, 4 n) mean after the second
+    keypoints: Tensor  # (B, kinds, s n, s n) logits of the expected heatmaps
+
+
 class Features(NamedTuple):
     """What `encode` hands to `draw`: all that does not depend on the noise."""
 
     mean: Tensor  # (B, 1, s n, s n) network units, float32
     shared: Tensor  # (B, C, m, m) features on the input grid
+    steps: Steps | None = None  # of a progressive sampler
 
 
 class Generator(Protocol):

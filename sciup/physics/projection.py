@@ -49,6 +49,9 @@ LEAST_RATIO = -0.8
 TURNING_RATIO = 2.0
 """Relative correction above which less and less of it is applied by a factor."""
 
+SHARPNESS = 10.0
+"""Of the bend above a floor."""
+
 FLOOR = 1 / 16
 """Frequency [cycles per input px] below which the error spectrum of a pre-draw is flat."""
 
@@ -68,12 +71,28 @@ class Trust:
         Relative error that a pre-draw is assumed to have where it is bright.
     rounds : int
         Times that bright sources are multiplied by their flux ratio.
+    floor : float, optional
+        Value above the background [working units] that draws stay above after the linear update,
+        which can dig holes beside bright sources; then bright sources are multiplied once more.
     """
 
     wiener: float = WIENER
     strong: float = STRONG
     lock: float = LOCK
     rounds: int = 1
+    floor: float | None = None
+
+
+def bend(x: Tensor, floor: float) -> Tensor:
+    """What lies below a floor is bent smoothly above it; half a unit above nothing is changed.
+
+    Examples
+    --------
+    >>> bend(torch.tensor([-9.0, 1.0]), -1.0)
+    tensor([-1.,  1.])
+    """
+    bent: Tensor = floor + F.softplus(x - floor, beta=SHARPNESS)
+    return bent
 
 
 def kernel_side(scale: int) -> int:
@@ -238,6 +257,20 @@ class Projection:
         change = (self._spread(first) * wiener).addcmul_(self._spread(second), strong)
         fine: Tensor = torch.fft.irfft2(change.flatten(-3, -2), s=x.shape[-2:])
         return fine.add_(x)
+
+    def agree(
+        self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor, background: Tensor | float
+    ) -> Tensor:
+        """Pre-draws as draws: fluxes, linear update, and the floor if there is one.
+
+        Arguments as in `project`; `background` (B, 1, 1, 1) or a number, working units.
+        """
+        x = self.lock_flux(x, y, mask, lock, background)
+        x = self.project(x, y, mask, lock)
+        if self.trust.floor is None:
+            return x
+        x = background + bend(x - background, self.trust.floor)
+        return self.lock_flux(x, y, mask, lock, background)
 
     def lock_flux(
         self, x: Tensor, y: Tensor, mask: Tensor, lock: Tensor, background: Tensor | float

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 import yaml
 
+from sciup.generators.posterior import Upsample
+from sciup.generators.progressive import MeanSteps
 from sciup.generators.registry import ARCHITECTURES, ModelFacts, load_generator
 from sciup.generators.texture import TextureHead
 from sciup.image import Domain
@@ -37,8 +39,8 @@ def write_toy_model(
     ----------
     folder : str or Path
         Folder to write; made if it is not there.
-    scale : {1, 2, 4}
-        Output pixels per input pixel.
+    scale : {1, 2, 4, 8}
+        Output pixels per input pixel; 8 makes a progressive sampler.
     domain : {"night-sky", "fluorescence"}
         Domain that the recipe states.
     seed : int
@@ -63,12 +65,13 @@ def write_toy_model(
     ['recipe.yaml', 'weights.safetensors', 'weights.sha256']
     """
     folder = Path(folder)
+    kind = "progressive" if scale == 8 else "posterior"
     recipe = {
         "name": name or folder.name,
         "domain": domain,
         "scale": scale,
         "target_fwhm": target_fwhm,
-        "architecture": "posterior",
+        "architecture": kind,
         "network": {
             "channels": channels,
             "blocks": blocks,
@@ -79,9 +82,12 @@ def write_toy_model(
     # the caller's random state stays as it is
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = ARCHITECTURES["posterior"](recipe)
+        net = ARCHITECTURES[kind](recipe)
+    upsample = next(m for m in net.draw_head.modules() if isinstance(m, Upsample))
     with torch.no_grad():
-        net.draw_head.last.weight.mul_(SPREAD)
+        upsample.last.weight.mul_(SPREAD)
+        if isinstance(net.mean_head, MeanSteps):
+            net.mean_head.last.weight.mul_(30)  # else its keypoints would be the same everywhere
     return _written(folder, recipe, net)
 
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sciup.generators.posterior import crop
 from sciup.physics.planes import NoiseModel, local_mean, make_planes
 from sciup.physics.projection import REACH_A, forward_kernel
 from sciup.stretch import AnscombeStretch, AsinhStretch, Stretch
@@ -54,6 +55,7 @@ class Batch:
     stretch: Stretch
     noise: NoiseModel
     kernel: NDArray[np.intp]  # (B,) indices into the bank
+    keypoints: Tensor | None = None  # (B, kinds, ., .) heatmaps of the truth, if wanted
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
@@ -198,9 +200,14 @@ class Degrader:
         mask = torch.zeros_like(inside)
         mask[..., RIM:-RIM, RIM:-RIM] = inside[..., RIM:-RIM, RIM:-RIM]
         outer = (shot.truth.shape[-1] - r.core * s) // 2
+        keypoints = None
+        if r.architecture == "progressive" and r.progressive.heatmaps:
+            from sciup.train.progressive import taught
+
+            keypoints = taught(r, shot.truth, shot.truth_noise, outer)
         return Batch(
             planes=planes,
-            truth=shot.truth[..., outer : outer + r.core * s, outer : outer + r.core * s],
+            truth=crop(shot.truth, outer),
             truth_noise=shot.truth_noise,
             measured=measured,
             sigma=sigma,
@@ -211,6 +218,7 @@ class Degrader:
             stretch=shot.stretch,
             noise=shot.noise,
             kernel=index,
+            keypoints=keypoints,
         )
 
 

@@ -1,6 +1,7 @@
 """The training loop: exact resume, moving average of the weights, live curves, sample sheets.
 
-Runs with torch, numpy and safetensors alone; pictures are left out where matplotlib is missing.
+Runs with torch, numpy and safetensors alone (recipes with keypoints: scipy, too); pictures are left
+out where matplotlib is missing.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from sciup.errors import InterruptedRunError, ModelError, OutputError
+from sciup.errors import InterruptedRunError, MissingPackageError, ModelError, OutputError
 from sciup.physics.projection import Projection
 from sciup.train.degrade import Batch, Degrader
 from sciup.train.kernels import pick
 from sciup.train.objective import generator
 from sciup.train.pack import Pack
+from sciup.train.recipe import Recipe
 from sciup.train.state import CHECKPOINT, WEIGHTS, State
 from sciup.train.watch import Watch
 
@@ -169,6 +171,7 @@ def train(
         On Ctrl-C or SIGTERM, after a checkpoint was written.
     """
     settings = settings or Settings()
+    _has_teacher(pack.recipe)
     _claim(run)
     state = _state(pack, settings.device)
     state.resume(run)
@@ -191,11 +194,11 @@ def train(
 
 def _state(pack: Pack, device: str) -> State:
     """What is trained, before its first step."""
-    if pack.recipe.architecture == "posterior":
-        return State(pack, device)
-    from sciup.train.texture import TextureState
+    if pack.recipe.architecture == "texture":
+        from sciup.train.texture import TextureState
 
-    return TextureState(pack, device)
+        return TextureState(pack, device)
+    return State(pack, device)
 
 
 def _shown(pack: Pack, degrader: Degrader) -> Degrader:
@@ -250,6 +253,19 @@ def _step(
         if not (run / CHECKPOINT).is_file():
             state.save(run)
         raise
+
+
+def _has_teacher(recipe: Recipe) -> None:
+    """See that what finds keypoints can be imported, before a process that makes batches fails."""
+    if recipe.architecture != "progressive" or not recipe.progressive.heatmaps:
+        return
+    try:
+        import sciup.keypoints  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(
+            f"finding keypoints in the truths needs scipy: {error}",
+            fix="run pip install scipy, or train with `progressive: {heatmaps: 0, attention: 0}`",
+        ) from None
 
 
 def _claim(run: Path) -> None:

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sciup.train.recipe import LossWeights
+from sciup.train.recipe import WAVE, LossWeights
 
 ALMOST = 0.95
 """Fairness of the CRPS: 1 is fair; a little less avoids its degenerate flat direction."""
 
 
-WAVE = 8
-"""Side of the windows of local Fourier coefficients, output px."""
-
-
-def crps(draws: Tensor, truth: Tensor) -> Tensor:
+def crps(draws: Tensor, truth: Tensor, attention: Tensor | float = 1.0) -> Tensor:
     """Almost fair continuous ranked probability score, averaged.
+
+    `attention` (B, 1, h, w) says where it counts more. It must be a function of the measurement: a
+    weight that knows the truth would teach what the truth is *given* that it counts.
 
     References
     ----------
@@ -31,10 +30,11 @@ def crps(draws: Tensor, truth: Tensor) -> Tensor:
     Ferro (2014), QJRMS 140, 1917.
     """
     members = draws.shape[1]
-    skill = (draws - truth).abs().mean()
+    skill = ((draws - truth).abs() * attention).mean()
     ordered = draws.sort(1).values
     rank = 2 * torch.arange(1, members + 1, device=draws.device, dtype=draws.dtype) - members - 1
-    spread = (rank.view(1, -1, 1, 1) * ordered).sum(1).mean() * 2  # over all pairs
+    apart = (rank.view(1, -1, 1, 1) * ordered).sum(1, keepdim=True)  # over all pairs
+    spread = (apart * attention).mean() * 2
     eps = (1 - ALMOST) / members
     score: Tensor = skill - (1 - eps) / (2 * members * (members - 1)) * spread
     return score
@@ -77,6 +77,17 @@ def waves(x: Tensor, side: int = WAVE) -> Tensor:
     return coefficients
 
 
+def _waves(draws: Tensor, truth: Tensor, octaves: int, weight: float) -> Tensor:
+    """CRPS of `waves`, on block means of 1, 2, 4 ... pixels, averaged."""
+    if not weight:
+        return draws.new_zeros(())
+    parts = [
+        crps(*(waves(F.avg_pool2d(x, 2**k) if k else x) for x in (draws, truth)))
+        for k in range(octaves)
+    ]
+    return weight * torch.stack(parts).mean()
+
+
 @cache
 def _basis(side: int) -> Tensor:
     """Windowed cosines and sines of all periods but infinity, one row each, of unit norm."""
@@ -103,24 +114,25 @@ def total(
     linear_truth: Tensor,
     linear_scale: Tensor,
     weights: LossWeights,
+    attention: Tensor | float = 1.0,
 ) -> tuple[Tensor, dict[str, float]]:
     """Weighted sum of all terms and the value of each.
 
     `draws`, `truth`, `mean` are in network units; `linear_*` in working units, with
     `linear_scale` (B, 1, h, w) the size of an error that matters there, a function of the
-    measurement only.
+    measurement only; `attention` as in `crps`, of the terms that look at single pixels.
     """
     blocks = sum(crps(F.avg_pool2d(draws, k), F.avg_pool2d(truth, k)) for k in (4, 8, 16)) / 3
     scaled = [x / linear_scale for x in (linear_draws, linear_truth)]
     linear = sum(crps(*(F.avg_pool2d(x, k) for x in scaled)) * k for k in (4, 16)) / 2
     patch = sum(energy(draws, truth, k) for k in (4, 12)) / 2
     terms = {
-        "crps": weights.crps * crps(draws, truth),
-        "waves": weights.waves * crps(waves(draws), waves(truth)),
+        "crps": weights.crps * crps(draws, truth, attention),
+        "waves": _waves(draws, truth, weights.octaves, weights.waves),
         "blocks": weights.block_means * torch.as_tensor(blocks),
         "linear": weights.linear * torch.as_tensor(linear),
         "energy": weights.energy * torch.as_tensor(patch),
-        "mean": weights.mean * (mean - truth).square().mean(),
+        "mean": weights.mean * ((mean - truth).square() * attention).mean(),
     }
     loss = torch.stack(list(terms.values())).sum()
     return loss, {k: float(v.detach()) for k, v in terms.items()}

@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sciup.generators.noise import COARSE_STEP
-from sciup.generators.posterior import PosteriorSampler
+from sciup.generators.posterior import PosteriorSampler, crop
+from sciup.generators.spec import Features
 from sciup.physics.projection import Projection, lock_weight
 from sciup.train.degrade import Batch, correlate
 from sciup.train.imprint import imprint
 from sciup.train.kernels import RIM
 from sciup.train.losses import total
+from sciup.train.progressive import attended
 from sciup.train.recipe import Recipe
 
 
@@ -48,8 +50,8 @@ def random_noise(rng: torch.Generator, count: int, channels: int, side: int) -> 
 
 def draws_of(
     net: PosteriorSampler, batch: Batch, bank: Projection, count: int, rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Projected draws (B, M, h, w) in working units on the loss region, and the internal mean.
+) -> tuple[Tensor, Features]:
+    """Projected draws (B, M, h, w) in working units on the loss region, and the features.
 
     Parameters
     ----------
@@ -65,7 +67,8 @@ def draws_of(
     """
     with torch.autocast(rng.device.type, torch.bfloat16):
         features = net.encode(batch.planes)
-        repeated = type(features)(*(t.repeat_interleave(count, 0) for t in features))
+        mean, shared = (t.repeat_interleave(count, 0) for t in features[:2])
+        repeated = Features(mean, shared)
         side = features.shared.shape[-1] + 2
         pre = net.draw(repeated, random_noise(rng, len(repeated.shared), net.spec.fine_noise, side))
     v = batch.stretch.inverse(pre.unflatten(0, (-1, count)).flatten(1, 2))
@@ -73,17 +76,17 @@ def draws_of(
     white = torch.randn(len(v), count, n, n, generator=rng, device=v.device)
     y = batch.measured - correlate(white, batch.correlation) * batch.sigma
     lock = lock_weight(batch.signal - batch.background, batch.sigma, bank.trust.lock)
-    locked = bank.lock_flux(v, y, batch.mask, lock, batch.background)
-    projected = bank.project(locked, y, batch.mask, lock)
+    projected = bank.agree(v, y, batch.mask, lock, batch.background)
     edge = RIM * net.spec.scale
-    return projected[..., edge:-edge, edge:-edge], features.mean[..., edge:-edge, edge:-edge]
+    return projected[..., edge:-edge, edge:-edge], features
 
 
 def objective(
     net: PosteriorSampler, batch: Batch, bank: Projection, recipe: Recipe, rng: torch.Generator
 ) -> tuple[Tensor, dict[str, float], Tensor]:
     """Loss, its terms, and the draws in network units; arguments as in `draws_of`."""
-    v, mean = draws_of(net, batch, bank, recipe.draws, rng)
+    v, features = draws_of(net, batch, bank, recipe.draws, rng)
+    mean = crop(features.mean, RIM * recipe.scale)
     f = batch.stretch.forward
     u, truth = f(v), f(batch.truth)
     # a noisy truth is compared with draws that carry fresh noise of the same size
@@ -93,7 +96,10 @@ def objective(
     signal, sigma = (x[..., RIM:-RIM, RIM:-RIM] for x in (batch.signal, batch.sigma))
     size = (sigma**2 + (0.05 * (signal - batch.background)) ** 2) ** 0.5 * s
     size = size.repeat_interleave(s, -1).repeat_interleave(s, -2)
-    loss, terms = total(u_noisy, truth, mean, v, batch.truth, size, recipe.loss)
+    attention, beside = attended(features.steps, batch, recipe)
+    loss, terms = total(u_noisy, truth, mean, v, batch.truth, size, recipe.loss, attention)
+    for name, term in beside.items():
+        loss, terms[name] = loss + term, float(term.detach())
     if recipe.loss.imprint and s > 1:
         term = recipe.loss.imprint * imprint(u, v / size, s)
         loss, terms["imprint"] = loss + term, float(term.detach())

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 from sciup.physics.projection import Trust
 
 Range = tuple[float, float]
+
+WAVE = 8
+"""Side of the windows of local Fourier coefficients, output px."""
 
 LEAST = 48
 """Side of the smallest image that the critic of textures can judge, output px."""
@@ -26,17 +30,19 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class Network:
-    """Size of the posterior sampler."""
+    """Size of the posterior sampler, and the floor of its pre-draws; see `PosteriorSampler`."""
 
     channels: int = 64
     blocks: int = 8
     head_channels: int = 32
     head_blocks: int = 2
     activation: Literal["relu", "silu"] = "relu"
+    floor: float | None = None
 
     def __post_init__(self) -> None:
         sizes = (self.channels, self.blocks, self.head_channels, self.head_blocks)
         _require(min(sizes) >= 1, "every size of the network must be at least 1")
+        _require(self.floor is None or isfinite(self.floor), "floor must be a finite number")
 
 
 @dataclass(frozen=True)
@@ -161,16 +167,52 @@ class Degradation:
 class LossWeights:
     """Weights of the terms of the loss; see `sciup.train.losses` and `sciup.train.imprint`.
 
-    With `mean` alone a recipe trains the twin that ``sciup evaluate --twin`` compares with.
+    `octaves` is the number of scales of `waves`, windows of 8, 16, 32 ... output px; a few input
+    pixels should fit into the largest. With `mean` alone a recipe trains the twin that
+    ``sciup evaluate --twin`` compares with.
     """
 
     crps: float = 1.0
     waves: float = 0.0
+    octaves: int = 1
     block_means: float = 0.5
     linear: float = 0.2
     energy: float = 0.2
     mean: float = 1.0
     imprint: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.octaves <= 4, "loss: octaves must lie between 1 and 4")
+
+
+@dataclass(frozen=True)
+class Progressive:
+    """Terms of a progressive sampler; see `sciup.train.progressive`.
+
+    Attributes
+    ----------
+    steps : float
+        Weight of the squared errors of the means at 2x and 4x.
+    heatmaps : float
+        Weight of the cross entropy of the heatmaps of keypoints; 0: no keypoints are learned.
+    attention : float
+        How much more an error counts where the sampler expects keypoints.
+    fade : float
+        Share of the training in which the second and then the third step fade in.
+    """
+
+    steps: float = 0.5
+    heatmaps: float = 0.5
+    attention: float = 4.0
+    fade: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(min(vars(self).values()) >= 0, "progressive: no weight may be negative")
+        _require(self.fade <= 1, "progressive: fade must be 1 or below")
+        _require(
+            self.heatmaps > 0 or not self.attention,
+            "progressive: attention follows the heatmaps, which need a weight above 0",
+        )
 
 
 @dataclass(frozen=True)
@@ -239,8 +281,10 @@ class Recipe:
         Model folder whose fitting weights to start from.
     binned_share : float
         Share of crops from 2 x 2 binned truths.
-    architecture : {"posterior", "texture"}
-        A sampler, or a head that adds texture to what a sampler says.
+    architecture : {"posterior", "progressive", "texture"}
+        A sampler, one for 8x by steps of 2x, or a head that adds texture to what a sampler says.
+    progressive : Progressive
+        Progressive: what is learned beside the draws.
     sampler, sampler_weights : str, optional
         Texture: the model on whose trunk it stands, and the checksum of that model's weights.
         `network` and `trust` are those of that model.
@@ -254,7 +298,7 @@ class Recipe:
 
     name: str
     domain: Literal["night-sky", "fluorescence"]
-    scale: Literal[1, 2, 4]
+    scale: Literal[1, 2, 4, 8]
     target_fwhm: float
     degradation: Degradation
     seed: int = 1
@@ -272,7 +316,8 @@ class Recipe:
     sources: tuple[Source, ...] = ()
     scenes: Scenes | None = None
     pairs: tuple[Pair, ...] = ()
-    architecture: Literal["posterior", "texture"] = "posterior"
+    architecture: Literal["posterior", "progressive", "texture"] = "posterior"
+    progressive: Progressive = Progressive()
     sampler: str | None = None
     sampler_weights: str | None = None
     texture: Texture = Texture()
@@ -287,6 +332,18 @@ class Recipe:
             )
         else:
             _require(self.sampler is None, "sampler is for `architecture: texture` only")
+        _require(
+            (self.scale == 8) == (self.architecture == "progressive"),
+            "scale 8 needs `architecture: progressive`, which has no other scale",
+        )
+        if self.architecture == "progressive":
+            _require(self.target_fwhm > 0, "keypoints need a target_fwhm above 0")
+            _require(not self.pairs, "pairs show no surroundings, which keypoints need")
+        least = WAVE * 2 ** (self.loss.octaves - 1)
+        _require(
+            not self.loss.waves or self.core * self.scale >= least,
+            f"waves of {self.loss.octaves} octaves need core * scale of {least} output px and more",
+        )
         _require(self.steps >= 1 and self.batch >= 1, "steps and batch must be at least 1")
         _require(self.draws >= 2, "draws must be at least 2: a spread needs two")
         _require(self.core * self.scale >= 16, "core * scale must be at least 16 output px")
@@ -324,6 +381,7 @@ class Recipe:
             "network": Network,
             "degradation": Degradation,
             "loss": LossWeights,
+            "progressive": Progressive,
             "trust": Trust,
             "texture": Texture,
         }

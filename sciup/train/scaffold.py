@@ -96,7 +96,9 @@ def write_recipe(name: str, domain: str, scale: int, *, quick: bool = False) -> 
     if domain not in ("fluorescence", "night-sky"):
         raise OptionError(f"--domain {domain!r}", "fluorescence, night-sky")
     if scale not in WIDEST:
-        raise OptionError(f"--scale {scale}", "1, 2, 4")
+        raise OptionError(
+            f"--scale {scale}", "1, 2, 4", "for 8x, begin with that of progressive-fluorescence-x8"
+        )
     path = Path(f"{name}.yaml")
     try:
         with path.open("x") as file:

@@ -264,8 +264,9 @@ def _told(source: Source, truths: list[Truth], small: list[Truth], listed: list[
 
 
 def _scenes(recipe: Recipe, scenes: Scenes, folder: Path, cache: Path, split: Split) -> list[Truth]:
-    from sciup.train.sky.scenes import pack_scenes
+    from sciup.train.sky.scenes import at_target, pack_scenes
 
+    at_target(np.zeros((1, 1)), recipe.target_fwhm)  # refused before an hour is spent
     path = cache / f"scenes_{split}.npy"
     if not path.is_file():
         log.info("rendering %d scenes of %d px once", scenes.count, scenes.side)
@@ -273,4 +274,5 @@ def _scenes(recipe: Recipe, scenes: Scenes, folder: Path, cache: Path, split: Sp
             folder, path, count=scenes.count, side=scenes.side, role=split, seed=recipe.seed
         )
     stack: NDArray[Any] = np.load(path, mmap_mode="r")
-    return [(np.clip(scene, -6e4, 6e4).astype(np.float16), 0.0) for scene in stack]
+    sharp = (at_target(scene, recipe.target_fwhm) for scene in stack)
+    return [(np.clip(scene, -6e4, 6e4).astype(np.float16), 0.0) for scene in sharp]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sciup.errors import ModelError, ResumeError
 from sciup.generators.posterior import PosteriorSampler
+from sciup.generators.progressive import MeanSteps, ProgressiveSampler
 from sciup.physics.projection import Projection
 from sciup.train.degrade import Batch
 from sciup.train.files import write
@@ -21,11 +22,14 @@ from sciup.train.kernels import RIM
 from sciup.train.objective import bicubic, diagnose, draws_of, objective
 from sciup.train.optimiser import Optimiser
 from sciup.train.pack import Pack
+from sciup.train.progressive import fade
 from sciup.train.recipe import Recipe, differing
 
 log = logging.getLogger("sciup")
 
 DECAY = 0.999
+
+SAMPLERS = {kind.architecture: kind for kind in (PosteriorSampler, ProgressiveSampler)}
 
 Row = dict[str, float]
 """A line of the curves."""
@@ -43,7 +47,7 @@ def build(recipe: Recipe, start: dict[str, Any] | None = None) -> PosteriorSampl
     model of another scale fits.
     """
     torch.manual_seed(recipe.seed)
-    net = PosteriorSampler(
+    net = SAMPLERS[recipe.architecture](
         recipe.name,
         recipe.scale,
         recipe.domain,
@@ -113,6 +117,8 @@ class State:
         tell : bool
             Whether a line of the curves is wanted.
         """
+        if isinstance(steps := self.net.mean_head, MeanSteps):
+            steps.fade = fade(self.recipe.progressive, self.step / self.recipe.steps)
         loss, terms, u = objective(self.net, batch, bank, self.recipe, rng)
         norm = self.update(loss)
         if not tell:
@@ -127,6 +133,8 @@ class State:
         """Titles and pictures (n, h, w) in network units, of the averaged weights; scores."""
         net = build(self.recipe).to(self.device)
         net.load_state_dict(self.average)
+        if isinstance(net.mean_head, MeanSteps):
+            net.mean_head.fade = self.net.mean_head.fade
         draws, _ = draws_of(net, batch, bank, DRAWS, rng)
         u = batch.stretch.forward(draws).float()
         s = self.recipe.scale

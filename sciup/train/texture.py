@@ -99,9 +99,9 @@ def made_of(
         u = head(batch.planes, seen.features, seen.mean)
     v = batch.stretch.inverse(u)
     lock = lock_weight(batch.signal - batch.background, batch.sigma, bank.trust.lock)
-    locked = bank.lock_flux(v, batch.measured, batch.mask, lock, batch.background)
     edge = RIM * sampler.spec.scale
-    v = bank.project(locked, batch.measured, batch.mask, lock)[..., edge:-edge, edge:-edge]
+    v = bank.agree(v, batch.measured, batch.mask, lock, batch.background)
+    v = v[..., edge:-edge, edge:-edge]
     return Made(
         batch.stretch.forward(v),
         batch.truth_noise * batch.stretch.slope(v.detach()),

@@ -132,3 +132,25 @@ def test_equal_draws_have_a_finite_gradient():
         crps(draws, torch.zeros(1, 1, 16, 16)) + energy(draws, torch.zeros(1, 1, 16, 16), 4)
     ).backward()
     assert torch.isfinite(draws.grad).all()
+
+
+def test_octaves_see_waves_that_are_longer_than_a_window():
+    """Stripes 24 px apart that lie the wrong way are seen by the third octave only."""
+    y = torch.arange(160, dtype=torch.float64)[:, None].expand(160, 160)
+    phases = torch.arange(4 * 4).view(4, 4, 1, 1) * 2.1
+
+    def stripes(turned):
+        field = torch.sin(2 * torch.pi * y / 24 + phases) * 2**0.5
+        return field.transpose(-1, -2) if turned else field
+
+    upright, level = stripes(True), stripes(False)
+    truth, honest, turned = upright[:, :1], upright[:, 1:], level[:, 1:]
+    zero = dict.fromkeys(("crps", "block_means", "linear", "energy", "mean"), 0.0)
+
+    def score(draws, octaves):
+        weights = LossWeights(**zero, waves=1.0, octaves=octaves)
+        ones = torch.ones_like(truth)
+        return total(draws, truth, truth, draws, truth, ones, weights)[0]
+
+    fine, coarse = (score(turned, n) - score(honest, n) for n in (1, 3))
+    assert coarse > 2 * fine > 0

@@ -189,3 +189,22 @@ def test_no_model_for_the_scale(family):
     image.domain = "night-sky"
     with pytest.raises(ModelError, match=r"night-sky at scale 2\..*stars-x4 \(night-sky, 4x\)"):
         choose_model(image, None, 2)
+
+
+def test_draws_stay_above_the_floor_of_their_recipe(folder):
+    """A fine-tuned floor bends what lies below it and leaves the rest as it is."""
+    plain = load_generator(folder)
+    sizes = read_recipe(folder)["network"]
+    change(folder, network=sizes | {"floor": -0.3})
+    bounded = load_generator(folder)
+    n, m = 12 + 2 * plain.spec.margin, 12 + 2 * plain.head_margin
+    rng = torch.Generator().manual_seed(1)
+    planes = 3 * torch.randn(1, 7, n, n, generator=rng)
+    noise = 5 * torch.randn(1, plain.spec.fine_noise + 1, m, m, generator=rng)
+    before, after = (net.draw(net.encode(planes), noise) for net in (plain, bounded))
+    assert before.min() < -1
+    assert after.min() >= -0.3
+    high = before > 0.4
+    assert high.any()
+    torch.testing.assert_close(after[high], before[high], atol=2e-3, rtol=0)
+    assert (after - before)[before < -0.5].min() > 0.2

@@ -17,7 +17,13 @@ from astropy.io import fits  # noqa: E402
 from sciup.errors import InputError, MissingPackageError, OptionError, OutputError  # noqa: E402
 from sciup.train.sky import scenes as sky_scenes  # noqa: E402
 from sciup.train.sky import stamps as sky_stamps  # noqa: E402
-from sciup.train.sky.scenes import add_stamp, add_star, pack_scenes, render_scenes  # noqa: E402
+from sciup.train.sky.scenes import (  # noqa: E402
+    add_stamp,
+    add_star,
+    at_target,
+    pack_scenes,
+    render_scenes,
+)
 from sciup.train.sky.stamps import OVERSAMPLING, TARGET_SIGMA, Stamp, build_library  # noqa: E402
 
 Array = NDArray[np.float64]
@@ -440,3 +446,33 @@ def test_missing_galsim_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "galsim", None)
     with pytest.raises(MissingPackageError, match=r"pip install sciup\[train\]"):
         scenes(1)
+
+
+@pytest.mark.parametrize("fwhm", [2.0, 2.8, 3.0, 5.0])
+def test_a_wider_target_keeps_flux_place_and_gets_its_width(fwhm: float) -> None:
+    image = np.zeros((81, 81))
+    add_star(image, 40.3, 39.6, 50.0)
+    wide = at_target(image, fwhm)
+    assert wide.sum() == pytest.approx(image.sum(), rel=1e-9)
+    assert centroid(wide) == pytest.approx((40.3, 39.6), abs=1e-3)
+    width = np.array(second_moments(wide)) ** 0.5 / TARGET_SIGMA * 2.0
+    assert width == pytest.approx([fwhm, fwhm], rel=2e-3)
+    rows, cols = np.indices(image.shape)
+    sigma = TARGET_SIGMA * fwhm / 2.0
+    exact = np.exp(-0.5 * ((rows - 40.3) ** 2 + (cols - 39.6) ** 2) / sigma**2)
+    exact *= 50.0 / exact.sum()
+    assert np.abs(wide - exact).max() < 2e-3 * exact.max()
+    assert wide.min() >= 0
+
+
+def test_scenes_of_a_stack_are_blurred_one_by_one() -> None:
+    stack = np.random.default_rng(0).exponential(1, (2, 32, 32)).astype(np.float32)
+    both = at_target(stack, 3.0)
+    np.testing.assert_array_equal(both[1], at_target(stack[1], 3.0))
+    assert both.dtype == np.float32
+
+
+@pytest.mark.parametrize("fwhm", [0.0, 1.5, 2.3])
+def test_targets_that_scenes_cannot_have_are_refused(fwhm: float) -> None:
+    with pytest.raises(OptionError, match=rf"target_fwhm is {fwhm:g} px"):
+        at_target(np.zeros((8, 8)), fwhm)

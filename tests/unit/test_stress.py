@@ -37,7 +37,8 @@ def sky(tmp_path_factory):
     folder = tmp_path_factory.mktemp("m") / "toy"
     write_toy_model(folder, scale=2, domain="night-sky", channels=4, head_channels=4)
     rng = np.random.default_rng(0)
-    return of_field(make_field(rng.exponential(1, (256, 256)), [], 0, ModelFacts.read(folder)), 2)
+    model = ModelFacts.read(folder)
+    return of_field(make_field(rng.exponential(1, (256, 256)), [], 0, model), model)
 
 
 @pytest.fixture(params=["micrograph", "sky"])

@@ -28,7 +28,9 @@ from sciup.evaluate.spectra import imprint
 from sciup.generators.registry import ModelFacts, TextureFacts
 
 Array = NDArray[np.float64]
-Kind = Literal["model", "twin", "texture", "baseline"]
+Kind = Literal["model", "twin", "rival", "texture", "baseline"]
+Belief = Literal["known", "psf", "nothing"]
+"""What a sampler is told: the instrument, only its PSF, or nothing."""
 
 DRAWS = 17
 RIM_CHI2 = 4
@@ -52,18 +54,20 @@ class Method:
     name: str
     kind: Kind
     run: Callable[[Case], tuple[Estimate, dict[str, float]]]
+    belief: Belief | None = None  # of the model's own draws
 
 
 def result(
     case: Case,
     model: ModelFacts,
     options: Options,
-    belief: Literal["known", "psf", "nothing"],
+    belief: Belief,
     texture: bool | Path = False,
+    truth_scale: int | None = None,
 ) -> Result:
-    """The lazy result on a case, with the instrument known, only its PSF, or nothing."""
+    """The lazy result on a case; `truth_scale`: of the truth's grid, if it is not the model's."""
     # the blur of a case is relative to its truth; the engine wants the total
-    total = float(np.hypot(case.fwhm, model.target_fwhm / model.scale))
+    total = float(np.hypot(case.fwhm, model.target_fwhm / (truth_scale or model.scale)))
     facts: dict[str, Any] = {} if belief == "nothing" else {"psf_fwhm": total}
     if belief == "known":
         facts |= {"gain": 1.0, "read_noise": READ_NOISE, "background": 0.0}
@@ -79,9 +83,7 @@ def result(
     )
 
 
-def sampler(
-    model: ModelFacts, options: Options, belief: Literal["known", "psf", "nothing"]
-) -> Method:
+def sampler(model: ModelFacts, options: Options, belief: Belief) -> Method:
     """The model's draws."""
     words = {"known": "instrument known", "psf": "PSF known", "nothing": "nothing known"}
 
@@ -93,7 +95,7 @@ def sampler(
         residual = (seen.values - predict(lazy, drawn.mean))[rim]
         return Estimate.of(case, *drawn), {"chi2": chi2(residual, seen.sigma[rim])}
 
-    return Method(f"{model.name}, {words[belief]}", "model", run)
+    return Method(f"{model.name}, {words[belief]}", "model", run, belief)
 
 
 def twins(twin: ModelFacts, options: Options) -> list[Method]:
@@ -118,7 +120,7 @@ def texture(model: ModelFacts, options: Options, head: TextureFacts) -> Method:
     """The image of a texture model."""
 
     def run(case: Case) -> tuple[Estimate, dict[str, float]]:
-        belief: Literal["known", "psf"] = "known" if case.known else "psf"
+        belief: Belief = "known" if case.known else "psf"
         lazy = result(case, model, replace(options, draws=2), belief, texture=head.folder)
         fine = draw_texture(lazy)
         estimate = Estimate.of(case, fine[None])
@@ -159,7 +161,7 @@ def methods(
     textures: Sequence[TextureFacts] = (),
 ) -> list[Method]:
     """Everything that is compared on a case, the model first."""
-    beliefs: tuple[Literal["known", "psf", "nothing"], ...]
+    beliefs: tuple[Belief, ...]
     beliefs = ("known", "psf") if case.known else ("nothing", "psf")
     ours = [sampler(model, options, belief) for belief in beliefs]
     others = twins(twin, options) if twin else []

@@ -31,7 +31,12 @@ BACKGROUND = 0.05
 READ_NOISE = 1.0
 RIM = 16
 """Fine px along the edges that scores leave out."""
-DEFAULTS = {4: ("2:200", "4:50", "4:200"), 2: ("1:200", "2:50"), 1: ("1:200", "2:50")}
+DEFAULTS = {
+    8: ("4:200", "8:50"),
+    4: ("2:200", "4:50", "4:200"),
+    2: ("1:200", "2:50"),
+    1: ("1:200", "2:50"),
+}
 """Conditions SIGMA:PEAK by scale."""
 
 

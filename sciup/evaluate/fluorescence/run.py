@@ -15,6 +15,11 @@ from sciup.errors import InputError
 from sciup.evaluate.fluorescence import real_noise
 from sciup.evaluate.fluorescence.data import Item, items
 from sciup.evaluate.fluorescence.methods import Method, Options, methods
+from sciup.evaluate.fluorescence.progressive import (
+    heatmap_score,
+    keypoint_scores,
+    one_after_another,
+)
 from sciup.evaluate.fluorescence.protocol import RIM, Case, Condition, degraded, reference
 from sciup.evaluate.fluorescence.scores import Estimate, score
 from sciup.generators.registry import ModelFacts, TextureFacts
@@ -115,6 +120,8 @@ def evaluate(plan: Plan, progress: Progress = lambda _done, _all: None) -> Findi
 
     for done, case in enumerate(every_case()):
         compared = methods(case, plan.model, plan.options, plan.twin, plan.textures)
+        if plan.model.architecture == "progressive":
+            compared.append(one_after_another(plan.options))
         run_case(case, compared, found, plan)
         progress(done + 1, total)
     progress(total, total)
@@ -137,6 +144,11 @@ def run_case(case: Case, compared: Sequence[Method], found: Findings, plan: Plan
         estimate, more = method.run(case)
         seconds = time.perf_counter() - start
         scored = score(estimate, case, plan.options.seed)
+        if plan.model.architecture == "progressive":
+            more |= keypoint_scores(estimate, case)
+            if method.belief is not None:
+                score_of = heatmap_score(case, plan.model, plan.options, method.belief)
+                more["keypoints_map"] = score_of
         about: dict[str, Any] = {
             "condition": case.label,
             "method": method.name,

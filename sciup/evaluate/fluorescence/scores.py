@@ -211,6 +211,8 @@ GLOSSARY = [
     "correlate (1/7). lsd: log-spectral distance to the truth, dB, where its power is above 3 x "
     "its noise. pyramid: distance of the statistics of a steerable pyramid. flux: total over "
     "that of the truth, above background.",
+    "keypoints: F1 of spots, nuclei, forks and ends of filaments within half an input pixel of the "
+    "truth's, by one detector in the mean and in a draw, and in the sampler's own heatmaps.",
     "imprint: power at the multiples of 1/scale over what neighbouring frequencies let expect, "
     "geometric means; 1 is clean. Intervals: 95 %, bootstrap over units. 'mean of sets': every "
     "set weighs the same.",

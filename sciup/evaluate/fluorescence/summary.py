@@ -28,6 +28,7 @@ QUALITY = (
     "chi2",
     "seconds",
 )
+KEYPOINTS = ("keypoints_mean", "keypoints_draw", "keypoints_map")
 SPECTRA = ("lsd_mean", "lsd_draw", "pyramid_mean", "pyramid_draw")
 HONEST = ("p_crps", "p_energy", "p_ece", "brier", "auroc", "wrong", "ause")
 """Scores of draws besides those by size of block."""
@@ -97,9 +98,10 @@ def _ends(name: str, found: Estimated) -> Row:
 def quality(found: Findings, title: str) -> Table:
     """What every method is worth."""
     rows = []
-    for about, group in _sections(found, ("model", "twin", "texture", "baseline")):
+    for about, group in _sections(found, ("model", "twin", "rival", "texture", "baseline")):
         gain = _ends("gain_mean", over(group, "gain_mean"))
-        others = {key: over(group, key).value for key in (*QUALITY[1:], *SPECTRA)}
+        keys = (*QUALITY[1:], *SPECTRA, *(k for k in KEYPOINTS if any(k in r for r in found.rows)))
+        others = {key: over(group, key).value for key in keys}
         rows.append(about | _counts(group) | gain | others)
     return Table("quality", f"What every method is worth. {title}", rows, GLOSSARY)
 
@@ -169,7 +171,7 @@ def textures(found: Findings, title: str) -> Table:
 
 
 def paired(found: Findings, title: str) -> Table:
-    """The model's gain less that of the best baseline of each set, and of the twin.
+    """The model's gain less that of the best baseline of each set, of the twin, and of the rival.
 
     The best baseline of a set is chosen on the very images that are reported: it can only look
     better than it is.
@@ -179,7 +181,7 @@ def paired(found: Findings, title: str) -> Table:
         here = [r for r in found.rows if r["condition"] == condition]
         ours = unique(r["method"] for r in here if r["kind"] in ("model", "texture"))
         for name in ours:
-            for rival in ("baseline", "twin"):
+            for rival in ("baseline", "twin", "rival"):
                 rows += _differences(here, condition, name, rival)
     notes = [
         "difference: gain of the model's mean less that of the rival on the same image, dB; 95 % "

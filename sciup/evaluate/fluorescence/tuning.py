@@ -40,7 +40,8 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
 STRENGTHS = (0.35, 0.5, 0.7)
 IMAGES = 8
 SIDE = 128
-"""Truths are cut to this many px per side for the search."""
+"""Truths are cut to this many px per side for the search, and to no less than `LEAST` input px."""
+LEAST = 32
 
 
 def after_denoising(name: str) -> str:
@@ -151,10 +152,11 @@ def _small(case: Case) -> Case:
     from dataclasses import replace
 
     s = case.scale
+    side = max(SIDE, LEAST * s)
     return replace(
         case,
-        observed=case.observed[: SIDE // s, : SIDE // s],
-        truth=case.truth[:SIDE, :SIDE],
+        observed=case.observed[: side // s, : side // s],
+        truth=case.truth[:side, :side],
     )
 
 

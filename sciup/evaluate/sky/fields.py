@@ -27,6 +27,7 @@ from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array
 from sciup.physics import psf as shapes
 from sciup.physics.projection import kernel_side
+from sciup.train.sky.scenes import add_star, at_target, render_scenes
 from sciup.train.sky.stamps import ROLES
 
 Array = NDArray[np.float64]
@@ -130,6 +131,7 @@ def make_field(
     seen_psf = pixel_psf(total, s)
     scene, *known = scene.astype(float), *catalogue(sources)
     scene, places, fluxes, stars = _with_stars(scene, known, seen_psf, added, rng)
+    scene = np.asarray(at_target(scene, model.target_fwhm), float)
     seen = observe(scene, kernel, s, rng)
     n = min(SIDE, *(m // s for m in scene.shape))
     first = (seen.shape[0] - n) // 2
@@ -154,8 +156,6 @@ def _with_stars(
     scene: Array, known: Sequence[Any], psf: Array, added: int, rng: np.random.Generator
 ) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
     """Add stars where there is room, to a scene in place and to its catalogue."""
-    from sciup.train.sky.scenes import add_star
-
     places, fluxes, stars = known
     low, high = np.log(ADDED_SNR)
     for snr in np.exp(rng.uniform(low, high, added)):
@@ -202,8 +202,6 @@ def fields(
         Role that the galaxies of a pack must have.
     """
     if scenes is None:
-        from sciup.train.sky.scenes import render_scenes
-
         known = next((r for r in ROLES if r == role), None)
         if known is None:
             raise OptionError(f"there are no galaxies for the role {role!r}", ", ".join(ROLES))
