@@ -1,6 +1,8 @@
 """Draw the pictures of the napari tutorial: a real viewer, real models, sample data.
 
 xvfb-run -a -s "-screen 0 1400x900x24" python docs/scripts/napari_screenshots.py docs/images
+
+Behind the folder, names of tours: live, explore; all unless given.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def rest(seconds: float = 1.0) -> None:
 
 
 class Studio:
-    """A viewer with both widgets, and a camera."""
+    """A viewer with its widgets, and a camera."""
 
     def __init__(self, folder: Path, sample: str, truth: str) -> None:
         self.folder = folder
@@ -48,6 +50,9 @@ class Studio:
         self.dock, self.enhance = self.viewer.window.add_plugin_dock_widget("sciup", "Enhance")
         self.lens_dock, self.lens = self.viewer.window.add_plugin_dock_widget(
             "sciup", "Trust lens", tabify=True
+        )
+        self.explore_dock, self.explore = self.viewer.window.add_plugin_dock_widget(
+            "sciup", "Explore", tabify=True
         )
         self.truth = next(x for x in self.viewer.layers if x.name.endswith(truth))
         self.source = next(x for x in self.viewer.layers if x is not self.truth)
@@ -67,8 +72,8 @@ class Studio:
         image = self.enhance.live.image
         return image is not None and self.enhance.status.text().count("all draws") == 1
 
-    def shoot(self, name: str) -> None:
-        """Keep a picture of the window."""
+    def shoot(self, name: str, *, colourful: bool = False) -> None:
+        """Keep a picture of the window; with few colours it is a third as large."""
         rest()
         for notification in self.viewer.window._qt_window.findChildren(
             napari._qt.dialogs.qt_notification.NapariQtNotification
@@ -76,7 +81,9 @@ class Studio:
             notification.close()
         rest(0.5)
         shot = np.asarray(self.viewer.screenshot(canvas_only=False, flash=False))[..., :3]
-        picture = Image.fromarray(shot).quantize(255, dither=Image.Dither.NONE)
+        picture = Image.fromarray(shot)
+        if not colourful:
+            picture = picture.quantize(255, dither=Image.Dither.NONE)
         picture.save(self.folder / f"napari_{name}.png", optimize=True)
 
     def close(self) -> None:
@@ -148,11 +155,46 @@ def region(studio: Studio) -> None:
     studio.shoot("6_result")
 
 
+GALAXY = (100.0, 105.0, 16.0)
+"""Centre and zoom of what is explored."""
+
+
+def explore(folder: Path) -> None:
+    """Which flux is permitted, and how different images can be."""
+    studio = Studio(folder, "hubble", "truth")
+    studio.source.contrast_limits = BRIGHT
+    y, x, zoom = GALAXY
+    studio.look_at(y, x, zoom)
+    dock = studio.explore
+    studio.explore_dock.raise_()
+    dock.way.setCurrentIndex(dock.way.findData("view"))
+    dock.goal.setCurrentText("brightest")
+    dock.radius.setValue(3)
+    search(dock)
+    studio.shoot("7_explore")
+    dock.goal.setCurrentText("distinct")
+    search(dock)
+    dock.residual.setChecked(True)
+    studio.shoot("8_residual", colourful=True)
+    studio.close()
+
+
+def search(dock: Any) -> None:
+    """Search, and wait for all layers."""
+    dock.begin.click()
+    wait(lambda: not dock.search.busy, 600)
+    rest(3)
+
+
+TOURS = {"live": tour, "explore": explore}
+
+
 def main() -> None:
-    """Draw all."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
-    folder.mkdir(parents=True, exist_ok=True)
-    tour(folder)
+    """Draw all, or the tours that are named."""
+    folder, *names = sys.argv[1:] or ["docs/images"]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name in names or TOURS:
+        TOURS[name](Path(folder))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from sciup_napari.messages import (
     CHILD,
     WINDOW,
     Done,
+    Explore,
     Failed,
     Got,
     Open,
@@ -32,6 +33,7 @@ from sciup_napari.messages import (
 )
 from sciup_napari.orders import describe, image_of, result_of, warnings_told, with_draws
 from sciup_napari.pipe import Pipe
+from sciup_napari.searcher import Searcher
 from sciup_napari.window_source import computed
 
 POLITE = 5
@@ -39,11 +41,15 @@ POLITE = 5
 
 
 class Child:
-    """Answers messages: one thread listens, one opens, one hands out windows, several compute."""
+    """Answers messages: one thread listens, one opens, one searches, one hands out windows.
+
+    Windows are computed by several more.
+    """
 
     def __init__(self, pipe: Pipe) -> None:
         self.pipe = pipe
         self._feeder = Feeder(pipe.send, partial(self._tell_of, WINDOW))
+        self._searcher = Searcher(pipe.send, self._guarded)
         self._orders: queue.SimpleQueue[Open] = queue.SimpleQueue()
         threading.Thread(target=self._opener, daemon=True).start()
 
@@ -64,6 +70,10 @@ class Child:
                 self._feeder.wish(message)
             elif isinstance(message, Got):
                 self._feeder.got(message)
+            elif isinstance(message, Explore):
+                self._searcher.ask(message)
+            elif isinstance(message, Stop):
+                self._searcher.stop()
 
     # -- windows -------------------------------------------------------------------------------
 

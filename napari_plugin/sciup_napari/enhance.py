@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from napari.utils.notifications import show_error, show_info, show_warning
 
@@ -11,10 +10,7 @@ from sciup.errors import SciupError
 from sciup_napari.enhance_panel import EnhancePanel
 from sciup_napari.layer_source import check
 from sciup_napari.messages import Opened
-from sciup_napari.model_box import OTHER
-from sciup_napari.models import Choice, size_words
 from sciup_napari.parts import silent
-from sciup_napari.session import bare, session_of
 
 
 class EnhanceWidget(EnhancePanel):
@@ -28,11 +24,8 @@ class EnhanceWidget(EnhancePanel):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer = bare(napari_viewer)
-        self.session = session_of(napari_viewer)
+        self.attend(napari_viewer)
         self.live = self.session.live
-        self._given: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
-        self._quiet = False
         self._live_on = self.live.following
         self.budget.setValue(int(self.live.cache.budget))
         self._connect()
@@ -43,27 +36,12 @@ class EnhanceWidget(EnhancePanel):
         self.live.warm_up()
 
     def _connect(self) -> None:
-        layers, refresh, activated = self.viewer.layers, self.refresh_layers, self._activated
-        changes = (layers.events.inserted, layers.events.removed, layers.events.reordered)
-        for event in changes:
-            event.connect(refresh)
-        layers.selection.events.active.connect(activated)
-
-        def unbind(*_: Any) -> None:
-            for event in changes:
-                event.disconnect(refresh)
-            layers.selection.events.active.disconnect(activated)
-
-        self.destroyed.connect(unbind)
-        self.layer_box.currentIndexChanged.connect(self._layer_changed)
-        self.model_box.currentIndexChanged.connect(self._model_changed)
         self.preview.clicked.connect(lambda: self.start(follow=self.follow.isChecked()))
         self.follow.toggled.connect(self._follow)
         self.region.clicked.connect(self.run_region)
         self.everything.clicked.connect(self.run_all)
         self.cancel.clicked.connect(self.stop)
         self.budget.valueChanged.connect(lambda v: setattr(self.live.cache, "budget", float(v)))
-        self.table.stated.connect(self._stated)
         self.live.opened.connect(self._opened)
         self.live.failed.connect(self._failed)
         self.live.cleared.connect(self._cleared)
@@ -71,65 +49,14 @@ class EnhanceWidget(EnhancePanel):
         self.session.progress.connect(self._progressed)
         self.session.ended.connect(self._ended)
 
-    # -- layers and models ---------------------------------------------------------------------
-
-    def refresh_layers(self, *_: Any) -> None:
-        """Offer the image layers that there are, but not what sciup itself has made.
-
-        Nothing begins here: if the layer that is enhanced goes, the live view ends.
-        """
-        chosen = self.layer
-        offered = [
-            layer
-            for layer in reversed(self.viewer.layers)  # as in the list: the topmost first
-            if type(layer).__name__ == "Image" and not self.session.made(layer)
-        ]
-        wanted = chosen if chosen in offered else self.viewer.layers.selection.active
-        with silent(self.layer_box):
-            self.layer_box.clear()
-            for layer in offered:
-                self.layer_box.addItem(layer.name, layer)
-            self.layer_box.setCurrentIndex(offered.index(wanted) if wanted in offered else 0)
-        if self.layer is not chosen:
-            self._quiet = True
-            self._layer_changed()
-            self._quiet = False
-        for button in (self.preview, self.follow, self.region, self.everything):
-            button.setEnabled(self.layer is not None)
-
-    @property
-    def layer(self) -> Any:
-        """The layer that is chosen."""
-        return self.layer_box.currentData()
-
-    @property
-    def model(self) -> Choice | None:
-        """The model that is chosen."""
-        return self.model_box.choice
-
-    def _activated(self, event: Any) -> None:
-        """Follow the layer list, unless something is going on."""
-        where = self.layer_box.findData(event.value)
-        if where >= 0 and not self.live.following:
-            self.layer_box.setCurrentIndex(where)
-
-    def _layer_changed(self, *_: Any) -> None:
-        self.table.given = {}
-        if self.layer is not None:  # sample data know their instrument
-            known = self.layer.metadata.get("sciup", {}).get("given", {})
-            self.table.given = self._given.setdefault(self.layer, dict(known))
-        self.table.fill_given()
-        self.model_box.offer(self.layer)
-        self._model_changed()
+    def at_work(self) -> bool:
+        """Whether the camera is followed."""
+        return self.live.following
 
     def _model_changed(self, *_: Any) -> None:
+        super()._model_changed()
         if self.model is None or self.layer is None:
-            none = "" if self.model_box.count() > 1 else f"No model is here: choose {OTHER!r}."
-            self.about.setText("Open an image first." if self.layer is None else none)
-            self.pixels.setText("")
             return
-        self.about.setText(self.model.about)
-        self.pixels.setText(size_words(self.layer, self.model.scale))
         if self.follow.isChecked() and not self._quiet:
             self.start(follow=True)
 
@@ -137,14 +64,8 @@ class EnhanceWidget(EnhancePanel):
 
     def order(self) -> dict[str, Any]:
         """What is asked for besides the source."""
-        return {
-            "model": str(self.model.folder) if self.model else None,
-            "samples": self.samples.value(),
-            "seed": self.seed.value(),
-            "tolerance": self.tolerance.currentText(),
-            "instrument": dict(self.table.given),
-            "device": self.device.currentText(),
-        }
+        more = {"samples": self.samples.value(), "tolerance": self.tolerance.currentText()}
+        return super().order() | more
 
     def start(self, *, follow: bool) -> None:
         """Enhance what is on the screen."""
@@ -165,7 +86,8 @@ class EnhanceWidget(EnhancePanel):
         else:
             self._stop_live()
 
-    def _stated(self) -> None:
+    def values_stated(self) -> None:
+        """Enhance anew, or say how."""
         self.status.setText("values stated: press Preview view")
         if self.follow.isChecked():
             self.start(follow=True)

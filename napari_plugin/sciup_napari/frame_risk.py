@@ -11,6 +11,20 @@ from sciup_napari.messages import Core
 from sciup_napari.mosaic import Frame
 from sciup_napari.readout import Judge, Risk
 
+MEAN = "risk_mean"
+
+
+def has_risk_of_mean(windows: list[tuple[Core, Maps]]) -> bool:
+    """Whether the engine found the risk of the mean in all windows."""
+    return all(MEAN in maps for _, maps in windows)
+
+
+def risk_of_mean(frame: Frame, windows: list[tuple[Core, Maps]]) -> Risk:
+    """Risk of the mean as the engine found it, which is calibrated or not there."""
+    nothing = np.full((1, 1), np.nan, np.float32)
+    risk = frame.fill(windows, lambda maps: maps[MEAN])
+    return Risk(risk, nothing, nothing, nothing, certified=True, of_mean=True)
+
 
 def stored_risk(
     frame: Frame, windows: list[tuple[Core, Maps]], calibrated: bool, *, both: bool

@@ -13,15 +13,15 @@ from sciup_napari.lens_words import (
     shown_words,
     tolerance_words,
 )
-from sciup_napari.parts import run, silent, ticking
+from sciup_napari.parts import BLINK, run, silent, ticking
 from sciup_napari.readout import chosen
 from sciup_napari.session import bare, session_of
 
 TOLERANCE_STEP = 0.1
 """Sigmas per step of the slider."""
 
-ANIMATE, BLINK = 350, 500
-"""Milliseconds per draw, and per half of a blink."""
+ANIMATE = 350
+"""Milliseconds per draw."""
 
 
 class TrustLens(LensPanel):

@@ -26,17 +26,25 @@ def domain_words(strange: int, windows: int) -> str:
     )
 
 
+FOREIGN = "calibrated, but out of domain here"
+
+
 def tolerance_words(shown: Shown) -> str:
-    """The tolerance, and whether the risk at it is certified."""
-    lens, calibrated = shown.lens, is_calibrated(shown) and not shown.lens.chosen
-    words = "certified" if is_certified(shown) else "exploratory: not certified"
-    if calibrated and lens.show != "sample":
-        words = f"of draw {lens.draw}, not of what is shown"
-    elif lens.show != "sample":
-        words += f"; of draw {lens.draw}, not of what is shown"
-    elif calibrated and shown.strange[0]:
-        words = "calibrated, but out of domain here"
-    return f"{shown.tolerance.replace('sigma', ' sigma')} — {words}"
+    """The tolerance, whose risk it is, and whether that is certified."""
+    return f"{shown.tolerance.replace('sigma', ' sigma')} — {_standing(shown)}"
+
+
+def _standing(shown: Shown) -> str:
+    lens, foreign = shown.lens, bool(shown.strange[0])
+    if shown.risk_of_mean:
+        return f"of the mean: {FOREIGN if foreign else 'certified'}"
+    calibrated = is_calibrated(shown) and not lens.chosen
+    if lens.show != "sample":
+        vote = "" if calibrated else "exploratory: not certified; "
+        return f"{vote}of draw {lens.draw}, not of what is shown"
+    if calibrated and foreign:
+        return FOREIGN
+    return "certified" if calibrated else "exploratory: not certified"
 
 
 def alarm_words(shown: Shown) -> str:
@@ -58,8 +66,10 @@ def shown_words(shown: Shown) -> str:
 def is_certified(shown: Shown) -> bool:
     """Whether the risk of what is on the screen is certified."""
     lens = shown.lens
-    fair = lens.show == "sample" and not lens.chosen and not shown.strange[0]
-    return fair and is_calibrated(shown)
+    fair = shown.risk_of_mean or (
+        lens.show == "sample" and not lens.chosen and is_calibrated(shown)
+    )
+    return fair and not shown.strange[0]
 
 
 def is_calibrated(shown: Shown) -> bool:

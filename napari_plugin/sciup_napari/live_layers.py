@@ -116,10 +116,9 @@ class LiveLayers:
     def _add(self, picture: Picture, matrix: Any, source: Any, flux: int) -> None:
         name, active = picture.name, self.viewer.layers.selection.active
         options = look(name) | {"name": picture.title, "affine": matrix, "visible": True}
-        options |= {"units": source.units[-2:], "axis_labels": source.axis_labels[-2:]}
-        options["metadata"] = {"sciup": {"map": name, "live": True}}
+        options |= world_of(source) | {"metadata": {"sciup": {"map": name, "live": True}}}
         if name == "sample":
-            options |= _stretch_of(source, flux)
+            options |= stretch_of(source, flux)
             self._stretch = None
         labels = kind_of(name) == "labels"
         add = self.viewer.add_labels if labels else self.viewer.add_image
@@ -141,7 +140,7 @@ class LiveLayers:
 
     def _like(self, source: Any, flux: int) -> None:
         """The same stretch as the source, to compare; the user may change it afterwards."""
-        wanted, layer = _stretch_of(source, flux), self._layers["sample"]
+        wanted, layer = stretch_of(source, flux), self._layers["sample"]
         key = (*wanted["contrast_limits"], wanted["gamma"], wanted["colormap"].name)
         if key == self._stretch:
             return
@@ -151,6 +150,12 @@ class LiveLayers:
                 setattr(layer, name, value)
 
 
-def _stretch_of(source: Any, flux: int) -> dict[str, Any]:
+def world_of(source: Any) -> dict[str, Any]:
+    """Units and names of the axes of a picture on a layer."""
+    return {"units": source.units[-2:], "axis_labels": source.axis_labels[-2:]}
+
+
+def stretch_of(source: Any, flux: int) -> dict[str, Any]:
+    """The stretch of a layer, for values that are divided by `flux`."""
     limits = tuple(v / flux for v in source.contrast_limits)
     return {"contrast_limits": limits, "gamma": source.gamma, "colormap": source.colormap}

@@ -73,6 +73,18 @@ LOOKS: dict[str, Look] = {
     "std": Look("Spread (std)", "Spread of one pixel over the draws.", "viridis"),
     "tolerance": Look("Tolerance", "How far off a value must be to count as wrong.", "viridis"),
     "snr": Look("Signal to noise", "Signal of the input over its noise.", "viridis"),
+    "step_2x": Look("Step 2x", "What the network takes for the mean at 2x."),
+    "step_4x": Look("Step 4x", "What the network takes for the mean at 4x."),
+    **{
+        f"keypoints_{kind}": Look(
+            f"Keypoints: {kind}",
+            "Where a keypoint is expected: near 1 where it is certain and well placed.",
+            "#F0E442",
+            veil=True,
+            limits=(0.0, 0.5),
+        )
+        for kind in ("spot", "nucleus", "filament", "point", "extended")
+    },
     "support": Look(
         "Support",
         "Share of the local detail that was measured above the noise: 1 is measured, 0 is drawn.",
@@ -83,6 +95,13 @@ LOOKS: dict[str, Look] = {
         "Sample 0",
         "One sharp image that agrees with the data. Fine detail can be invented: see the risk.",
         visible=True,
+    ),
+    "answer": Look("Answer", "An image that the data permit: possible, not probable."),
+    "residual": Look(
+        "Residual",
+        "What an image leaves of the data: (y - A x) / sigma, red above and blue below.",
+        "RdBu_r",
+        limits=(-4.0, 4.0),
     ),
     "ood": Look(
         "Unfamiliar blocks",

@@ -132,8 +132,25 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Explore:
+    """To the child: look for images of a region that the data permit; earlier questions are void.
+
+    Attributes
+    ----------
+    order : Order
+        Its samples and tolerance do not matter.
+    question : mapping
+        Keyword arguments of `sciup.explore`: ``roi``, ``goal``, ``answers``, ``at`` and so on.
+    """
+
+    number: int
+    order: Order
+    question: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Stop:
-    """To the child: end the run and leave it resumable."""
+    """To the child: end the run and leave it resumable, or end the search."""
 
 
 @dataclass(frozen=True)
@@ -198,8 +215,31 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Explored:
+    """From the child: what was found.
+
+    Attributes
+    ----------
+    number : int
+    region : sciup.explorer.answers.Region
+    scale, flux, instrument, warnings
+        As in `Opened`.
+    meaning : str
+        What an answer is worth.
+    """
+
+    number: int
+    region: Any
+    scale: int
+    flux: int
+    instrument: tuple[tuple[str, str, str, str, str], ...]
+    warnings: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
 class Progress:
-    """From the child: windows done of a run, and in all."""
+    """From the child: windows done of a run, or steps of a search, and in all."""
 
     number: int
     done: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,11 @@ class ModelBox(QComboBox):
         found = self.currentData()
         return found if isinstance(found, Choice) else None
 
-    def offer(self, layer: Any) -> None:
-        """List the models for a layer; nothing without one. Nobody is told."""
+    def offer(self, layer: Any, able: Callable[[Choice], bool] = lambda _: True) -> None:
+        """List the models for a layer that are `able`; nothing without one. Nobody is told."""
         with silent(self):
             self.clear()
-            for choice in fitting(layer) if layer is not None else ():
+            for choice in filter(able, fitting(layer) if layer is not None else ()):
                 self.addItem(choice.label, choice)
                 self.setItemData(self.count() - 1, choice.about, Qt.ItemDataRole.ToolTipRole)
             if layer is not None:

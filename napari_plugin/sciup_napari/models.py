@@ -20,6 +20,7 @@ class Choice:
     scale: int
     calibrated: bool
     about: str
+    architecture: str = "posterior"
 
     @property
     def label(self) -> str:
@@ -32,11 +33,11 @@ def choices() -> tuple[Choice, ...]:
     """All models that are installed and whole."""
     from sciup.catalogue import catalogue
 
-    return tuple(
-        Choice(e.name, e.folder, e.domain, e.scale, e.calibrated, e.description)
-        for e in catalogue()
-        if e.weights
-    )
+    return tuple(_choice(entry) for entry in catalogue() if entry.weights)
+
+
+def _choice(e: Any) -> Choice:
+    return Choice(e.name, e.folder, e.domain, e.scale, e.calibrated, e.description, e.architecture)
 
 
 def own(folder: Path) -> Choice:
@@ -49,8 +50,7 @@ def own(folder: Path) -> Choice:
     """
     from sciup.catalogue import Entry
 
-    e = Entry.read(folder)
-    return Choice(e.name, e.folder, e.domain, e.scale, e.calibrated, e.description)
+    return _choice(Entry.read(folder))
 
 
 def domain_of(layer: Any) -> str | None:

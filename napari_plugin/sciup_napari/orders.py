@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from sciup_napari.messages import Opened, Order, Source
+from sciup_napari.messages import Explore, Explored, Opened, Order, Source
 
 MAPS = ("sample", "mean", "std", "support", "tolerance", "snr")
 """Maps of a window, calibrated or not."""
 
-RISKS = ("risk", "risk_bound", "risk_invented", "risk_missed", "alarm", "ood")
+RISKS = ("risk", "risk_bound", "risk_invented", "risk_missed", "risk_mean", "alarm", "ood")
 
 
 def image_of(order: Order, *, whole: bool = False) -> Any:
@@ -80,9 +80,10 @@ def result_of(order: Order, image: Any, *, roi: str | None = None) -> Any:
 def with_draws(result: Any, *, usual: bool = False) -> Any:
     """The result with all draws and the maps that the trust lens needs; on wish the usual ones."""
     settings = result.job.settings
-    maps = (*MAPS, *(RISKS if result.job.calibrated else ("risk_raw",)))
+    calibrated = result.job.calibrated
+    maps = (*MAPS, *(RISKS if calibrated else ("risk_raw",)))
     if usual:
-        maps = (*result.job.maps, "tolerance", "snr")
+        maps = (*result.job.maps, "tolerance", "snr", *(("risk_mean",) if calibrated else ()))
     settings = replace(settings, maps=maps, keep=settings.samples + 1)
     return replace(result, job=replace(result.job, settings=settings))
 
@@ -91,14 +92,10 @@ def describe(number: int, result: Any, told: list[str]) -> Opened:
     """What the viewer needs to know of an opened order."""
     from sciup.engine.margins import CORE
     from sciup.risk.calibration import FILE
-    from sciup.show import UNITS, risk_words
+    from sciup.show import risk_words
 
     job = result.job
     found = job.calibrated
-    rows = (
-        (name, value, UNITS.get(name, ""), origin, note)
-        for name, value, origin, note in result.instrument.rows()
-    )
     return Opened(
         number=number,
         token=result.token,
@@ -106,14 +103,57 @@ def describe(number: int, result: Any, told: list[str]) -> Opened:
         scale=job.model.scale,
         core=CORE,
         plane_shape=job.image.plane_shape,
-        flux=job.model.scale**2 if job.image.flux_per_pixel else 1,
+        flux=_flux(result, job.model.scale),
         samples=job.settings.samples,
-        instrument=tuple(rows),
+        instrument=_rows(result),
         warnings=tuple(dict.fromkeys(told)),
         calibrated=found is not None,
         words=risk_words(result),
         calibration=str(job.model.folder / FILE) if found is not None else None,
         tolerance=str(job.settings.tolerance),
+    )
+
+
+def _flux(result: Any, scale: int) -> int:
+    """What values of the input are divided by to be those of an output."""
+    return scale**2 if result.job.image.flux_per_pixel else 1
+
+
+def _rows(result: Any) -> tuple[tuple[str, str, str, str, str], ...]:
+    """What is believed about the instrument."""
+    from sciup.show import UNITS
+
+    return tuple(
+        (name, value, UNITS.get(name, ""), origin, note)
+        for name, value, origin, note in result.instrument.rows()
+    )
+
+
+def answer(message: Explore, progress: Callable[[int, int], None]) -> Explored:
+    """What a search finds; what `progress` raises ends it."""
+    from sciup.explorer.answers import POSSIBLE
+    from sciup.explorer.run import explore
+
+    order = message.order
+    stated: dict[str, Any] = dict(order.instrument)
+    with warnings_told() as told:
+        found = explore(
+            image_of(order),
+            model=order.model,
+            seed=order.seed,
+            device=order.device,
+            progress=progress,
+            **stated,
+            **message.question,
+        )
+    return Explored(
+        number=message.number,
+        region=found.regions[0],
+        scale=found.scale,
+        flux=_flux(found.result, found.scale),
+        instrument=_rows(found.result),
+        warnings=tuple(dict.fromkeys(told)),
+        meaning=POSSIBLE,
     )
 
 

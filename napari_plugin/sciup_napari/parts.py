@@ -8,6 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
+    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -17,9 +18,13 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 WARNING = "color: #E69F00;"
 """Style of what must not be overlooked."""
+
+BLINK = 500
+"""Milliseconds per half of a blink."""
 
 WIDTH = 300
 """Least width of a widget beside the canvas."""
@@ -56,6 +61,10 @@ def form(*rows: tuple[str, Any]) -> QFormLayout:
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setVerticalSpacing(SPACE)
     for label, widget in rows:
+        if isinstance(widget, QComboBox):  # a long entry does not make all wider than the dock
+            policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            widget.setSizeAdjustPolicy(policy)
+            widget.setMinimumContentsLength(12)
         layout.addRow(label, widget)
     return layout
 
@@ -75,6 +84,23 @@ def column(*parts: Any) -> QVBoxLayout:
     for part in parts:
         layout.addWidget(part) if isinstance(part, QWidget) else layout.addLayout(part)
     return layout
+
+
+def folded(content: QFormLayout) -> QCollapsible:
+    """What is seldom needed, behind the word More."""
+    inner = QWidget()
+    inner.setLayout(content)
+    box = QCollapsible("More")
+    box.setContent(inner)
+    box.collapse(animate=False)
+    return box
+
+
+def show_row(rows: QFormLayout, widget: QWidget, on: bool) -> None:
+    """Show or hide a widget of a form with its label."""
+    widget.setVisible(on)
+    if (label := rows.labelForField(widget)) is not None:
+        label.setVisible(on)
 
 
 def fill(area: QScrollArea, content: QVBoxLayout) -> None:

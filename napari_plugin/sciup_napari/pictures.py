@@ -95,7 +95,8 @@ def title(lens: LensState) -> str:
 
 def overlay_title(name: str, risk: Risk | None) -> str:
     """Name of an overlay: a vote that is not certified is not called risk."""
-    known = str(look(name)["name"])
+    of_mean = name == "risk" and risk is not None and risk.of_mean
+    known = str(look("risk_mean" if of_mean else name)["name"])
     if not name.startswith("risk") or risk is None or risk.certified:
         return known
     return "vote, not certified" if name == "risk" else f"{known} (vote, not certified)"

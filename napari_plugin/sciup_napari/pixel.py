@@ -77,6 +77,11 @@ def pixel_facts(
         "snr": at("snr"),
         "chi_squared": None if scores is None else float(scores[0]),
     }
+    if lens.show == "mean" and tolerance == ordered and "risk_mean" in maps:
+        unknown = dict.fromkeys(("invented", "missed", "bound"), float("nan"))
+        mean = float(maps["mean"][near].mean())
+        known = {"risk": at("risk_mean"), "shown": mean, "certified": True, "of_mean": True}
+        return facts | unknown | known
     if lens.draw == 0 and not lens.chosen and tolerance == ordered:  # as the engine found it
         return facts | {
             "risk": at("risk" if "risk" in maps else "risk_raw"),

@@ -86,6 +86,13 @@ def _view(viewer: Any, layer: Any) -> tuple[NDArray[np.float64], NDArray[np.floa
     return pixels.min(0), pixels.max(0)
 
 
+def middle_of_view(viewer: Any, layer: Any) -> tuple[float, float]:
+    """What is in the middle of the canvas, in input pixels, pixel centres at integers."""
+    low, high = _view(viewer, layer)
+    y, x = (low + high) / 2 - 0.5
+    return float(y), float(x)
+
+
 def _clipped(low: Any, high: Any, shape: tuple[int, int]) -> Box:
     low = np.clip(low, 0, shape).astype(int)
     high = np.clip(high, low, shape).astype(int)

@@ -23,7 +23,7 @@ COMMON_ALARM = 0.3
 
 @dataclass(frozen=True)
 class Risk:
-    """Risk of one draw, (h, w) each; NaN where there is no draw.
+    """Risk of one draw or of the mean, (h, w) each; NaN where there is none.
 
     Attributes
     ----------
@@ -32,6 +32,8 @@ class Risk:
         Certified; NaN everywhere where nothing is certified.
     certified : bool
         Whether `risk` is calibrated at this tolerance; otherwise it is a raw vote and exploratory.
+    of_mean : bool
+        Whether it is that of the mean; invented and missed are not known then.
     """
 
     risk: Values
@@ -39,6 +41,7 @@ class Risk:
     missed: Values
     bound: Values
     certified: bool
+    of_mean: bool = False
 
 
 def count(draws: Values, shown: int, tolerance: Values | float) -> tuple[Values, Values]:
@@ -102,17 +105,17 @@ class Judge:
             name.split()[1] for name in self._calibration.promises if name.startswith("sample ")
         )
 
-    def promise(self, tolerance: str) -> Promise | None:
-        """What is promised at a tolerance, if anything."""
+    def promise(self, tolerance: str, product: str = "sample") -> Promise | None:
+        """What is promised of the sample or the mean at a tolerance, if anything."""
         if self._calibration is None:
             return None
         from sciup.risk.tolerance import Tolerance
 
-        return self._calibration.promise("sample", Tolerance.parse(tolerance))
+        return self._calibration.promise(product, Tolerance.parse(tolerance))
 
-    def alarm(self, tolerance: str) -> float:
+    def alarm(self, tolerance: str, product: str = "sample") -> float:
         """The risk from which a pixel is flagged."""
-        promise = self.promise(tolerance)
+        promise = self.promise(tolerance, product)
         return COMMON_ALARM if promise is None else float(promise.alarm.threshold)
 
     def risk(
@@ -211,15 +214,18 @@ def summary(values: dict[str, Any]) -> str:
     Parameters
     ----------
     values : dict
-        ``risk``, ``certified``, ``invented``, ``missed``, ``tolerance``, ``bound``, ``ood``.
+        ``risk``, ``certified``, ``invented``, ``missed``, ``tolerance``, ``bound``, ``ood``; and
+        ``of_mean`` where it is the risk of the mean.
     """
     risk = values["risk"]
     if not np.isfinite(risk):
         return "No risk is known here."
+    whose = "Of the mean: " if values.get("of_mean") else ""
     share = f"{100 * risk:.0f} of 100" if risk >= 0.01 else "fewer than 1 of 100"
     if values["certified"]:
         said = (
-            f"{share} pixels that look like this one are wrong by more than {values['tolerance']}."
+            f"{whose}{share} pixels that look like this one are wrong by more than"
+            f" {values['tolerance']}."
         )
         if np.isfinite(values["bound"]):
             said += f" Certified: at most {100 * values['bound']:.0f}, averaged over fields."

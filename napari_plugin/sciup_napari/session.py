@@ -1,4 +1,4 @@
-"""What all widgets of one viewer share: the live view and the run that goes on."""
+"""What all widgets of one viewer share: the live view, the search and the run that goes on."""
 
 from __future__ import annotations
 
@@ -9,32 +9,36 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from napari.utils import progress as activity
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, Signal
 
 from sciup.errors import OptionError
+from sciup_napari.bar import Bar
 from sciup_napari.layer_source import plane_of, source_of
 from sciup_napari.live import LiveView
 from sciup_napari.looks import LIGHT
 from sciup_napari.messages import Order, Run
 from sciup_napari.place import finer, to_world
 from sciup_napari.runs import Running
+from sciup_napari.search import Search
 
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 
 
 class Session(QObject):
-    """One viewer's live view and its run.
+    """One viewer's live view, its search and its run.
 
     Signals
     -------
+    stated (layer, table)
+        A widget's table states something else of the instrument of a layer.
     progress (int, int)
         Of the run: windows done, and in all.
     ended (str)
         The run is over; one line about how.
     """
 
+    stated = Signal(object, object)
     progress = Signal(int, int)
     ended = Signal(str)
 
@@ -42,8 +46,10 @@ class Session(QObject):
         super().__init__()
         self.viewer = viewer
         self.live = LiveView(viewer)
+        self.search = Search(viewer)
         self.running: Running | None = None
-        self._bar: Any = None
+        self._given: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
+        self._bar: Bar | None = None
         self._run_layer: Any = None
         self._output = ""
         self._folder = tempfile.TemporaryDirectory(
@@ -55,6 +61,11 @@ class Session(QObject):
     def made(self, layer: Any) -> bool:
         """Whether a layer shows what sciup has made."""
         return "map" in layer.metadata.get("sciup", {})
+
+    def given(self, layer: Any) -> dict[str, float]:
+        """What is stated of the instrument of a layer, by option; sample data know theirs."""
+        known = layer.metadata.get("sciup", {}).get("given", {})
+        return self._given.setdefault(layer, dict(known))
 
     def temporary_output(self) -> str:
         """A place for a result that lives as long as the viewer."""
@@ -84,7 +95,7 @@ class Session(QObject):
             return Run(0, Order(source, **order), output, **how)
 
         self._run_layer, self._output = layer, output
-        bar = activity(total=1, desc=f"sciup: {Path(output).name}")  # lets events happen
+        bar = Bar(f"sciup: {Path(output).name}")
         self._bar, self.running = bar, Running(prepare, self._threads, self)
         self.running.progress.connect(self._progressed)
         self.running.finished.connect(self._finished)
@@ -99,18 +110,23 @@ class Session(QObject):
         """End everything: the viewer is closed."""
         _sessions.pop(self.viewer, None)  # the session holds the viewer
         self.live.close()
+        self.search.close()
         if self.running is not None:
             self.running.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._folder.cleanup()
 
     def _progressed(self, done: int, total: int) -> None:
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
         self.progress.emit(done, total)
+        if self._bar is not None:  # last, because events happen meanwhile, such as the end
+            self._bar.at(done, total)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
     def _finished(self, path: str) -> None:
-        self._bar.close()
+        self._close_bar()
         layers = self.viewer.open(path, plugin="sciup")
         run = self.running.run if self.running is not None else None
         if self._run_layer in self.viewer.layers:
@@ -119,7 +135,7 @@ class Session(QObject):
         show_info(f"sciup: {path} is finished and shown")
 
     def _failed(self, text: str) -> None:
-        self._bar.close()
+        self._close_bar()
         lost = Path(self._folder.name) in Path(self._output).parents
         cancelled = "cancelled" if lost else "cancelled; run again with Resume to go on"
         self.ended.emit("failed" if text else cancelled)

@@ -174,7 +174,12 @@ class Shown(QObject):
         """The risk from which a pixel is flagged."""
         if self.lens.alarm is not None:
             return self.lens.alarm
-        return self.judge.alarm(self.tolerance)
+        return self.judge.alarm(self.tolerance, "mean" if self.risk_of_mean else "sample")
+
+    @property
+    def risk_of_mean(self) -> bool:
+        """Whether the risk that is shown is that of the mean, not of a draw."""
+        return self._risk is not None and self._risk.of_mean
 
     @property
     def counting(self) -> bool:

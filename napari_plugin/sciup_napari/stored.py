@@ -21,7 +21,7 @@ SIDE = 512
 
 LENS = (
     "mean", "std", "support", "tolerance", "snr", "ood", "alarm",
-    "risk", "risk_raw", "risk_bound", "risk_invented", "risk_missed",
+    "risk", "risk_raw", "risk_bound", "risk_invented", "risk_missed", "risk_mean",
 )  # fmt: skip
 """Maps that the trust lens uses where they are stored."""
 

@@ -17,13 +17,17 @@ from sciup_napari.messages import (
     CHILD,
     WINDOW,
     Core,
+    Explore,
+    Explored,
     Failed,
     Got,
     Made,
     Open,
     Opened,
     Order,
+    Progress,
     Source,
+    Stop,
     Wish,
 )
 
@@ -37,11 +41,17 @@ class Talk(QObject):
         The answer to the last order.
     made (Made)
         A window, of any order.
+    progress (int, int)
+        Steps done of the last question, and in all.
+    explored (Explored)
+        The answer to the last question.
     failed (Failed)
-        Why the last order, a window or the child itself failed.
+        Why the last order or question, a window or the child itself failed.
     """
 
     opened = Signal(object)
+    progress = Signal(int, int)
+    explored = Signal(object)
     made = Signal(object)
     failed = Signal(object)
     _heard = Signal(object)
@@ -74,13 +84,23 @@ class Talk(QObject):
         **order
             Fields of `Order` but the source.
         """
+        self._ask(lambda number, folder: Open(number, Order(find(folder), **order)))
+
+    def explore(
+        self, find: Callable[[Path], Source], question: dict[str, Any], **order: Any
+    ) -> None:
+        """Ask for a search; see `order` for `find`, and `Explore` for `question`."""
+        self._ask(lambda number, folder: Explore(number, Order(find(folder), **order), question))
+
+    def _ask(self, make: Callable[[int, Path], Open | Explore]) -> None:
+        """Have a message made in a thread, and send it unless something else is asked for first."""
         self.warm_up()
         self.forget()
         number = self._number
 
         def prepare() -> None:
             try:
-                message: Any = Open(number, Order(find(Path(self._folder.name)), **order))
+                message: Any = make(number, Path(self._folder.name))
             except SciupError as error:
                 message = Failed(number, str(error))
             except Exception as error:  # noqa: BLE001 (any kind of array may be in a layer)
@@ -94,8 +114,13 @@ class Talk(QObject):
         self._tell(Wish(token, cores, quick))
 
     def forget(self) -> None:
-        """The answer to the last order is not wanted any more."""
+        """The answer to the last order or question is not wanted any more."""
         self._number += 1
+
+    def stop(self) -> None:
+        """End the search."""
+        self.forget()
+        self._tell(Stop())
 
     def close(self) -> None:
         """End the child and its files."""
@@ -117,7 +142,11 @@ class Talk(QObject):
                 self.failed.emit(message)
         elif message.number != self._number:  # an answer to an earlier order
             return
-        elif isinstance(message, Open):
+        elif isinstance(message, Open | Explore):
             self._tell(message)
         elif isinstance(message, Opened):
             self.opened.emit(message)
+        elif isinstance(message, Progress):
+            self.progress.emit(message.done, message.total)
+        elif isinstance(message, Explored):
+            self.explored.emit(message)

@@ -8,7 +8,12 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from sciup_napari.cache import Maps
-from sciup_napari.frame_risk import counted_risk, stored_risk
+from sciup_napari.frame_risk import (
+    counted_risk,
+    has_risk_of_mean,
+    risk_of_mean,
+    stored_risk,
+)
 from sciup_napari.lens_state import LensState
 from sciup_napari.messages import QUICK, Core, Opened
 from sciup_napari.mosaic import Frame
@@ -55,12 +60,18 @@ class Votes(QObject):
         judge: Judge,
         tolerance: str,
     ) -> Risk | None:
-        """The risk of the draw of a lens; None where it is not known, or not yet."""
+        """The risk of what a lens shows; None where it is not known, or not yet.
+
+        That is the risk of its draw, or of the mean, where that is shown and its risk is there.
+        """
         windows = [(core, maps) for core, maps in windows if not maps.get(QUICK, False)]
         if not windows:
             return None
-        if lens.draw == 0 and tolerance == facts.tolerance:
-            both = lens.overlay == "invented and missed"
+        both = lens.overlay == "invented and missed"  # the mean has neither
+        ordered = tolerance == facts.tolerance
+        if lens.show == "mean" and ordered and not both and has_risk_of_mean(windows):
+            return risk_of_mean(frame, windows)
+        if lens.draw == 0 and ordered:
             return stored_risk(frame, windows, facts.calibrated, both=both)
         if not facts.countable:
             return None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sciup_napari.link import Link
-from sciup_napari.messages import Got, Made, Run, Wish
+from sciup_napari.messages import Got, Made, Run, Stop, Wish
 
 if not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -53,8 +53,9 @@ IMPATIENT = "from sciup_napari import child; child.POLITE = 0; child.main()"
 class SharedLink:
     """Takes the place of `Link`: one child serves many tests, for it takes seconds to start.
 
-    Tests leave nothing behind: a closed link takes back its wishes, says that it has got what is
-    still on its way, and hears nothing any more. Whole runs get a child of their own.
+    Tests leave nothing behind: a closed link takes back its wishes and its question, says that it
+    has got what is still on its way, and hears nothing any more. Whole runs get a child of their
+    own.
     """
 
     child = None
@@ -106,6 +107,7 @@ class SharedLink:
         if SharedLink.owner is self:
             SharedLink.owner = None
             SharedLink.child.send(Wish("", ()))
+            SharedLink.child.send(Stop())
             for got in list(self.open):
                 SharedLink.child.send(got)
 

@@ -397,6 +397,28 @@ def test_each_draw_has_its_own_vote(scene):
     assert scene.lens.tolerance_words.text().endswith("certified")
 
 
+def test_the_mean_is_shown_with_a_risk_of_its_own(scene):
+    scene.follow()
+    live, lens = scene.live, scene.lens
+    of_draw = scene.viewer.layers["live: Risk"].data.copy()
+    lens.draw.setValue(2)  # whichever draw was looked at before
+    lens.shows.button(1).click()
+    shown = scene.viewer.layers["live: Risk of the mean"]
+    scene.wait(lambda: shown.visible)
+    stored = live.frame.fill(live.windows(), lambda maps: maps["risk_mean"])
+    assert np.array_equal(shown.data, stored, equal_nan=True)
+    assert not np.array_equal(shown.data, of_draw, equal_nan=True)
+    assert lens.tolerance_words.text() == "3 sigma — of the mean: certified"
+    assert live.alarm == live.judge.promise("3sigma", "mean").alarm.threshold
+    lens.ask(shown.data_to_world((40, 40)))
+    assert lens.pixel.text().startswith("Of the mean: ")
+    lens.overlay.setCurrentText("invented and missed")  # of a draw only, and it says so
+    assert lens.tolerance_words.text() == "3 sigma — of draw 2, not of what is shown"
+    lens.overlay.setCurrentText("risk")
+    lens.tolerance.setValue(22)
+    assert lens.tolerance_words.text().endswith("of draw 2, not of what is shown")
+
+
 def test_tolerances_beside_the_calibrated_ones_are_exploratory(scene):
     scene.follow()
     risk = scene.viewer.layers["live: Risk"]
@@ -627,7 +649,7 @@ def results(models, tmp_path_factory):
     values = cells((150, 140))
     usual = sciup.upscale(values, **options)
     usual.save(folder / "usual.fits")
-    maps = (*usual.job.maps, "tolerance", "snr", "risk_invented", "risk_missed")
+    maps = (*usual.job.maps, "tolerance", "snr", "risk_invented", "risk_missed", "risk_mean")
     sciup.upscale(values, maps=maps, keep_samples=SAMPLES + 1, **options).save(
         folder / "full.ome.zarr"
     )
@@ -671,6 +693,9 @@ def test_the_lens_looks_at_a_finished_result_with_all_draws(viewer, results, qtb
         + list(np.array(viewer.layers["live: Risk"].data_to_world((40, 40))))
     )
     assert "pixels that look like this one" in lens.pixel.text()
+    lens.shows.button(1).click()
+    assert "live: Risk of the mean" in names(viewer)
+    assert "of the mean" in lens.tolerance_words.text()
 
 
 def test_a_result_without_draws_shows_what_is_stored(viewer, results, qtbot):
@@ -682,6 +707,8 @@ def test_a_result_without_draws_shows_what_is_stored(viewer, results, qtbot):
     assert lens.draw.maximum() == 0
     lens.shows.button(1).click()
     assert lens.live.image.name == "live: mean of all draws"
+    assert "live: Risk" in names(viewer)  # that of the mean was not asked for when it was made
+    assert lens.tolerance_words.text() == "3 sigma — of draw 0, not of what is shown"
     image = lens.live.image
     lens.ask(image.data_to_world((30, 30)))
     assert "pixels that look like this one" in lens.pixel.text()
@@ -733,7 +760,7 @@ def test_the_viewers_process_never_imports_torch(viewer, qtbot):
 
     code = (
         "import sys;"
-        "import sciup_napari.enhance, sciup_napari.lens, sciup_napari.reader;"
+        "import sciup_napari.enhance, sciup_napari.explore, sciup_napari.lens, sciup_napari.reader;"
         "print('torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

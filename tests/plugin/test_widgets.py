@@ -125,6 +125,7 @@ def test_a_closed_session_does_not_keep_its_viewer():
     closing = SimpleNamespace(
         viewer=viewer,
         live=SimpleNamespace(close=lambda: ended.append(1)),
+        search=SimpleNamespace(close=lambda: None),
         running=None,
         _threads=SimpleNamespace(shutdown=lambda **_: None),
         _folder=SimpleNamespace(cleanup=lambda: None),
