@@ -93,7 +93,7 @@ def fade(progressive: Progressive, done: float) -> tuple[float, float]:
 
     Examples
     --------
-    >>> fade(Progressive(fade=0.2), 0.05), fade(Progressive(fade=0.2), 0.15)
+    >>> fade(Progressive(fade=0.5), 0.125), fade(Progressive(fade=0.5), 0.375)
     ((0.5, 0.0), (1.0, 0.5))
     """
     if not progressive.fade:

@@ -29,8 +29,6 @@ log = logging.getLogger("sciup")
 
 DECAY = 0.999
 
-SAMPLERS = {kind.architecture: kind for kind in (PosteriorSampler, ProgressiveSampler)}
-
 Row = dict[str, float]
 """A line of the curves."""
 
@@ -47,7 +45,8 @@ def build(recipe: Recipe, start: dict[str, Any] | None = None) -> PosteriorSampl
     model of another scale fits.
     """
     torch.manual_seed(recipe.seed)
-    net = SAMPLERS[recipe.architecture](
+    kind = ProgressiveSampler if recipe.architecture == "progressive" else PosteriorSampler
+    net = kind(
         recipe.name,
         recipe.scale,
         recipe.domain,

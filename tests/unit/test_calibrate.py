@@ -95,7 +95,7 @@ def test_own_images_are_familiar_or_calibrate_but_not_both():
     assert all(a != b for a, b in zip(train, calibrate, strict=True))
     assert 0.15 < np.mean(train) < 0.35
     assert all(_own_split(u, "test") for u in units)
-    assert set(CONDITIONS) == {1, 2, 4}
+    assert set(CONDITIONS) == {1, 2, 4, 8}
 
 
 def test_a_stratum_keeps_its_pixels_together():
