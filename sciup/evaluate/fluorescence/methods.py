@@ -33,6 +33,8 @@ Belief = Literal["known", "psf", "nothing"]
 """What a sampler is told: the instrument, only its PSF, or nothing."""
 
 DRAWS = 17
+SHARPEST = 0.31
+"""FWHM [input px] below which no PSF can be stated: at 8x the bare block mean is sharper."""
 RIM_CHI2 = 4
 """Input px along the edges that the residual leaves out."""
 
@@ -68,6 +70,7 @@ def result(
     """The lazy result on a case; `truth_scale`: of the truth's grid, if it is not the model's."""
     # the blur of a case is relative to its truth; the engine wants the total
     total = float(np.hypot(case.fwhm, model.target_fwhm / (truth_scale or model.scale)))
+    total = max(total, SHARPEST)
     facts: dict[str, Any] = {} if belief == "nothing" else {"psf_fwhm": total}
     if belief == "known":
         facts |= {"gain": 1.0, "read_noise": READ_NOISE, "background": 0.0}
