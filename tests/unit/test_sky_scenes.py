@@ -20,11 +20,11 @@ from sciup.train.sky import stamps as sky_stamps  # noqa: E402
 from sciup.train.sky.scenes import (  # noqa: E402
     add_stamp,
     add_star,
-    at_target,
     pack_scenes,
     render_scenes,
 )
 from sciup.train.sky.stamps import OVERSAMPLING, TARGET_SIGMA, Stamp, build_library  # noqa: E402
+from sciup.train.sky.target import at_target  # noqa: E402
 
 Array = NDArray[np.float64]
 

@@ -27,8 +27,9 @@ from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array
 from sciup.physics import psf as shapes
 from sciup.physics.projection import kernel_side
-from sciup.train.sky.scenes import add_star, at_target, render_scenes
+from sciup.train.sky.scenes import add_star, render_scenes
 from sciup.train.sky.stamps import ROLES
+from sciup.train.sky.target import at_target
 
 Array = NDArray[np.float64]
 Told = Literal["all", "width", "nothing"]

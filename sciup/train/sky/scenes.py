@@ -6,8 +6,8 @@ the output pixel; the block sum over s x s output pixels plays the part of the i
 input pixel. The sampled Gaussian sums to its flux within 1e-6, since its transform at one cycle
 per pixel is exp(-2 pi^2 sigma^2) = 7e-7.
 
-A model whose target is wider gets the same scene blurred by what is missing (`at_target`), for
-Gaussians add in quadrature.
+A model whose target is wider gets the same scene blurred by what is missing
+(`sciup.train.sky.target`), for Gaussians add in quadrature.
 
 **What a flux is.** The unit is the noise sigma of one input pixel, which covers 2 x 2 output
 pixels, at a typical depth; a trainer that draws another sky sigma makes the same scene deeper or
@@ -43,7 +43,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from sciup.errors import OptionError, OutputError
 from sciup.train.sky.stamps import ROLES, TARGET_FWHM, TARGET_SIGMA, Role, Stamp, build_library
@@ -58,8 +57,6 @@ COUNTED = 2.0
 APRON = 64
 """Sources are placed this far outside too: their wings belong to the scene, they do not."""
 STAR_RADIUS = 8
-NEXT_FWHM = 2.8
-"""The narrowest target wider than that of the scenes, px: right within 0.2 % of a star's peak."""
 KINDS = ("field", "crowded", "star-cluster", "galaxy-cluster", "nebula")
 SHARES = (0.62, 0.12, 0.1, 0.08, 0.08)
 
@@ -369,42 +366,6 @@ def render_scenes(
     library = build_library(folder, role, seed, count=stamps, lenses=lenses, cache=cache)
     for index in range(start, start + count):
         yield render_scene(library, side=side, role=role, seed=seed, index=index)
-
-
-def at_target(scene: NDArray[np.floating[Any]], fwhm: float) -> NDArray[np.floating[Any]]:
-    """A scene at the resolution of a model.
-
-    Parameters
-    ----------
-    scene : ndarray (..., h, w)
-        As rendered, with a target PSF of FWHM 2 output px.
-    fwhm : float
-        FWHM of the model's target [output px]: 2, or 2.8 and above.
-
-    Raises
-    ------
-    OptionError
-        If the target is sharper than the scenes, or hardly wider: a sampled Gaussian that is
-        narrower than 0.8 px has not the width it should have.
-
-    Examples
-    --------
-    >>> point = np.zeros((33, 33))
-    >>> add_star(point, 16, 16, 1.0)
-    >>> wide = at_target(point, 4.0)
-    >>> bool(abs(wide.max() - (2 / 4) ** 2 * point.max()) < 1e-3 * point.max())
-    True
-    """
-    if fwhm == TARGET_FWHM:
-        return scene
-    if fwhm < NEXT_FWHM:
-        raise OptionError(
-            f"target_fwhm is {fwhm:g} px, but scenes are rendered at {TARGET_FWHM:g} px",
-            f"{TARGET_FWHM:g}, or {NEXT_FWHM:g} and above",
-        )
-    width = TARGET_SIGMA * np.sqrt((fwhm / TARGET_FWHM) ** 2 - 1)
-    wide = gaussian_filter(scene, width, mode="nearest", truncate=6, axes=(-2, -1))
-    return np.asarray(wide, scene.dtype)
 
 
 def pack_scenes(
