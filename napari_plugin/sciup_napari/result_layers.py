@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.image import PixelGrid
-from sciup.report.finished import Finished
+from sciup.results.finished import Finished
 from sciup_napari.fits_layers import LayerData
 from sciup_napari.fits_place import celestial, own_grid, place_keywords, sky_of
 from sciup_napari.lazy import data_of, few, pyramid, robust_limits, token

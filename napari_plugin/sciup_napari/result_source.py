@@ -16,7 +16,7 @@ from sciup.io import detect_format, open_image
 from sciup.io._fits import FitsImage
 from sciup.io._ome_zarr import OmeZarrImage
 from sciup.io._wcs import scale_header
-from sciup.report.finished import Finished
+from sciup.results.finished import Finished
 from sciup_napari.fits_layers import hdus_of, images_of, levels_of, source_of
 from sciup_napari.fits_place import celestial, own_grid, place_beside, place_keywords
 from sciup_napari.lazy import pyramid, token

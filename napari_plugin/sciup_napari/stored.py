@@ -12,7 +12,7 @@ import numpy as np
 from sciup.errors import InputError, SciupError
 from sciup.geometry import Box
 from sciup.image import Plane
-from sciup.report.finished import Finished
+from sciup.results.finished import Finished
 from sciup.risk.calibration import FILE, Calibration
 from sciup_napari.messages import Core, Opened, Source
 

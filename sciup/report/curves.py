@@ -9,7 +9,7 @@ import numpy as np
 
 from sciup.physics.psf import gaussian, moffat
 from sciup.report.drawing import PANEL, image, panels
-from sciup.report.finished import Array, Finished
+from sciup.results.finished import Array, Finished
 from sciup.risk.calibration import EVERYTHING, Promise
 
 OVERSAMPLED = 8

@@ -14,8 +14,8 @@ from sciup.evaluate.draws import measurement, predict
 from sciup.geometry import Box
 from sciup.image import parse_roi
 from sciup.physics.projection import kernel_side
-from sciup.report.again import on
-from sciup.report.finished import Array, Finished
+from sciup.results.again import on
+from sciup.results.finished import Array, Finished
 
 SIDE = 128
 """Input pixels per side of the region that is shown unless another is asked for."""

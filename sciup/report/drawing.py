@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sciup.report.finished import Array, Finished
+from sciup.results.finished import Array, Finished
 from sciup.stretch import AsinhStretch
 
 DPI = 100

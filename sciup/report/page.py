@@ -12,9 +12,9 @@ import numpy as np
 from sciup.report import curves, html, plots, words
 from sciup.report.cutout import Cutout
 from sciup.report.drawing import uri
-from sciup.report.finished import Finished
 from sciup.report.places import COLUMNS
 from sciup.report.survey import Survey
+from sciup.results.finished import Finished
 from sciup.risk.calibration import Calibration
 from sciup.risk.words import percent, sentence
 from sciup.show import UNITS

@@ -3,63 +3,19 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sciup.geometry import Box
-from sciup.report.finished import Finished
 from sciup.report.survey import Place
+from sciup.results.finished import Finished
+from sciup.results.sky import Sky
 
 COLUMNS = (
     "rank", "plane", "y", "x", "y0", "y1", "x0", "x1", "area", "summed_risk", "mean_risk",
     "peak_risk", "ra", "dec",
 )  # fmt: skip
 """Of the CSV file. Positions and areas are in input pixels, counted from 0; degrees of FK5."""
-
-
-@dataclass(frozen=True)
-class Sky:
-    """World coordinates of the output pixels."""
-
-    wcs: Any
-
-    @classmethod
-    def of(cls, done: Finished) -> Sky | None:
-        """Those of the result; None without, or where they cannot be read."""
-        from astropy.wcs import WCS
-
-        from sciup.io._fits_clean import open_hdus, quiet
-
-        try:
-            with quiet(str(done.path)):
-                if done.path.is_dir():
-                    wcs = WCS(_header(done.path)).celestial
-                else:
-                    first = next(name for name in done.maps if name != "samples")
-                    with open_hdus(str(done.path), memmap=False) as hdus:
-                        wcs = WCS(hdus[first.upper()].header, hdus).celestial
-        except (ValueError, KeyError, AttributeError, TypeError):
-            return None
-        return cls(wcs) if wcs.has_celestial else None
-
-    def degrees(self, y: float, x: float) -> tuple[float, float]:
-        """Right ascension and declination, FK5, of an output pixel counted from 0."""
-        from sciup.io._fits_clean import quiet
-
-        with quiet("world coordinates"):
-            place = self.wcs.pixel_to_world(x, y).fk5
-        return float(place.ra.deg), float(place.dec.deg)
-
-
-def _header(path: Path) -> Any:
-    """The header that an OME-Zarr result of a FITS image carries."""
-    import zarr
-    from astropy.io import fits
-    from zarr.storage import LocalStore
-
-    about: Any = zarr.open_group(LocalStore(path, read_only=True), mode="r").attrs["sciup"]
-    return fits.Header.fromstring(about["fits_header"], sep="\n")
 
 
 def input_pixel(done: Finished, y: float, x: float) -> tuple[float, float]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from sciup.report.cutout import SAMPLES, Cutout
 from sciup.report.drawing import PANEL, image, panels, risk_image, scale_bar, stretch, title_of
-from sciup.report.finished import Array, Finished
 from sciup.report.survey import Survey
+from sciup.results.finished import Array, Finished
 
 
 def samples(done: Finished, cutout: Cutout) -> Any:

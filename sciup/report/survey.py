@@ -9,7 +9,7 @@ import numpy as np
 
 from sciup.geometry import Box, shards
 from sciup.image import Plane
-from sciup.report.finished import Array, Finished
+from sciup.results.finished import Array, Finished
 
 SIDE = 2048
 """Output pixels per side that are read at a time: a shard of an OME-Zarr result."""

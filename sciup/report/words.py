@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sciup.report.finished import Finished
 from sciup.report.survey import SIGNAL, Survey
+from sciup.results.finished import Finished
 from sciup.risk.calibration import EVERYTHING
 from sciup.show import UNITS
 

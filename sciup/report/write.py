@@ -7,12 +7,13 @@ from pathlib import Path
 from sciup.errors import OptionError, OutputError
 from sciup.io import open_image
 from sciup.report import places, plots
-from sciup.report.again import Opener, find_calibration, find_facts, find_input, result_of
 from sciup.report.cutout import choose, cut
 from sciup.report.drawing import png
-from sciup.report.finished import Finished
 from sciup.report.page import Content, render
 from sciup.report.survey import survey
+from sciup.results.again import Opener, find_calibration, find_facts, find_input, result_of
+from sciup.results.finished import Finished
+from sciup.results.sky import Sky
 
 SUFFIXES = (".fits", ".fit", ".fts", ".ome.zarr", ".zarr")
 
@@ -76,7 +77,7 @@ def write_report(
     facts = find_facts(done, model)
     again = result_of(done, facts, find_input(done, opener, source))
     found = survey(done)
-    sky = places.Sky.of(done)
+    sky = Sky.of(done)
     content = Content(
         done,
         found,

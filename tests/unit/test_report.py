@@ -13,9 +13,9 @@ import sciup
 from sciup import cli
 from sciup.io import open_image
 from sciup.report import survey as surveying
-from sciup.report.finished import Finished
 from sciup.report.survey import survey
 from sciup.report.write import write_report
+from sciup.results.finished import Finished
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells, star_field
 from sciup.testing.toy_model import write_toy_model
@@ -297,8 +297,8 @@ def test_what_is_not_a_result(capfd, field, tmp_path):
 
 def test_nothing_but_pixels_of_the_region_is_needed(model, field, result):
     """What is shown is what `Result.sample` gives, whatever the region."""
-    from sciup.report.again import find_facts, find_input, result_of
     from sciup.report.cutout import choose, cut
+    from sciup.results.again import find_facts, find_input, result_of
 
     done = Finished.open(result)
     again = result_of(done, find_facts(done, str(model)), find_input(done, open_image))

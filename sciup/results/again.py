@@ -13,8 +13,8 @@ from sciup.errors import ModelError, SciupError
 from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.image import Image
-from sciup.report.finished import Finished
 from sciup.resources import find_model
+from sciup.results.finished import Finished
 from sciup.risk.calibration import FILE, Calibration
 
 Opener = Callable[[str], Image]

@@ -1,0 +1,1 @@
+"""``sciup measure``."""

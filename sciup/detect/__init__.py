@@ -1,0 +1,1 @@
+"""Sources and structures of a result, with the chance that they exist."""

@@ -1,0 +1,1 @@
+"""Finished results: read back, and their draws repeated."""

@@ -1,0 +1,90 @@
+"""World coordinates of the output pixels of a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.errors import InputError
+from sciup.geometry import Box
+from sciup.image import Image
+from sciup.results.finished import Finished
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sky:
+    """World coordinates of the output pixels."""
+
+    wcs: Any
+
+    @classmethod
+    def of(cls, done: Finished) -> Sky | None:
+        """Those of the result; None without, or where they cannot be read."""
+        from astropy.wcs import WCS
+
+        from sciup.io._fits_clean import open_hdus, quiet
+
+        try:
+            with quiet(str(done.path)):
+                if done.path.is_dir():
+                    wcs = WCS(_header(done.path)).celestial
+                else:
+                    first = next(name for name in done.maps if name != "samples")
+                    with open_hdus(str(done.path), memmap=False) as hdus:
+                        wcs = WCS(hdus[first.upper()].header, hdus).celestial
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return None
+        return cls(wcs) if wcs.has_celestial else None
+
+    @classmethod
+    def of_input(cls, image: Image, scale: int, region: Box) -> Sky | None:
+        """Those that a result of these input pixels will have; None without."""
+        from astropy.wcs import WCS
+
+        from sciup.io._fits_clean import quiet
+        from sciup.io._wcs import scale_header
+
+        if image.header is None:
+            return None
+        try:
+            with quiet(image.source):
+                start = (region.start[0], region.start[1])
+                wcs = WCS(scale_header(image.header, scale, start)).celestial
+        except (InputError, ValueError, KeyError, AttributeError, TypeError):
+            return None
+        return cls(wcs) if wcs.has_celestial else None
+
+    def degrees(self, y: float, x: float) -> tuple[float, float]:
+        """Right ascension and declination, FK5, of an output pixel counted from 0."""
+        from sciup.io._fits_clean import quiet
+
+        with quiet("world coordinates"):
+            place = self.wcs.pixel_to_world(x, y).fk5
+        return float(place.ra.deg), float(place.dec.deg)
+
+    def pixels(self, coordinates: Any) -> Array:
+        """Output pixels (n, 2) as (y, x), counted from 0, of an array of `SkyCoord`."""
+        from sciup.io._fits_clean import quiet
+
+        with quiet("world coordinates"):
+            x, y = self.wcs.world_to_pixel(coordinates)
+        return np.stack([np.atleast_1d(y), np.atleast_1d(x)], -1).astype(np.float64)
+
+
+def _header(path: Path) -> Any:
+    """The header that an OME-Zarr result of a FITS image carries."""
+    import zarr
+    from astropy.io import fits
+    from zarr.storage import LocalStore
+
+    about: Any = zarr.open_group(LocalStore(path, read_only=True), mode="r").attrs["sciup"]
+    return fits.Header.fromstring(about["fits_header"], sep="\n")
+
+
+__all__ = ["Sky"]

@@ -1,0 +1,69 @@
+"""Tables beside a result: ECSV, CSV or FITS by their suffix, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sciup.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
+"""ECSV keeps units, descriptions and provenance; CSV keeps columns only."""
+
+
+def check_place(path: Path, *, overwrite: bool) -> str:
+    """Refuse a table that cannot be written, before anything is computed; returns its format.
+
+    Raises
+    ------
+    OptionError
+        If the suffix says no format.
+    OutputError
+        If there is such a file already, or no such folder.
+    """
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise OptionError(f"{path} is no name for a table", ", ".join(FORMATS) + " at its end")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already", fix="choose another --out or add --overwrite")
+    if not path.parent.is_dir():
+        raise OutputError(f"there is no folder {path.parent}", fix=f"make it: mkdir {path.parent}")
+    return form
+
+
+def write_table(path: Path, table: Table, *, overwrite: bool = False) -> Path:
+    """Write a table, complete before it gets its name.
+
+    Parameters
+    ----------
+    path : Path
+        With a suffix of `FORMATS`.
+    table : astropy.table.Table
+        ``meta`` travels with ECSV.
+    overwrite : bool
+        Replace an existing file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astropy.table import Table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_table(Path(folder) / "t.csv", Table({"flux": [1.5, 2.0]}))
+    ...     path.read_text().split()
+    ['flux', '1.5', '2.0']
+    """
+    form = check_place(path, overwrite=overwrite)
+    growing = path.with_name(f".{path.name}.partial")
+    try:
+        table.write(growing, format=form, overwrite=True)
+        growing.replace(path)
+    except OSError as error:
+        growing.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written: {error}") from error
+    return path
+
+
+__all__ = ["FORMATS", "check_place", "write_table"]
