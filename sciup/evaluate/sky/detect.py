@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter
-from scipy.spatial import KDTree
+from scipy.ndimage import maximum_filter
 
 from sciup.evaluate.sky.fields import Field, flux_of
 from sciup.evaluate.tables import Table
+from sciup.existence.points import detections, point_flux
+from sciup.existence.union import near, union
 from sciup.generators.registry import ModelFacts
-from sciup.physics.psf import SIGMA_TO_FWHM
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -36,21 +36,6 @@ RIM = 8
 """Fine pixels at the edges that are left out."""
 CHANCES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 """Edges of the classes of P(exists)."""
-
-
-def point_flux(image: Array, fwhm: float) -> Array:
-    """Flux that a point source with a Gaussian PSF would have at each pixel, by least squares."""
-    sigma = fwhm / SIGMA_TO_FWHM
-    # sum(G^2) = 1 / (4 pi sigma^2) for a Gaussian of unit sum
-    return np.asarray(gaussian_filter(image, sigma) * 4 * np.pi * sigma**2)
-
-
-def detections(flux: Array, limit: float) -> tuple[Array, Array]:
-    """Places (n, 2) and fluxes of local maxima of a map of point fluxes above a limit."""
-    top = (flux == maximum_filter(flux, 5)) & (flux > limit)
-    top[:RIM] = top[-RIM:] = top[:, :RIM] = top[:, -RIM:] = False
-    places = np.argwhere(top)
-    return places.astype(float), flux[tuple(places.T)]
 
 
 def detect(field: Field, draws: Array, model: ModelFacts) -> tuple[list[Row], list[Row], Row]:
@@ -69,10 +54,10 @@ def detect(field: Field, draws: Array, model: ModelFacts) -> tuple[list[Row], li
     limit, reach = flux_of(LIMIT, field), field.fwhm * model.scale / 2
     true_flux = point_flux(field.truth, model.target_fwhm)
     fluxes_of = [point_flux(d, model.target_fwhm) for d in draws]
-    found = [detections(flux, limit) for flux in fluxes_of]
+    found = [detections(flux, limit, RIM) for flux in fluxes_of]
     places, fluxes, p = _candidates(found, reach)
-    true_places, true_fluxes = detections(true_flux, limit)
-    exists = _near(places, true_places, reach)
+    true_places, true_fluxes = detections(true_flux, limit, RIM)
+    exists = near(places, true_places, reach)
     brightness = fluxes / limit * LIMIT
     candidates = [
         {"field": field.name, "p": float(a), "exists": int(b), "snr": float(c)}
@@ -80,8 +65,8 @@ def detect(field: Field, draws: Array, model: ModelFacts) -> tuple[list[Row], li
     ]
     sources = []
     for place, flux in zip(true_places, true_fluxes, strict=True):
-        near = np.hypot(*(places - place).T) <= reach if len(places) else np.zeros(0, bool)
-        chance = float(p[near].max()) if near.any() else 0.0
+        close = np.hypot(*(places - place).T) <= reach if len(places) else np.zeros(0, bool)
+        chance = float(p[close].max()) if close.any() else 0.0
         sources.append({"field": field.name, "p": chance, "snr": float(flux / limit * LIMIT)})
     size = 2 * int(np.ceil(reach)) + 1
     faint = flux_of(EMPTY, field)
@@ -100,26 +85,8 @@ def _in_empty_sky(places: Array, flux: Array, faint: float, size: int) -> tuple[
 
 def _candidates(found: Sequence[tuple[Array, Array]], reach: float) -> tuple[Array, Array, Array]:
     """Union catalogue, the brightest of each group: places, fluxes and P(exists)."""
-    places = np.concatenate([f[0] for f in found])
-    fluxes = np.concatenate([f[1] for f in found])
-    if not len(places):
-        return places, fluxes, np.empty(0)
-    owner = np.concatenate([np.full(len(f[1]), i) for i, f in enumerate(found)])
-    near = KDTree(places).query_ball_point(places, reach)
-    free, kept, votes = np.ones(len(places), bool), [], []
-    for i in np.argsort(-fluxes):
-        if not free[i]:
-            continue
-        free[near[i]] = False
-        kept.append(int(i))
-        votes.append(len({int(owner[j]) for j in near[i]} - {int(owner[i])}))
-    return places[kept], fluxes[kept], (0.5 + np.array(votes)) / len(found)
-
-
-def _near(places: Array, others: Array, reach: float) -> NDArray[np.bool_]:
-    if not len(places) or not len(others):
-        return np.zeros(len(places), bool)
-    return np.asarray(KDTree(others).query(places)[0] <= reach)
+    places, fluxes, votes = union(found, reach)
+    return places, fluxes, (0.5 + votes) / len(found)
 
 
 def reliability_table(candidates: Sequence[Row], name: str, title: str) -> Table:
