@@ -26,7 +26,7 @@ from sciup.physics.psf import (
     relative_measured,
 )
 from sciup.physics.sharpness import blur_fwhm
-from sciup.physics.stars import star_psf
+from sciup.physics.stars import StarPsf, star_psf
 
 ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 2.2}
 SPACE_BETA = 2.1
@@ -266,19 +266,28 @@ def _sky_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, 
         return *picture, _NONE, _NONE
     found = star_psf(sample.blocks)
     if found is not None:
-        note = f"Moffat fit to {found.stars} stars"
-        estimated = Fact(found.fwhm, "estimated", note)
-        width = _width(image, given, estimated, "night-sky")
-        stars = (
-            _NONE if width is estimated else Fact(found.fwhm, "estimated", f"{found.stars} stars")
-        )
-        return width, _NONE, Fact(found.beta, "estimated", note), stars
+        return _of_stars(image, given, found)
     telescope = str((image.header or {}).get("TELESCOP", "")).upper()
     space = telescope.startswith(SPACE)
     beta = SPACE_BETA if space else ASSUMED_BETA
     where = "wings of NIRCam F444W" if space else "usual seeing"
     note = f"too few stars: {where}; give --psf if you know"
     return _width(image, given, None, "night-sky"), _NONE, Fact(beta, "assumed", note), _NONE
+
+
+def _of_stars(image: Image, given: Given, found: StarPsf) -> tuple[Fact, Fact, Fact, Fact]:
+    """The same where there are stars: their shape, as wide as was stated or as they are."""
+    note = f"Moffat fit to {found.stars} stars"
+    if found.lacks is not None:
+        note = f"{note}, with rings or elongation that they show"
+    estimated = Fact(found.fwhm, "estimated", note)
+    width = _width(image, given, estimated, "night-sky")
+    stated = width is not estimated
+    stars = Fact(found.fwhm, "estimated", f"{found.stars} stars") if stated else _NONE
+    picture = found.image(float(width.value) if stated else None)
+    if picture is not None:
+        return width, Fact(picture, "estimated", note), _NONE, stars
+    return width, _NONE, Fact(found.beta, "estimated", note), stars
 
 
 def _blur(sample: estimate.Probe) -> Fact | None:

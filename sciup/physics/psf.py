@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
 from scipy.special import j1
 
 from sciup.errors import OptionError
+from sciup.physics.psf_image import fine_psf
 
 Kernel = NDArray[np.float64]
 
@@ -176,8 +176,7 @@ def relative_measured(side: int, psf: Kernel, oversample: int, target_fwhm: floa
             f"the PSF image has shape {psf.shape} and sum {psf.sum():g}",
             "a finite two-dimensional image of at least 3 x 3 px with a positive sum",
         )
-    fine = np.clip(zoom(psf, oversample, order=3, mode="grid-constant", grid_mode=True), 0, None)
-    fine = _centred(fine, side, window=float(oversample))
+    fine = fine_psf(psf, oversample, side)
     known = _pixel(side, oversample)
     if target_fwhm > 0:
         known = known * np.fft.rfft2(np.fft.ifftshift(gaussian(side, target_fwhm))).real
@@ -207,36 +206,3 @@ def image_fwhm(psf: Kernel) -> float:
     """
     side = 4 * min(41, max(psf.shape)) | 1
     return moments(relative_measured(side, psf, 4, 0.0))[0] / 4
-
-
-def core_centre(kernel: NDArray[np.float64], sigma: float) -> tuple[float, float]:
-    """Centroid under a Gaussian window that follows it: what measures positions of stars.
-
-    Windowed positions: Bertin & Arnouts (1996), A&AS 117, 393, and the SExtractor manual. Wings
-    and companions within the PSF image hardly move it.
-    """
-    rows, cols = np.indices(kernel.shape).astype(float)
-    cy, cx = (float(i) for i in np.unravel_index(int(np.argmax(kernel)), kernel.shape))
-    for _ in range(50):
-        weight = np.exp(-0.5 * ((rows - cy) ** 2 + (cols - cx) ** 2) / sigma**2) * kernel
-        dy, dx = (2 * float((weight * d).sum() / weight.sum()) for d in (rows - cy, cols - cx))
-        cy, cx = cy + dy, cx + dx
-        if np.hypot(dy, dx) < 1e-4:
-            break
-    return cy, cx
-
-
-def _centred(kernel: NDArray[np.float64], side: int, window: float) -> Kernel:
-    """Cut or pad to (side, side) with the centre of the core on the middle pixel."""
-    from scipy.ndimage import shift
-
-    cy, cx = core_centre(kernel, window)
-    padded = np.pad(kernel, side)
-    middle = (np.array(padded.shape) - 1) / 2
-    moved = shift(padded, middle - (np.array([cy, cx]) + side), order=3, mode="constant")
-    y0, x0 = (round(float(m)) - side // 2 for m in middle)
-    # an even padded side has its middle between pixels: move the last half pixel too
-    rest = np.round(middle) - middle
-    if rest.any():
-        moved = shift(moved, rest, order=3, mode="constant")
-    return _normalised(np.clip(moved[y0 : y0 + side, x0 : x0 + side], 0, None))

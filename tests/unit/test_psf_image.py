@@ -1,0 +1,63 @@
+"""A PSF image on a finer grid, and what it stands for after division by the target."""
+
+import numpy as np
+import pytest
+from psf_pictures import SHAPES, distance, observed
+
+from sciup.physics.psf import moffat, relative_analytic, relative_measured
+from sciup.physics.psf_image import fine_psf
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+@pytest.mark.parametrize("fwhm", [1.8, 2.5, 3.5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_left_beyond_the_target(shape, fwhm, scale):
+    """A PSF image leads to the kernel that the formula of the PSF leads to."""
+    side = 20 * scale + 1
+    target = 2.0 if scale < 4 else 3.0
+    known = relative_analytic(SHAPES[shape](4 * side + 1, fwhm * scale), side, target)
+    found = relative_measured(side, observed(shape, fwhm), scale, target)
+    # what aliases at 1.8 px cannot be known; the splines that were here before: .04 to .15
+    limit = 0.04 if fwhm < 2 else 0.012
+    assert distance(found, known) < (1.5 * limit if scale == 1 else limit)
+
+
+@pytest.mark.parametrize("side", [24, 25])
+@pytest.mark.parametrize("at", [(0.25, -0.5), (0.5, 0.5), (-1.25, 0.75)])
+def test_a_centre_anywhere(at, side):
+    centred = fine_psf(observed("moffat 4", 2.4, 25), 4, 81)
+    moved = fine_psf(observed("moffat 4", 2.4, side, at), 4, 81)
+    assert distance(moved, centred) < 0.01
+
+
+def test_an_elongated_psf_stays_elongated():
+    image = observed("moffat 4", 2.4, e=(0.08, -0.05))
+    found = relative_measured(41, image, 2, 2.0)
+    known = relative_analytic(moffat(165, 4.8, 4.0, 0.08, -0.05), 41, 2.0)
+    round_ = relative_analytic(moffat(165, 4.8, 4.0), 41, 2.0)
+    assert distance(found, known) < 0.01 < distance(round_, known)
+
+
+def test_noise_is_not_amplified():
+    rng = np.random.default_rng(0)
+    image = observed("gaussian", 2.2)
+    noisy = image + rng.normal(0, 0.003 * image.max(), image.shape)
+    left = distance(noisy, image)
+    assert distance(fine_psf(noisy, 4, 81), fine_psf(image, 4, 81)) < 1.3 * left
+
+
+def test_sum_and_size():
+    fine = fine_psf(observed("airy", 2.0, 17), 4, 121)
+    assert fine.shape == (121, 121)
+    assert fine.sum() == pytest.approx(1)
+    assert np.unravel_index(fine.argmax(), fine.shape) == (60, 60)
+
+
+def test_what_is_no_star_at_all_is_kept():
+    """Two peaks: no profile fits, nothing is made up."""
+    y, x = np.mgrid[-12:13, -12:13]
+    image = sum(np.exp(-((y - a) ** 2 + x**2) / 3) for a in (-4, 4))
+    fine = fine_psf(image, 2, 81)
+    assert fine.sum() == pytest.approx(1)
+    assert fine[40, 40] > 0.95 * fine.max()  # one of them is the middle, the other 8 px away
+    assert max(fine[24, 40], fine[56, 40]) > 0.9 * fine.max()
