@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from sciup.errors import SciupError
     from sciup.explorer.run import explore
     from sciup.io import open_image
+    from sciup.measuring.run import measure
 
 _HOMES = {
     "Result": "sciup.api",
     "SciupError": "sciup.errors",
     "explore": "sciup.explorer.run",
+    "measure": "sciup.measuring.run",
     "open_image": "sciup.io",
     "upscale": "sciup.api",
 }
 
-__all__ = ["Result", "SciupError", "explore", "open_image", "upscale"]
+__all__ = ["Result", "SciupError", "explore", "measure", "open_image", "upscale"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from sciup import (
     cli_compare,
     cli_evaluate,
     cli_explore,
+    cli_measure,
     cli_models,
     cli_report,
     cli_train,
@@ -141,6 +142,7 @@ for command in (
     cli_compare.compare,
     cli_report.report,
     cli_explore.explore,
+    cli_measure.measure,
 ):
     app.command()(command)
 app.add_typer(cli_models.app)

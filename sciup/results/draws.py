@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sciup.api import Result
 from sciup.engine.job import Job, Task, Worker
+from sciup.engine.run import provenance
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.image import Plane
@@ -28,6 +29,8 @@ SAME = 0.02
 
 Another processor rounds differently, by less than this; another input or model does not stay below.
 """
+
+MADE_BY = ("model", "weights", "source", "seed", "samples", "sciup")
 
 
 @dataclass
@@ -63,6 +66,10 @@ class Draws:
         Of the declared output PSF, output px.
     name : str
         For people: the path of the result, or of the input.
+    about : dict
+        What made them: ``model``, ``weights``, ``source``, ``seed``, ``samples``, ``sciup``.
+    input_shape : (int, int)
+        Height and width of the input plane, of which `region` is a part.
     """
 
     scale: int
@@ -77,6 +84,8 @@ class Draws:
     sky: Sky | None
     target_fwhm: float
     name: str
+    about: dict[str, Any] = field(default_factory=dict)
+    input_shape: tuple[int, int] = (0, 0)
     _job: Job | str = field(repr=False, default="")
     _done: Finished | None = field(repr=False, default=None)
     _checked: bool = field(repr=False, default=False)
@@ -112,6 +121,8 @@ class Draws:
             sky=Sky.of_input(image, s, job.region),
             target_fwhm=job.model.target_fwhm,
             name=image.source,
+            about=about(provenance(job, "fits")),
+            input_shape=image.plane_shape,
             _job=job,
             _checked=True,
         )
@@ -154,6 +165,8 @@ class Draws:
             sky=Sky.of(done),
             target_fwhm=float(done.facts["output_psf_fwhm_px"]),
             name=str(done.path),
+            about=about(done.facts),
+            input_shape=tuple(done.facts["fingerprint"]["shape"][-2:]),
             _job=result if isinstance(result, str) else result.job,
             _done=done,
         )
@@ -254,6 +267,11 @@ class Draws:
     def domain(self) -> str:
         """``night-sky`` or ``fluorescence``."""
         return "night-sky" if self.night_sky else "fluorescence"
+
+
+def about(facts: dict[str, Any]) -> dict[str, Any]:
+    """What of a provenance belongs into every table made of the draws."""
+    return {key: facts[key] for key in MADE_BY if key in facts}
 
 
 __all__ = ["Draws"]

@@ -1,0 +1,201 @@
+"""The table of what was measured, with how and what it means."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.measuring import interval
+from sciup.measuring.frame import Frame
+from sciup.measuring.interval import LEVELS, Summary, summarise
+from sciup.measuring.quantities import Kind, Quantity
+from sciup.results.draws import Draws
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from sciup.measuring.run import Row
+
+Array = NDArray[np.float64]
+
+FEWEST = 0.5
+"""Share of the draws in which a quantity must be measurable for its row to say anything."""
+
+ASSUMES = (
+    "the truth is one more draw: noise, PSF and sampler are right. The interval holds the spread of"
+    " the draws only, no error of zero points, distortion or the region itself."
+)
+NOT_COVERED = "not measured for this quantity on calibration fields"
+
+
+def make_table(
+    rows: list[Row], draws: Draws, quantity: Quantity, count: int, *, known: bool
+) -> Table:
+    """One row for each region.
+
+    Parameters
+    ----------
+    rows : list of Row
+    draws : Draws
+    quantity : Quantity
+    count : int
+        Draws measured.
+    known : bool
+        Whether the level of the background was taken from the result.
+    """
+    from astropy.table import Table
+
+    table = Table(meta=_meta(draws, quantity, count, known))
+    table["id"] = [row.region.id for row in rows]
+    if len(draws.planes) > 1:
+        table["plane"] = [",".join(map(str, row.plane)) for row in rows]
+    _places(table, np.array([row.region.shape.centre for row in rows]), draws)
+    for name in _names(rows, quantity):
+        _quantity(table, rows, name, quantity, draws)
+    _sky_of_centroids(table, draws)
+    for row in rows:
+        row.flag = row.flag or _failures(row, count)
+    table["draws"] = [count if row.numbers else 0 for row in rows]
+    table["flag"] = [row.flag for row in rows]
+    return table
+
+
+def _names(rows: list[Row], quantity: Quantity) -> list[str]:
+    """Names of all numbers, also of a table in which nothing could be measured."""
+    return list(dict.fromkeys([*quantity.kinds, *(n for row in rows for n in row.numbers)]))
+
+
+def _places(table: Table, centres: Array, draws: Draws) -> None:
+    """Where the regions are: input px, output px, on the sky or in the specimen."""
+    frame = Frame(draws)
+    inside = np.abs(centres).max(1) < 1e5
+    centres = np.where(inside[:, None], centres, np.nan)
+    inputs = frame.to_input(centres)
+    for axis, name in enumerate("yx"):
+        _column(table, name, inputs[:, axis], "pix", "centre of the region, input px from 0")
+        _column(table, f"{name}_out", centres[:, axis], "pix", "the same in output px from 0")
+    if draws.sky is not None:
+        _degrees(table, ("ra", "dec"), centres, draws)
+    elif draws.pixel is not None:
+        size, unit = draws.pixel
+        for axis, name in enumerate("yx"):
+            at = (inputs[:, axis] + 0.5) * size * draws.scale
+            _column(table, f"{name}_{unit}", at, unit, "from the edge of the input")
+
+
+def _quantity(table: Table, rows: list[Row], name: str, quantity: Quantity, draws: Draws) -> None:
+    values = [row.numbers.get(name, []) for row in rows]
+    whole = quantity.whole or _all_whole(values)
+    found = [_summary(v, whole) for v in values]
+    unit = _unit(quantity.kinds.get(name, "own"), draws)
+    _column(table, name, [s.value for s in found], unit, "mean of the draws")
+    _column(table, f"{name}_std", [s.std for s in found], unit, "standard deviation of the draws")
+    for i, level in enumerate(LEVELS):
+        for end, side in enumerate(("lo", "hi")):
+            _column(
+                table,
+                f"{name}_{side}{level * 100:.0f}",
+                [s.intervals[i][end] for s in found],
+                unit,
+                f"{'lower' if end == 0 else 'upper'} end of the {level * 100:.0f} % interval",
+            )
+
+
+def _summary(values: list[Any], whole: bool) -> Summary:
+    numbers = np.asarray(values, np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    return summarise(finite if len(finite) > FEWEST * len(numbers) else numbers[:0], whole=whole)
+
+
+def _all_whole(values: list[list[Any]]) -> bool:
+    """Whether a function returned nothing but whole numbers."""
+    return any(values) and all(isinstance(v, int) for row in values for v in row)
+
+
+def _failures(row: Row, count: int) -> str:
+    """In how many draws the quantity could not be measured, in words."""
+    if not row.numbers:
+        return ""
+    bad = np.zeros(len(next(iter(row.numbers.values()))), bool)
+    for values in row.numbers.values():
+        bad |= ~np.isfinite(np.asarray(values, np.float64))
+    return f"not measurable in {int(bad.sum())} of {count} draws" if bad.any() else ""
+
+
+def _unit(kind: Kind, draws: Draws) -> str | None:
+    """Unit of a number."""
+    if kind == "flux" and draws.flux == 1:
+        return None if draws.unit is None else f"{draws.unit} pix2"
+    if kind in ("flux", "value"):
+        return draws.unit
+    if kind == "position":
+        return "pix"
+    return (draws.pixel[1] if draws.pixel else "pix") if kind == "length" else None
+
+
+def _column(table: Table, name: str, values: Any, unit: str | None, words: str) -> None:
+    from astropy import units
+    from astropy.table import Column
+
+    try:
+        known = None if unit is None else units.Unit(unit)
+    except (ValueError, TypeError):
+        known = None
+    numbers = np.asarray(values, np.float64)
+    table[name] = Column(numbers, unit=known, description=words)
+
+
+def _degrees(table: Table, names: tuple[str, str], places: Array, draws: Draws) -> None:
+    """Right ascension and declination of output px."""
+    sky = draws.sky
+    if sky is None:
+        return
+    nowhere = (np.nan, np.nan)
+    degrees = [sky.degrees(y, x) if np.isfinite(y + x) else nowhere for y, x in places.tolist()]
+    for name, values in zip(names, np.array(degrees).reshape(-1, 2).T, strict=True):
+        _column(table, name, values, "deg", "FK5")
+
+
+def _sky_of_centroids(table: Table, draws: Draws) -> None:
+    if draws.sky is None or "centroid_y" not in table.colnames:
+        return
+    places = np.stack([np.asarray(table[f"centroid_{axis}"]) for axis in "yx"], -1)
+    _degrees(table, ("centroid_ra", "centroid_dec"), Frame(draws).from_input(places), draws)
+
+
+def _meta(draws: Draws, quantity: Quantity, count: int, known: bool) -> dict[str, Any]:
+    """How the numbers were made: plain texts and numbers, so that every format holds them."""
+    level = f"{draws.instruments[0].background.value:g} in input units" if known else "local ring"
+    made = {f"result_{key}": value for key, value in draws.about.items()}
+    return {
+        "sciup": version("sciup"),
+        "result": draws.name,
+        "quantity": quantity.given or quantity.name,
+        "definition": quantity.definition,
+        "background": level,
+        "value": "mean of the draws",
+        "draws": count,
+        **{f"interval_{level * 100:.0f}": interval.words(count, level) for level in LEVELS},
+        "interval_assumes": ASSUMES,
+        "coverage": NOT_COVERED,
+        **made,
+        "output_psf": f"FWHM {draws.target_fwhm:g} output px, part of every size and length",
+        **_instrument(draws),
+    }
+
+
+def _instrument(draws: Draws) -> dict[str, str]:
+    """What was believed of the instrument of the first plane, and why."""
+    told = {}
+    for name, fact in draws.instruments[0].as_json().items():
+        value = "image" if isinstance(fact["value"], list) else fact["value"]
+        if value is not None:
+            note = f": {fact['note']}" if fact["note"] else ""
+            told[f"instrument_{name}"] = f"{value} ({fact['origin']}{note})"
+    return told
+
+
+__all__ = ["make_table"]
