@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sciup.api import Result, upscale
+    from sciup.detecting.run import detect
     from sciup.errors import SciupError
     from sciup.explorer.run import explore
     from sciup.io import open_image
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "Result": "sciup.api",
     "SciupError": "sciup.errors",
+    "detect": "sciup.detecting.run",
     "explore": "sciup.explorer.run",
     "measure": "sciup.measuring.run",
     "open_image": "sciup.io",
     "upscale": "sciup.api",
 }
 
-__all__ = ["Result", "SciupError", "explore", "measure", "open_image", "upscale"]
+__all__ = ["Result", "SciupError", "detect", "explore", "measure", "open_image", "upscale"]
 
 
 def __getattr__(name: str) -> Any:

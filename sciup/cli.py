@@ -15,6 +15,7 @@ from sciup import (
     cli_bench,
     cli_calibrate,
     cli_compare,
+    cli_detect,
     cli_evaluate,
     cli_explore,
     cli_measure,
@@ -142,6 +143,7 @@ for command in (
     cli_compare.compare,
     cli_report.report,
     cli_explore.explore,
+    cli_detect.detect,
     cli_measure.measure,
 ):
     app.command()(command)

@@ -49,7 +49,7 @@ class Candidates:
     @property
     def count(self) -> int:
         """Number of draws, K + 1."""
-        return self.fluxes.shape[1]
+        return int(self.fluxes.shape[1])
 
     @property
     def p_raw(self) -> Array:

@@ -148,9 +148,7 @@ class Existence:
         return f"the model is calibrated for {known} only"
 
     @classmethod
-    def of_model(
-        cls, folder: Path, weights: str, projection: Mapping[str, Any]
-    ) -> Existence | str:
+    def of_model(cls, folder: Path, weights: str, projection: Mapping[str, Any]) -> Existence | str:
         """What lies beside a model, or why it cannot be used.
 
         Raises

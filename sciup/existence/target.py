@@ -55,9 +55,7 @@ class Target:
             raise OptionError(f"{self}", "fwhm, reach and limit above 0, noise not below")
 
     @classmethod
-    def of(
-        cls, kind: str, *, fwhm: float, input_fwhm: float, limit: float, noise: float
-    ) -> Target:
+    def of(cls, kind: str, *, fwhm: float, input_fwhm: float, limit: float, noise: float) -> Target:
         """With the reach that belongs to a PSF of the input, `input_fwhm` px of the draws."""
         least = NUCLEUS / 2 if kind == "nucleus" else 0.0
         return cls(kind, fwhm, max(input_fwhm / 2, least), limit, noise)
@@ -123,7 +121,8 @@ class Light:
     @cached_property
     def tops(self) -> tuple[Array, Array]:
         """Maxima of these fluxes between pixels."""
-        places, _ = detections(self.points, 0.0)
+        # at the outermost pixels a maximum is cut, not seen
+        places, _ = detections(self.points, 0.0, rim=1)
         y, x = places.astype(np.intp).T
         return vertex(self.points, (y, x))
 
@@ -194,7 +193,7 @@ def filled(draws: Array, level: Array | float, domain: Domain) -> tuple[Array, N
     In the sky nothing shines behind a mask; in a micrograph what is nearest goes on, because an
     edge against darkness would be a structure.
     """
-    masked = np.isnan(draws).any(0)
+    masked = np.asarray(np.isnan(draws).any(0))
     above = draws - level
     if masked.any():
         if domain == "night-sky" or masked.all():

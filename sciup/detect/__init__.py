@@ -1,1 +1,0 @@
-"""Sources and structures of a result, with the chance that they exist."""

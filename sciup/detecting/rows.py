@@ -1,0 +1,197 @@
+"""Candidates as a table: units, descriptions, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy import units
+from astropy.table import Column, Table
+from numpy.typing import NDArray
+
+from sciup.existence.believed import Believed
+from sciup.existence.candidates import Candidates
+from sciup.existence.curves import Curve
+from sciup.existence.union import Array
+from sciup.image import Plane
+from sciup.results.draws import Draws
+
+LEVELS = (68, 95)
+"""Per cent of the draws within the intervals of a flux."""
+
+FLAGS = ("edge", "masked")
+"""Words of the column `flags`."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The candidates of one plane.
+
+    Attributes
+    ----------
+    plane : tuple of int
+    candidates : Candidates
+        In output pixels of the result.
+    believed : Believed
+        What was looked for there.
+    """
+
+    plane: Plane
+    candidates: Candidates
+    believed: Believed
+
+
+def interval(values: Array, percent: float) -> tuple[Array, Array]:
+    """Ends between which one more of as many equal values would lie, along the last axis.
+
+    The p-quantile is the value of rank ``p (n + 1)`` (type 6 of Hyndman & Fan 1996, Am. Stat. 50,
+    361): a truth that is one more draw lies below it with probability p. NaN where the values are
+    too few for that: 39 are needed for 95 %.
+
+    Examples
+    --------
+    >>> low, high = interval(np.arange(1.0, 40.0), 95)
+    >>> round(float(low), 6), round(float(high), 6)
+    (1.0, 39.0)
+    """
+    tail = (1 - percent / 100) / 2
+    if tail * (values.shape[-1] + 1) < 1 - 1e-9:
+        nothing = np.full(values.shape[:-1], np.nan)
+        return nothing, nothing
+    low, high = np.quantile(values, [tail, 1 - tail], axis=-1, method="weibull")
+    return low, high
+
+
+def table_of(
+    parts: Sequence[Found], draws: Draws, kind: str, curve: Curve | str, meta: dict[str, Any]
+) -> Table:
+    """The catalogue, most certain first, then brightest.
+
+    Parameters
+    ----------
+    parts : sequence of Found
+        One per plane.
+    draws : Draws
+    kind : str
+    curve : Curve or str
+        What calibrates the chances, or why they are raw.
+    meta : dict
+        How it was made.
+    """
+    out = Table(meta=meta)
+    columns = [_columns(part, draws, curve) for part in parts]
+    for name, (_, unit, words) in columns[0].items():
+        values = np.concatenate([c[name][0] for c in columns])
+        out[name] = Column(values, unit=unit, description=words)
+    if len(draws.planes) == 1:
+        del out["plane"]
+    order = np.lexsort((out["x_output"], out["y_output"], -out["flux"], -out["p_exists"]))
+    out = out[order]
+    out.add_column(
+        Column(np.arange(1, len(out) + 1), description="number, from the most certain on"),
+        name="id",
+        index=0,
+    )
+    out.add_column(
+        Column(np.full(len(out), kind), description="what was looked for"), name="kind", index=1
+    )
+    return out
+
+
+Cells = dict[str, tuple[NDArray[Any], Any, str]]
+
+
+def _columns(part: Found, draws: Draws, curve: Curve | str) -> Cells:
+    """Name: values, unit, description."""
+    found = part.candidates
+    calibrated = isinstance(curve, Curve)
+    p = curve(found.p_raw) if isinstance(curve, Curve) else found.p_raw
+    words = "calibrated chance that it exists" if calibrated else "raw share of draws, uncalibrated"
+    return {
+        "plane": (
+            np.full(len(found), " ".join(map(str, part.plane)), dtype="U16"),
+            None,
+            "indices of the plane",
+        ),
+        "p_exists": (p, None, words),
+        "p_raw": (found.p_raw, None, "(1/2 + votes) / (K + 1)"),
+        "votes": (found.votes, None, "draws of K that show it, without the one it comes from"),
+        **_positions(found, draws),
+        **_fluxes(part, draws),
+        "flags": (_flags(part, draws), None, f"{' or '.join(FLAGS)}, where it is near; else empty"),
+    }
+
+
+def _positions(found: Candidates, draws: Draws) -> Cells:
+    """Where it is, in every coordinate there is."""
+    s, pix = draws.scale, units.pix
+    y, x = found.place.T
+    y_in, x_in = ((v + 0.5) / s - 0.5 + a for v, a in zip((y, x), draws.region.start, strict=True))
+    mean = "mean over the draws that show it"
+    out: Cells = {
+        "x": (x_in, pix, f"input px, the first is 0; {mean}"),
+        "y": (y_in, pix, f"input px, the first is 0; {mean}"),
+        "spread": (found.spread / s, pix, "input px around it that hold 68 % of these draws"),
+        "x_output": (x, pix, "px of the result, the first is 0"),
+        "y_output": (y, pix, "px of the result, the first is 0"),
+    }
+    if draws.sky is not None:
+        both = [draws.sky.degrees(float(a), float(b)) for a, b in found.place]
+        ra, dec = np.array(both, float).reshape(-1, 2).T
+        out["ra"] = (ra, units.deg, "right ascension, FK5")
+        out["dec"] = (dec, units.deg, "declination, FK5")
+    elif draws.pixel is not None:
+        size, unit = draws.pixel[0] * s, unit_of(draws.pixel[1])
+        words = "from the middle of the first input px"
+        out["x_physical"] = (x_in * size, unit, words)
+        out["y_physical"] = (y_in * size, unit, words)
+    return out
+
+
+def _fluxes(part: Found, draws: Draws) -> Cells:
+    """Light over all draws, those included that show nothing."""
+    fluxes = part.candidates.fluxes * part.believed.per_sum
+    mean, unit = fluxes.mean(-1), flux_unit(draws)
+    out: Cells = {"flux": (mean, unit, "mean over all draws, above the level around it")}
+    for percent in LEVELS:
+        for end, values in zip(("low", "high"), interval(fluxes, percent), strict=True):
+            words = f"{end} end of the interval of {percent} %, over all draws"
+            out[f"flux_{end}{percent}"] = (values, unit, words)
+    out["snr"] = (part.believed.snr(mean), None, "of this flux in the noise of the input")
+    return out
+
+
+def _flags(part: Found, draws: Draws) -> NDArray[np.str_]:
+    """Words about places where something is missing."""
+    found, target = part.candidates, part.believed.target
+    close = max(target.reach, target.radius) + target.fwhm
+    last = np.array(draws.plane_shape) - 1
+    edge = np.minimum(found.anchor, last - found.anchor).min(1, initial=np.inf) < close
+    words = zip(edge, found.blemish < close, strict=True)
+    texts = [" ".join(f for f, on in zip(FLAGS, row, strict=True) if on) for row in words]
+    return np.array(texts, dtype="U16")
+
+
+def unit_of(text: str | None) -> units.UnitBase | None:
+    """A unit, or none where the words of a file mean none.
+
+    Examples
+    --------
+    >>> unit_of("electron / s"), unit_of("grey values")
+    (Unit("electron / s"), None)
+    """
+    try:
+        return units.Unit(text) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def flux_unit(draws: Draws) -> units.UnitBase | None:
+    """Of sums over input pixels: an intensity is summed over their number."""
+    unit = unit_of(draws.unit)
+    return unit if unit is None or draws.flux > 1 or draws.scale == 1 else unit_of(f"{unit} pix")
+
+
+__all__ = ["FLAGS", "LEVELS", "Found", "flux_unit", "interval", "table_of", "unit_of"]
