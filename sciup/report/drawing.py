@@ -74,7 +74,7 @@ def image(ax: Any, done: Finished, values: Array, title: str, **options: Any) ->
     return shown
 
 
-def scale_bar(ax: Any, done: Finished, pixels: float, grid: float) -> None:
+def scale_bar(ax: Any, done: Finished, pixels: float, grid: float, points: float = 9) -> None:
     """A bar with its length: about a fifth of the picture.
 
     Parameters
@@ -85,8 +85,11 @@ def scale_bar(ax: Any, done: Finished, pixels: float, grid: float) -> None:
         Input pixels across the picture.
     grid : float
         Pixels of the picture per input pixel.
+    points : float
+        Size of the letters.
     """
     size, unit = done.pixel or (1.0, "input px")
+    unit = "\N{MICRO SIGN}m" if unit == "micrometer" else unit
     length = nice(pixels * size / 5)
     width = length / size * grid
     across = pixels * grid
@@ -96,8 +99,8 @@ def scale_bar(ax: Any, done: Finished, pixels: float, grid: float) -> None:
     ax.plot([start, start + width], [y, y], color="black", lw=6, **style)
     ax.plot([start, start + width], [y, y], color="white", lw=3, **style)
     ax.text(
-        start + width / 2, y + 0.03, f"{length:g} {unit}", transform=ax.get_xaxis_transform(),
-        color="white", ha="center", va="bottom", fontsize=9,
+        start, y + 0.03, f"{length:g} {unit}", transform=ax.get_xaxis_transform(),
+        color="white", ha="left", va="bottom", fontsize=points,
         bbox={"facecolor": "black", "alpha": 0.5, "pad": 1.5, "lw": 0},
     )  # fmt: skip
 

@@ -68,6 +68,22 @@ class Sky:
             place = self.wcs.pixel_to_world(x, y).fk5
         return float(place.ra.deg), float(place.dec.deg)
 
+    def compass(self, y: float, x: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Directions (dy, dx) to north and to east at an output pixel, of length 1."""
+        from astropy.coordinates import SkyCoord
+
+        ra, dec = self.degrees(y, x)
+        step = 1e-4 if dec < 89 else -1e-4
+        there = SkyCoord(
+            [ra, ra + step / max(np.cos(np.radians(dec)), 1e-6)],
+            [dec + step, dec],
+            unit="deg",
+            frame="fk5",
+        )
+        found = (self.pixels(there) - (y, x)) * np.sign(step)
+        north, east = (d / np.hypot(*d) for d in found)
+        return (float(north[0]), float(north[1])), (float(east[0]), float(east[1]))
+
     def pixels(self, coordinates: Any) -> Array:
         """Output pixels (n, 2) as (y, x), counted from 0, of an array of `SkyCoord`."""
         from sciup.io._fits_clean import quiet
