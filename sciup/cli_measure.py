@@ -76,6 +76,7 @@ def measure(
       sciup measure out.ome.zarr --with my.py:roundness --labels nuclei.tif --out round.csv
     """
     from sciup.measuring.run import measure as run
+    from sciup.measuring.write import write_measurements
     from sciup.results.tables import check_place
 
     if out is not None:
@@ -91,19 +92,8 @@ def measure(
     else:
         _tell(table)
     if out is not None:
-        _write(out, table, overwrite=overwrite)
+        write_measurements(out, table, overwrite=overwrite)
         console.print(f"[green]done[/green]  {escape(str(out))}")
-
-
-def _write(out: Path, table: Any, *, overwrite: bool) -> None:
-    """Write the table; the cards of FITS are short, so what it says goes into comments there."""
-    from sciup.results.tables import write_table
-
-    if out.suffix.lower() == ".fits":
-        table = table.copy()
-        told = [f"{key}: {value}" for key, value in table.meta.items()]
-        table.meta = {"comments": [t.encode("ascii", "replace").decode() for t in told]}
-    write_table(out, table, overwrite=overwrite)
 
 
 def _bar() -> Any:

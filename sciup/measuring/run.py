@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sciup.api import Result
-from sciup.errors import InputError, OptionError
-from sciup.geometry import Box
+from sciup.errors import OptionError
 from sciup.image import Plane
 from sciup.io import open_image
-from sciup.measuring.context import Context, ring_around
-from sciup.measuring.groups import Group, Place, grouped, largest
+from sciup.measuring.groups import largest
 from sciup.measuring.own import find_quantity
 from sciup.measuring.places import find_regions
-from sciup.measuring.quantities import Quantity
-from sciup.measuring.shapes import Region
+from sciup.measuring.work import Progress, Run, Told
 from sciup.results.draws import Draws
 
 if TYPE_CHECKING:
     from astropy.table import Table
-
-Array = NDArray[np.float64]
-Progress = Callable[[int, int], None]
-
-log = logging.getLogger(__name__)
 
 USUAL = 64
 """Draws unless asked otherwise: 39 are the least for an interval of 95 % that assumes nothing; with
@@ -38,32 +25,6 @@ USUAL = 64
 
 MOST = 1024
 BACKGROUNDS = ("known", "ring")
-
-OUTSIDE = "outside the result"
-STICKS_OUT = "sticks out of the result"
-MASKED = "on masked pixels"
-EMPTY = "holds no pixel centre"
-TOO_LARGE = "too large: at most {} px with {} draws"
-
-
-@dataclass
-class Row:
-    """What was measured in one region.
-
-    Attributes
-    ----------
-    region : Region
-    plane : tuple of int
-    numbers : dict of str to list
-        One number for each draw, by name; empty where nothing could be measured.
-    flag : str
-        What is wrong, in words.
-    """
-
-    region: Region
-    plane: Plane
-    numbers: dict[str, list[Any]] = field(default_factory=dict)
-    flag: str = ""
 
 
 def measure(
@@ -143,8 +104,8 @@ def measure(
                          labels=labels, radius=radius))
         for p in planes
     ]  # fmt: skip
-    told = _Told(sum(len(r) for _, r in found), progress)
-    run = _Run(draws, quantity, count, known, samples is None)
+    told = Told(sum(len(r) for _, r in found), progress)
+    run = Run(draws, quantity, count, known, samples is None)
     rows = [row for p, r in found for row in run.rows(p, r, told)]
     return make_table(rows, draws, quantity, run.count, known=known)
 
@@ -183,118 +144,6 @@ def _planes(wanted: str | Plane | None, draws: Draws) -> list[Plane]:
     if index not in draws.planes:
         raise OptionError(f"--plane {wanted}", allowed)
     return [index]
-
-
-class _Told:
-    """Counts regions for a progress bar."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self.done, self.total, self.progress = 0, total, progress
-
-    def add(self, n: int) -> None:
-        self.done += n
-        if self.progress is not None:
-            self.progress(self.done, self.total)
-
-
-@dataclass
-class _Run:
-    """A quantity of the draws of a result; `count` falls if only stored draws can be had."""
-
-    draws: Draws
-    quantity: Quantity
-    count: int
-    known: bool
-    may_fall: bool
-
-    def rows(self, plane: Plane, regions: list[Region], told: _Told) -> list[Row]:
-        """One for each region, in their order."""
-        rows = [Row(region, plane) for region in regions]
-        places = list(self._places(rows))
-        told.add(len(rows) - len(places))
-        for group in grouped(places, largest(self.count)):
-            self._group(group, rows, plane)
-            told.add(len(group.places))
-        return rows
-
-    def _places(self, rows: list[Row]) -> Iterator[Place]:
-        """The regions that can be measured; the others get a flag."""
-        whole, most = Box.of_shape(self.draws.plane_shape), largest(self.count)
-        for index, row in enumerate(rows):
-            box = row.region.shape.box
-            if not whole.intersect(box).size:
-                row.flag = OUTSIDE
-            elif not whole.contains(box):
-                row.flag = STICKS_OUT
-            else:
-                pad = self.quantity.pad(self.draws.target_fwhm, max(box.shape))
-                wide = box.grown(pad).intersect(whole)
-                if wide.size > most:
-                    row.flag = TOO_LARGE.format(most, self.count)
-                else:
-                    yield Place(index, row.region, wide)
-
-    def _group(self, group: Group, rows: list[Row], plane: Plane) -> None:
-        images = self._window(plane, group.box)
-        for place in group.places:
-            inside = images[:, *place.box.relative_to(group.box).slices]
-            self._measure(place, rows[place.index], inside, plane)
-
-    def _window(self, plane: Plane, box: Box) -> Array:
-        try:
-            return self.draws.window(plane, box, self.count)
-        except InputError as error:
-            fewer = self.draws.samples
-            if not self.may_fall or fewer >= self.count:
-                raise
-            images = self.draws.window(plane, box, fewer)
-            log.warning("only the %d stored draws are measured: %s", fewer, error)
-            self.count, self.may_fall = fewer, False
-            return images
-
-    def _measure(self, place: Place, row: Row, images: Array, plane: Plane) -> None:
-        weights = place.region.shape.weights(place.box)
-        mask = weights >= 0.5
-        if not mask.any():
-            row.flag = EMPTY
-            return
-        if np.isnan(images[:, weights > 0]).any():
-            row.flag = MASKED
-            return
-        context = self._context(place, weights, plane)
-        for image in images:
-            numbers = self.quantity.function(image, mask, context)
-            if row.numbers and set(numbers) != set(row.numbers):
-                raise OptionError(
-                    f"{self.quantity.given or self.quantity.name} returned"
-                    f" {', '.join(numbers)} for one draw and {', '.join(row.numbers)} for another",
-                    "the same names for every draw",
-                )
-            for name, value in numbers.items():
-                row.numbers.setdefault(name, []).append(value)
-
-    def _context(self, place: Place, weights: Array, plane: Plane) -> Context:
-        from sciup.measuring.frame import Frame
-
-        draws = self.draws
-        (y0, x0), (cy, cx) = place.box.start, place.region.shape.centre
-        corner = Frame(draws).to_input([[y0, x0]])[0]
-        size, unit = draws.pixel or (1 / draws.scale, "pix")
-        return Context(
-            weights=weights,
-            ring=ring_around(weights > 0, draws.target_fwhm),
-            centre=(cy - y0, cx - x0),
-            corner=(float(corner[0]), float(corner[1])),
-            level=draws.background(plane) if self.known else None,
-            noise=draws.noise(plane),
-            fwhm=draws.target_fwhm,
-            scale=draws.scale,
-            flux=draws.flux,
-            step=size,
-            length_unit=unit,
-            unit=draws.unit,
-            domain="night-sky" if draws.night_sky else "fluorescence",
-        )
 
 
 __all__ = ["measure"]

@@ -17,7 +17,7 @@ from sciup.results.draws import Draws
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from sciup.measuring.run import Row
+    from sciup.measuring.work import Row
 
 Array = NDArray[np.float64]
 
@@ -149,14 +149,17 @@ def _column(table: Table, name: str, values: Any, unit: str | None, words: str) 
 
 
 def _degrees(table: Table, names: tuple[str, str], places: Array, draws: Draws) -> None:
-    """Right ascension and declination of output px."""
-    sky = draws.sky
-    if sky is None:
-        return
-    nowhere = (np.nan, np.nan)
-    degrees = [sky.degrees(y, x) if np.isfinite(y + x) else nowhere for y, x in places.tolist()]
-    for name, values in zip(names, np.array(degrees).reshape(-1, 2).T, strict=True):
-        _column(table, name, values, "deg", "FK5")
+    """ICRS coordinates of output px: what catalogues have, and what is read back as a catalogue."""
+    from sciup.io._fits_clean import quiet
+
+    degrees = np.full((len(places), 2), np.nan)
+    known = np.isfinite(places).all(1)
+    if draws.sky is not None and known.any():
+        with quiet(draws.name):
+            at = draws.sky.wcs.pixel_to_world(places[known, 1], places[known, 0]).icrs
+        degrees[known] = np.stack([at.ra.deg, at.dec.deg], -1)
+    for name, values in zip(names, degrees.T, strict=True):
+        _column(table, name, values, "deg", "ICRS")
 
 
 def _sky_of_centroids(table: Table, draws: Draws) -> None:
