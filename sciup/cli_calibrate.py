@@ -39,6 +39,12 @@ def calibrate(
     stress: Annotated[
         bool, Opt("--stress", help="see what risk and badge say of fields spoilt in many ways")
     ] = False,
+    existence: Annotated[
+        bool, Opt("--existence", help="calibrate the chances of `sciup detect` instead of the risk")
+    ] = False,
+    limit: Annotated[
+        float, Opt("--limit", help="with --existence: S/N of the faintest source that counts")
+    ] = 5.0,
     split: Annotated[
         str | None,
         Opt("--split", help="of MANIFEST.tsv; default: calibrate; with --check, --stress: test"),
@@ -47,7 +53,9 @@ def calibrate(
         Path | None, Opt("--scenes", help="night sky: pack of rendered scenes (.npy with .json)")
     ] = None,
     every: Annotated[int, Opt("--every", help="take every n-th image", min=1)] = 1,
-    samples: Annotated[int, Opt("--samples", help="voting samples", min=4)] = 16,
+    samples: Annotated[
+        int | None, Opt("--samples", help="voting samples; default: 16, --existence: 64", min=4)
+    ] = None,
     seed: Annotated[int, Opt("--seed", help="of draws and folds", min=0)] = 0,
     known: Annotated[
         bool, Opt("--known", help="with --check: tell the runs PSF and noise")
@@ -58,7 +66,8 @@ def calibrate(
 
     Every image is made coarse and noisy and restored; the instrument is estimated by the program,
     as in use. One part of the independent units shapes the risk map, the other certifies it. The
-    result is calibration.json in the folder of the model.
+    result is calibration.json in the folder of the model; with --existence it is existence.json,
+    how often what `sciup detect` finds in draws is true.
 
     [bold]Examples[/bold]
 
@@ -69,21 +78,26 @@ def calibrate(
       sciup calibrate fluorescence-x4 microscopy --stress --every 6 --out stress
 
       sciup calibrate night-sky-x2 cosmos_galsim --scenes sky_calibrate.npy
+
+      sciup calibrate fluorescence-x4 microscopy --existence --limit 5 --out existence
     """
     from sciup.calibrate.fields import Source
     from sciup.generators.facts import ModelFacts
     from sciup.resources import find_model
 
     facts = ModelFacts.read(find_model(model))
-    source = Source(facts, data, scenes, samples, every, precision, seed)
+    number = samples or (64 if existence else 16)
+    source = Source(facts, data, scenes, number, every, precision, seed)
     if known and not check:
         raise OptionError(
             "--known was given without --check",
             fix="a calibration must know no more than a user's run",
         )
-    if check and stress:
-        raise OptionError("--check and --stress were given", "one of them")
-    if check:
+    if check + stress + existence > 1:
+        raise OptionError("--check, --stress or --existence were given together", "one of them")
+    if existence:
+        _existence(source, out, split or "calibrate", limit)
+    elif check:
         _check(source, out, split or "test", "all" if known else "nothing")
     elif stress:
         _stress(source, out, split or "test")
@@ -112,6 +126,25 @@ def _calibrate(source: Source, out: Path, split: str) -> None:
         validate.vote_scales(evidence),
     ]
     _report(out, f"Calibration of {source.model.name}", tables)
+    console.print(f"[green]done[/green]  {escape(str(path))}")
+
+
+def _existence(source: Source, out: Path, split: str, limit: float) -> None:
+    """Curves for the chances of `sciup detect`, and tables of what they are worth."""
+    from sciup.calibrate.existence import Gathering, make
+    from sciup.calibrate.run import uncalibrated
+    from sciup.existence.curves import FILE, Existence
+
+    model = source.model
+    known = Existence.of_model(model.folder, model.weights, model.trust)
+    with _counter() as progress, uncalibrated(source) as plain:
+        gathering = Gathering(plain, out / "existence", limit, split, progress)
+        found, tables = make(gathering)
+    path = model.folder / FILE
+    found.joined(known).write(path)
+    for reason in gathering.skipped[:10]:
+        console.print(f"[yellow]skipped[/yellow]  {escape(reason)}")
+    _report(out, f"P(exists) of {model.name}", tables)
     console.print(f"[green]done[/green]  {escape(str(path))}")
 
 

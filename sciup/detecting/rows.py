@@ -12,14 +12,10 @@ from astropy.table import Column, Table
 from numpy.typing import NDArray
 
 from sciup.existence.believed import Believed
-from sciup.existence.candidates import Candidates
+from sciup.existence.candidates import LEVELS, Candidates, interval
 from sciup.existence.curves import Curve
-from sciup.existence.union import Array
 from sciup.image import Plane
 from sciup.results.draws import Draws
-
-LEVELS = (68, 95)
-"""Per cent of the draws within the intervals of a flux."""
 
 FLAGS = ("edge", "masked")
 """Words of the column `flags`."""
@@ -41,27 +37,6 @@ class Found:
     plane: Plane
     candidates: Candidates
     believed: Believed
-
-
-def interval(values: Array, percent: float) -> tuple[Array, Array]:
-    """Ends between which one more of as many equal values would lie, along the last axis.
-
-    The p-quantile is the value of rank ``p (n + 1)`` (type 6 of Hyndman & Fan 1996, Am. Stat. 50,
-    361): a truth that is one more draw lies below it with probability p. NaN where the values are
-    too few for that: 39 are needed for 95 %.
-
-    Examples
-    --------
-    >>> low, high = interval(np.arange(1.0, 40.0), 95)
-    >>> round(float(low), 6), round(float(high), 6)
-    (1.0, 39.0)
-    """
-    tail = (1 - percent / 100) / 2
-    if tail * (values.shape[-1] + 1) < 1 - 1e-9:
-        nothing = np.full(values.shape[:-1], np.nan)
-        return nothing, nothing
-    low, high = np.quantile(values, [tail, 1 - tail], axis=-1, method="weibull")
-    return low, high
 
 
 def table_of(
@@ -166,10 +141,8 @@ def _fluxes(part: Found, draws: Draws) -> Cells:
 def _flags(part: Found, draws: Draws) -> NDArray[np.str_]:
     """Words about places where something is missing."""
     found, target = part.candidates, part.believed.target
-    close = max(target.reach, target.radius) + target.fwhm
-    last = np.array(draws.plane_shape) - 1
-    edge = np.minimum(found.anchor, last - found.anchor).min(1, initial=np.inf) < close
-    words = zip(edge, found.blemish < close, strict=True)
+    edge = found.rim(draws.plane_shape) < target.around
+    words = zip(edge, found.blemish < target.around, strict=True)
     texts = [" ".join(f for f, on in zip(FLAGS, row, strict=True) if on) for row in words]
     return np.array(texts, dtype="U16")
 
@@ -194,4 +167,4 @@ def flux_unit(draws: Draws) -> units.UnitBase | None:
     return unit if unit is None or draws.flux > 1 or draws.scale == 1 else unit_of(f"{unit} pix")
 
 
-__all__ = ["FLAGS", "LEVELS", "Found", "flux_unit", "interval", "table_of", "unit_of"]
+__all__ = ["FLAGS", "Found", "flux_unit", "table_of", "unit_of"]

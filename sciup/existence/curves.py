@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,14 @@ class Existence:
         if found.weights != weights or found.projection != dict(projection):
             return f"{FILE} of {folder.name} belongs to other weights or another recipe"
         return found
+
+    def joined(self, other: Existence | str) -> Existence:
+        """With the curves of another one for what this one has none; a word for none is ignored."""
+        if isinstance(other, str):
+            return self
+        mine = {(c.kind, c.limit, c.samples) for c in self.curves}
+        rest = [c for c in other.curves if (c.kind, c.limit, c.samples) not in mine]
+        return replace(self, curves=(*self.curves, *rest))
 
     def write(self, path: Path) -> None:
         """Write as JSON: all of it or nothing."""

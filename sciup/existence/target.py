@@ -75,6 +75,11 @@ class Target:
             return 0.0
         return NUCLEUS if self.kind == "nucleus" else max(2 * self.reach, self.fwhm)
 
+    @property
+    def around(self) -> float:
+        """Distance within which an edge or a masked pixel changes what is found, px."""
+        return max(self.reach, self.radius) + self.fwhm
+
     def area(self, psf_area: float) -> float:
         """Pixels whose noise adds up in a flux; `psf_area`: those of a point source."""
         return float(np.pi * self.radius**2) if self.radius else psf_area

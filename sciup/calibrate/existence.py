@@ -1,0 +1,258 @@
+"""How often what draws show is true: curves of P(exists) from fields of known truth."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.observe import observe
+from sciup.errors import InputError
+from sciup.evaluate.intervals import ratio
+from sciup.evaluate.sky.detect import reliability_table
+from sciup.evaluate.tables import Table
+from sciup.existence.believed import Believed
+from sciup.existence.candidates import LEVELS, agreement, interval, search
+from sciup.existence.curves import LEAST, Curve, Existence
+from sciup.existence.target import KINDS
+
+Array = NDArray[np.float64]
+Row = dict[str, Any]
+Progress = Callable[[str, int], None]
+
+SNR = ((-np.inf, 5.0), (5.0, 10.0), (10.0, 20.0), (20.0, np.inf))
+"""Classes of S/N of the table of fluxes."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Candidates of known truth, n of them.
+
+    Attributes
+    ----------
+    kind, unit : ndarray of str (n,)
+        What was looked for; the independent field.
+    p : ndarray (n,)
+        Chance as the draws say.
+    exists : ndarray of bool (n,)
+    snr : ndarray (n,)
+        Of the mean flux of the draws.
+    covered : ndarray of bool (n, levels)
+        Whether the true flux lies in the intervals of `sciup.existence.LEVELS`.
+    """
+
+    kind: NDArray[np.str_]
+    unit: NDArray[np.str_]
+    p: Array
+    exists: NDArray[np.bool_]
+    snr: Array
+    covered: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.p)
+
+    def take(self, which: NDArray[np.bool_]) -> Pairs:
+        """Some of them."""
+        return Pairs(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    @classmethod
+    def join(cls, parts: Sequence[Pairs]) -> Pairs:
+        """All of several parts; none at all where there is none."""
+        if not parts:
+            words, number, yes = (np.empty(0, t) for t in ("U1", float, bool))
+            return cls(words, words, number, yes, number, np.empty((0, len(LEVELS)), bool))
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+
+def compare(one: KnownField, kind: str, limit: float, seen: Any) -> Pairs:
+    """The candidates of one field beside its truth.
+
+    Those at the edges do not count: a small field has more edge than what it stands for.
+    """
+    job = one.result.job
+    believed = Believed.of(
+        kind,
+        limit,
+        job.instruments[0],
+        scale=job.model.scale,
+        target_fwhm=job.model.target_fwhm,
+        flux=job.model.scale**2 if job.image.flux_per_pixel else 1,
+    )
+    target = believed.target
+    found = search(seen.draws, seen.level, target)
+    found = found.take(found.rim(one.truth.shape) >= target.around)
+    exists, true = agreement(found, one.truth, seen.level, target)
+    ends = [interval(found.fluxes, level) for level in LEVELS]
+    return Pairs(
+        np.full(len(found), kind, dtype="U16"),
+        np.full(len(found), one.labels["unit"], dtype="U256"),
+        found.p_raw,
+        exists,
+        believed.snr(found.fluxes.mean(1) * believed.per_sum),
+        np.stack([(low <= true) & (true <= high) for low, high in ends], axis=-1),
+    )
+
+
+@dataclass
+class Gathering:
+    """Candidates of some conditions; each is kept in a folder, so that a stopped run goes on.
+
+    Attributes
+    ----------
+    source : Source
+    folder : Path
+        Of one ``.npz`` per condition, limit and number of draws.
+    limit : float
+        S/N of the faintest point source that counts.
+    split : str
+        Of the manifest; night sky: role of the galaxies.
+    progress : callable
+        Called with the condition and the number of its fields done.
+    skipped : list of str
+        What could not be used, and why.
+    """
+
+    source: Source
+    folder: Path
+    limit: float
+    split: str = "calibrate"
+    progress: Progress = lambda _condition, _done: None
+    skipped: list[str] = field(default_factory=list)
+
+    def pairs(self, condition: str) -> Pairs:
+        """Of one condition."""
+        name = f"{condition.replace(':', '-')}_{self.source.samples}_{self.limit:g}.npz"
+        path = self.folder / name
+        if not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(path.name + ".part.npz")
+            found = self._gather(condition)
+            np.savez(part, **{f.name: getattr(found, f.name) for f in fields(found)})
+            part.replace(path)
+        with np.load(path, allow_pickle=False) as stored:
+            return Pairs(**stored)
+
+    def _gather(self, condition: str) -> Pairs:
+        kinds = _kinds(self.source)
+        parts: list[Pairs] = []
+        chosen = self.source.fields(condition, self.split, skipped=self.skipped.append)
+        for done, one in enumerate(chosen, 1):
+            seen = observe(one.result, self.source.samples + 1)
+            parts += [compare(one, kind, self.limit, seen) for kind in kinds]
+            self.progress(condition, done)
+        return Pairs.join(parts)
+
+
+def _kinds(source: Source) -> tuple[str, ...]:
+    domain: Any = source.model.domain
+    return KINDS[domain]
+
+
+def make(gathering: Gathering) -> tuple[Existence, list[Table]]:
+    """The curves of a model, and what they are worth.
+
+    Returns
+    -------
+    existence : Existence
+        One curve per kind of which enough was found.
+    tables : list of Table
+        Per kind P(exists) against the share that exists, raw and calibrated by the curve of the
+        other half of the fields; and how often intervals of fluxes cover.
+
+    Raises
+    ------
+    InputError
+        If no kind has enough candidates.
+    """
+    source = gathering.source
+    pairs = Pairs.join([gathering.pairs(c) for c in source.conditions])
+    curves, tables = [], []
+    for kind in _kinds(source):
+        part = pairs.take(pairs.kind == kind)
+        try:
+            curve, shown = fitted(part, kind, gathering.limit, source.samples)
+        except InputError as error:
+            gathering.skipped.append(str(error))
+            continue
+        curves.append(curve)
+        tables += shown
+    if not curves:
+        raise InputError(
+            f"too few candidates: {'; '.join(gathering.skipped[-3:])}",
+            f"{LEAST} or more in each half of the fields",
+            "check DATA and --split, give more fields, or a lower --limit",
+        )
+    about = {
+        "data": source.words,
+        "conditions": list(source.conditions),
+        "instrument": "estimated by the program, field by field",
+        "precision": source.precision,
+        "day": datetime.date.today().isoformat(),
+    }
+    return Existence(source.model.weights, dict(source.model.trust), tuple(curves), about), tables
+
+
+def fitted(pairs: Pairs, kind: str, limit: float, samples: int) -> tuple[Curve, list[Table]]:
+    """A curve of all candidates, with tables whose every half was calibrated by the other."""
+    half = np.array([crc32(f"half {unit}".encode()) % 2 for unit in pairs.unit.tolist()])
+    honest = np.empty(len(pairs))
+
+    def fit(part: Pairs) -> Curve:
+        units = part.unit.tolist()
+        return Curve.fit(part.p, part.exists, kind=kind, limit=limit, samples=samples, units=units)
+
+    for which in (0, 1):
+        honest[half == which] = fit(pairs.take(half != which))(pairs.p[half == which])
+    about = f"{kind}, S/N {limit:g}, {samples} + 1 draws"
+    raw, calibrated = (
+        reliability_table(
+            _rows(pairs, p), f"existence_{kind}_{name}", f"P(exists), {name}: {about}."
+        )
+        for name, p in (("raw", pairs.p), ("calibrated", honest))
+    )
+    notes = ["P of every candidate by the curve of the other half of the fields; edges left out."]
+    raw, calibrated = replace(raw, notes=[]), replace(calibrated, notes=notes)
+    rows = tuple({k: _plain(v) for k, v in row.items()} for row in calibrated.rows)
+    return replace(fit(pairs), reliability=rows), [
+        raw,
+        calibrated,
+        fluxes_table(pairs, kind, about),
+    ]
+
+
+def _rows(pairs: Pairs, p: Array) -> list[Row]:
+    """What `reliability_table` counts."""
+    named = zip(pairs.unit.tolist(), p.tolist(), pairs.exists.tolist(), strict=True)
+    # a chance of 1 belongs to the last class
+    return [{"field": u, "p": min(x, 1 - 1e-9), "exists": int(e)} for u, x, e in named]
+
+
+def _plain(value: Any) -> Any:
+    """For JSON, which has no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def fluxes_table(pairs: Pairs, kind: str, about: str) -> Table:
+    """How often the intervals of fluxes hold the flux that the truth has at the place."""
+    rows = []
+    for low, high in SNR:
+        part = pairs.take((pairs.snr >= low) & (pairs.snr < high))
+        row: Row = {"S/N": f"{max(low, 0):g}-{high:g}", "candidates": len(part)}
+        for level, covered in zip(LEVELS, part.covered.T, strict=True):
+            share = ratio(covered.astype(float), [1.0] * len(part), part.unit.tolist())
+            row |= {f"in {level} %": share.value, f"low {level}": share.ends[0]}
+            row[f"high {level}"] = share.ends[1]
+        rows.append(row)
+    notes = ["All candidates, those included that do not exist; S/N of the mean flux."]
+    return Table(f"existence_{kind}_fluxes", f"Intervals of fluxes: {about}.", rows, notes)
+
+
+__all__ = ["Gathering", "Pairs", "compare", "fitted", "make"]

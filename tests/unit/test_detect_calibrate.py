@@ -1,0 +1,177 @@
+"""P(exists) is calibrated on fields of known truth: fitted, kept, checked on the other half."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+
+import sciup
+from sciup.calibrate.existence import Gathering, Pairs, compare, fitted, make
+from sciup.calibrate.fields import KnownField
+from sciup.cli import main
+from sciup.errors import InputError
+from sciup.existence import Existence
+from sciup.generators.facts import ModelFacts
+from sciup.physics.instrument import Fact, Instrument
+from sciup.testing.toy_images import cells, star
+from sciup.testing.toy_model import write_toy_model
+
+K = 16
+
+
+def instrument():
+    none = Fact(None, "assumed", "")
+    given = {"psf_fwhm": 2.5, "noise_sigma": 1.0, "background": 0.0, "electrons_per_unit": 1e9}
+    made = {n: Fact(v, "given", "") for n, v in given.items()}
+    return Instrument(**dict.fromkeys(Instrument.__dataclass_fields__, none) | made)
+
+
+def known(seed, honesty):
+    """A field of places with a star each, more often in the draws than in the truth."""
+    rng = np.random.default_rng(seed)
+    places = np.argwhere(np.ones((5, 5))) * 16 + 16.0
+    chance = rng.choice([0.05, 0.5, 0.9], len(places))
+    images = np.zeros((K + 2, 96, 96))
+    for i in range(len(images)):
+        p = chance * (honesty if i == 0 else 1)
+        for y, x in places[rng.uniform(size=len(places)) < p] + rng.normal(0, 0.2, 2):
+            images[i] += 100 * star((96, 96), y, x, 2.0)
+    model = SimpleNamespace(scale=2, target_fwhm=2.0)
+    job = SimpleNamespace(
+        instruments=[instrument()], model=model, image=SimpleNamespace(flux_per_pixel=True)
+    )
+    one = KnownField(SimpleNamespace(job=job), images[0], 0.0, {"unit": f"unit {seed}"})
+    return one, SimpleNamespace(draws=images[1:], level=np.zeros((96, 96)))
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return Pairs.join(
+        [compare(one, "point", 5.0, seen) for one, seen in (known(i, 0.6) for i in range(40))]
+    )
+
+
+def test_draws_that_claim_too_much_are_corrected(pairs):
+    """Of what the draws are sure of, 60 % of 90 % exist."""
+    assert len(pairs) > 500
+    sure, rare = pairs.p > 0.8, pairs.p < 0.2
+    assert pairs.exists[sure].mean() < 0.65 < pairs.p[sure].mean()
+    curve, (raw, calibrated, fluxes) = fitted(pairs, "point", 5.0, K)
+    assert curve(0.9) == pytest.approx(0.54, abs=0.06)
+    assert curve(0.05) == pytest.approx(0.03, abs=0.03)
+    assert (pairs.snr[sure] > 5).all()
+    assert pairs.snr[rare].mean() < 5
+    assert (curve.units, curve.candidates) == (40, len(pairs))
+    # on the half that a curve had not seen, what it says is true within the interval
+    for row in calibrated.rows:
+        if row["candidates"] > 60:
+            assert row["ci_low"] - 0.05 < row["mean_P"] < row["ci_high"] + 0.05
+    assert any(r["mean_P"] > r["ci_high"] + 0.1 for r in raw.rows if r["candidates"] > 60)
+    assert sum(r["candidates"] for r in calibrated.rows) == len(pairs)
+    assert json.loads(json.dumps(curve.reliability, allow_nan=False))
+    assert sum(r["candidates"] for r in fluxes.rows) == len(pairs)
+
+
+def test_intervals_of_honest_draws_cover():
+    found = Pairs.join(
+        [compare(one, "point", 5.0, seen) for one, seen in (known(i, 1.0) for i in range(25))]
+    )
+    share, error = found.covered[:, 0].mean(), np.sqrt(0.68 * 0.32 / len(found))
+    # of a flux that is there or not, the ends of an interval are often the flux itself
+    assert share > 0.68 - 2 * error
+    assert not found.covered[:, 1].any()  # 17 draws are too few for 95 %
+
+
+def test_candidates_at_edges_do_not_count():
+    one, seen = known(0, 1.0)
+    near = compare(one, "point", 5.0, seen)
+    assert len(near) == len(compare(one, "point", 5.0, seen))
+    moved = SimpleNamespace(draws=np.roll(seen.draws, -14, axis=1), level=seen.level)
+    assert len(compare(one, "point", 5.0, moved)) < len(near)
+
+
+def test_nothing_to_calibrate_on(tmp_path):
+    class Nowhere:
+        samples, conditions = 4, ("a",)
+        model = SimpleNamespace(domain="night-sky")
+
+        def fields(self, *_, **__):
+            return iter(())
+
+    with pytest.raises(InputError, match=r"0 candidates of kind 'point'.*check DATA"):
+        make(Gathering(Nowhere(), tmp_path, 5.0))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_toy_model(
+        tmp_path_factory.mktemp("m") / "toy", scale=1, domain="fluorescence", channels=4,
+        head_channels=4,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    for i in range(24):
+        rng = np.random.default_rng(i)
+        image = 200 + cells((64, 64), seed=i).astype(float)
+        for y, x in rng.uniform(8, 56, (14, 2)):
+            image += rng.uniform(2000, 9000) * star((64, 64), y, x, 2.5)
+        tifffile.imwrite(folder / f"{i:03}.tif", image.astype(np.float32))
+    return folder
+
+
+def test_the_command_writes_curves_that_detect_uses(model, images, tmp_path, capsys):
+    run = ["calibrate", str(model), str(images), "--existence", "--samples", "4", "--limit", "3",
+           "--precision", "fp32", "--out", str(tmp_path / "out")]  # fmt: skip
+    (model / "calibration.json").write_text('{"version": 1}')  # an old one has no say
+    with pytest.raises(SystemExit) as stop:
+        main(run)
+    (model / "calibration.json").unlink()
+    seen = capsys.readouterr()
+    assert stop.value.code == 0, seen.err
+    found = Existence.read(model / "existence.json")
+    assert found.weights == ModelFacts.read(model).weights
+    spot = found.curve("spot", 3.0, 4)
+    assert spot.candidates >= 60
+    assert "P(exists), calibrated: spot" in seen.out
+    kept = sorted((tmp_path / "out" / "existence").glob("*.npz"))
+    assert len(kept) == 3
+    result = sciup.upscale(images / "000.tif", model=model, samples=4, device="cpu", psf_fwhm=2.5)
+    table = sciup.detect(result, "spot", limit=3.0, samples=4)
+    np.testing.assert_allclose(table["p_exists"], spot(table["p_raw"]))
+    # a second run goes on from what is kept, and leaves the curves of another limit alone
+    before = [p.stat().st_mtime_ns for p in kept]
+    with pytest.raises(SystemExit):
+        main(run)
+    assert [p.stat().st_mtime_ns for p in kept] == before
+    assert Existence.read(model / "existence.json").curves == found.curves
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--check"], "were given together"),
+        (["--stress"], "were given together"),
+        (["--limit", "0"], "a limit of S/N 0"),
+        (["--limit", "1e9", "--samples", "4", "--every", "8"], "0 candidates of kind 'spot'"),
+    ],
+)
+def test_mistakes_are_told(model, images, tmp_path, capsys, arguments, says):
+    with pytest.raises(SystemExit) as stop:
+        main(
+            [
+                "calibrate",
+                str(model),
+                str(images),
+                "--existence",
+                "--out",
+                str(tmp_path),
+                *arguments,
+            ]
+        )
+    assert stop.value.code == 2
+    assert says in " ".join(capsys.readouterr().err.split())
