@@ -46,7 +46,7 @@ def detect(
     ] = None,
     roi: Annotated[str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px; default: all")] = None,
     plane: Annotated[
-        str | None, Opt("--plane", help="indices of one plane, such as 0,2; default: all")
+        str | None, Opt("--plane", help="indices before y and x, such as 0,2; default: all")
     ] = None,
     source: Annotated[
         str | None, Opt("--input", help="where the input is now, if it was moved")
@@ -131,7 +131,7 @@ def _tell(found: Table, *, quiet: bool) -> None:
     console.print(f"[bold]P[/bold]      [{colour}]{escape(str(meta['p_exists']))}[/{colour}]")
     if quiet or not len(found):
         return
-    names = [n for n in ("id", "x", "y", "ra", "dec", "p_exists", "flux", "snr", "flags")
+    names = [n for n in ("id", "x", "y", "ra", "dec", "p_exists", "flux", "snr", "flag")
              if n in found.colnames]  # fmt: skip
     shown = Shown(*names, box=None, pad_edge=False)
     for row in found[:SHOWN]:

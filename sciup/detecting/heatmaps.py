@@ -40,8 +40,8 @@ def expected(result: str | Path, kind: str, least: float = 0.1) -> Table:
     Returns
     -------
     astropy.table.Table
-        ``plane``, ``x``, ``y`` (input px, the first is 0), ``x_output``, ``y_output``,
-        ``expected``; the highest first.
+        ``plane``, ``y``, ``x`` (input px from 0), ``y_out``, ``x_out``, ``expected``; the highest
+        first.
 
     Raises
     ------
@@ -62,12 +62,12 @@ def expected(result: str | Path, kind: str, least: float = 0.1) -> Table:
     start = np.array(done.region.start)
     at = (place + 0.5) / done.scale - 0.5 + start
     out = Table(meta={"result": str(done.path), "p_exists": "none: expected by the network"})
-    out["plane"] = np.array([" ".join(map(str, row[0])) for row in rows], dtype="U16")
-    for axis, which in (("x", 1), ("y", 0)):
-        out[axis] = Column(at[:, which], unit=units.pix, description="input px, the first is 0")
-    for axis, which in (("x", 1), ("y", 0)):
-        words = "px of the result, the first is 0"
-        out[f"{axis}_output"] = Column(place[:, which], unit=units.pix, description=words)
+    out["plane"] = np.array([",".join(map(str, row[0])) for row in rows], dtype="U32")
+    for axis, which in (("y", 0), ("x", 1)):
+        out[axis] = Column(at[:, which], unit=units.pix, description="input px from 0")
+    for axis, which in (("y", 0), ("x", 1)):
+        words = "output px from 0"
+        out[f"{axis}_out"] = Column(place[:, which], unit=units.pix, description=words)
     out["expected"] = Column(
         [row[-1] for row in rows], dtype=float, description="height of the map"
     )

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from sciup.existence.believed import Believed
 from sciup.existence.candidates import LEVELS, Candidates, interval
 from sciup.existence.curves import Curve
+from sciup.existence.union import Array
 from sciup.image import Plane
 from sciup.results.draws import Draws
 
 FLAGS = ("edge", "masked")
-"""Words of the column `flags`."""
+"""Words of the column `flag`."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def table_of(
         out[name] = Column(values, unit=unit, description=words)
     if len(draws.planes) == 1:
         del out["plane"]
-    order = np.lexsort((out["x_output"], out["y_output"], -out["flux"], -out["p_exists"]))
+    order = np.lexsort((out["x_out"], out["y_out"], -out["flux"], -out["p_exists"]))
     out = out[order]
     out.add_column(
         Column(np.arange(1, len(out) + 1), description="number, from the most certain on"),
@@ -86,7 +87,7 @@ def _columns(part: Found, draws: Draws, curve: Curve | str) -> Cells:
     words = "calibrated chance that it exists" if calibrated else "raw share of draws, uncalibrated"
     return {
         "plane": (
-            np.full(len(found), " ".join(map(str, part.plane)), dtype="U16"),
+            np.full(len(found), ",".join(map(str, part.plane)), dtype="U32"),
             None,
             "indices of the plane",
         ),
@@ -95,44 +96,55 @@ def _columns(part: Found, draws: Draws, curve: Curve | str) -> Cells:
         "votes": (found.votes, None, "draws of K that show it, without the one it comes from"),
         **_positions(found, draws),
         **_fluxes(part, draws),
-        "flags": (_flags(part, draws), None, f"{' or '.join(FLAGS)}, where it is near; else empty"),
+        "flag": (_flags(part, draws), None, f"{' or '.join(FLAGS)}, where it is near; else empty"),
     }
 
 
 def _positions(found: Candidates, draws: Draws) -> Cells:
     """Where it is, in every coordinate there is."""
     s, pix = draws.scale, units.pix
-    y, x = found.place.T
-    y_in, x_in = ((v + 0.5) / s - 0.5 + a for v, a in zip((y, x), draws.region.start, strict=True))
-    mean = "mean over the draws that show it"
+    inside = (found.place + 0.5) / s - 0.5 + np.array(draws.region.start)
     out: Cells = {
-        "x": (x_in, pix, f"input px, the first is 0; {mean}"),
-        "y": (y_in, pix, f"input px, the first is 0; {mean}"),
-        "spread": (found.spread / s, pix, "input px around it that hold 68 % of these draws"),
-        "x_output": (x, pix, "px of the result, the first is 0"),
-        "y_output": (y, pix, "px of the result, the first is 0"),
+        name: (inside[:, axis], pix, "mean over the draws that show it, input px from 0")
+        for axis, name in enumerate("yx")
     }
+    out["spread"] = (found.spread / s, pix, "radius that holds 68 % of these draws, input px")
+    for axis, name in enumerate("yx"):
+        out[f"{name}_out"] = (found.place[:, axis], pix, "the same in output px from 0")
     if draws.sky is not None:
-        both = [draws.sky.degrees(float(a), float(b)) for a, b in found.place]
-        ra, dec = np.array(both, float).reshape(-1, 2).T
-        out["ra"] = (ra, units.deg, "right ascension, FK5")
-        out["dec"] = (dec, units.deg, "declination, FK5")
+        for name, values in zip(("ra", "dec"), _degrees(found.place, draws), strict=True):
+            out[name] = (values, units.deg, "ICRS")
     elif draws.pixel is not None:
-        size, unit = draws.pixel[0] * s, unit_of(draws.pixel[1])
-        words = "from the middle of the first input px"
-        out["x_physical"] = (x_in * size, unit, words)
-        out["y_physical"] = (y_in * size, unit, words)
+        size, unit = draws.pixel
+        for axis, name in enumerate("yx"):
+            at = (inside[:, axis] + 0.5) * size * s
+            out[f"{name}_{unit}"] = (at, unit_of(unit), "from the edge of the input")
     return out
+
+
+def _degrees(places: Array, draws: Draws) -> Array:
+    """ICRS coordinates (2, n) of output px: what catalogues have, and `sciup measure` reads."""
+    from sciup.io._fits_clean import quiet
+
+    if draws.sky is None or not len(places):
+        return np.empty((2, 0))
+    with quiet(draws.name):
+        at = draws.sky.wcs.pixel_to_world(places[:, 1], places[:, 0]).icrs
+    return np.stack([at.ra.deg, at.dec.deg])
 
 
 def _fluxes(part: Found, draws: Draws) -> Cells:
     """Light over all draws, those included that show nothing."""
     fluxes = part.candidates.fluxes * part.believed.per_sum
     mean, unit = fluxes.mean(-1), flux_unit(draws)
-    out: Cells = {"flux": (mean, unit, "mean over all draws, above the level around it")}
+    spread = fluxes.std(-1, ddof=1)
+    out: Cells = {
+        "flux": (mean, unit, "mean over all draws, above the level around it"),
+        "flux_std": (spread, unit, "standard deviation of the draws"),
+    }
     for percent in LEVELS:
-        for end, values in zip(("low", "high"), interval(fluxes, percent), strict=True):
-            words = f"{end} end of the interval of {percent} %, over all draws"
+        for end, values in zip(("lo", "hi"), interval(fluxes, percent), strict=True):
+            words = f"{'lower' if end == 'lo' else 'upper'} end of the {percent} % interval"
             out[f"flux_{end}{percent}"] = (values, unit, words)
     out["snr"] = (part.believed.snr(mean), None, "of this flux in the noise of the input")
     return out
@@ -164,7 +176,7 @@ def unit_of(text: str | None) -> units.UnitBase | None:
 def flux_unit(draws: Draws) -> units.UnitBase | None:
     """Of sums over input pixels: an intensity is summed over their number."""
     unit = unit_of(draws.unit)
-    return unit if unit is None or draws.flux > 1 or draws.scale == 1 else unit_of(f"{unit} pix")
+    return unit if unit is None or draws.flux > 1 or draws.scale == 1 else unit_of(f"{unit} pix2")
 
 
 __all__ = ["FLAGS", "Found", "flux_unit", "table_of", "unit_of"]

@@ -80,7 +80,7 @@ def detect(
     roi : str, optional
         ``Y0:Y1,X0:X1`` in input px.
     plane : str, optional
-        Indices of one plane, such as ``0`` or ``0,2``; all by default.
+        Indices of one plane, such as ``0`` or ``0,2``; ``all`` by default.
     source, model, opener
         See `sciup.results.draws.Draws.open`.
     progress : callable
@@ -107,7 +107,7 @@ def detect(
     >>> image = star_field((40, 48), stars=3)
     >>> result = sciup.upscale(image, model="night-sky-x2", psf_fwhm=2.5)
     >>> catalogue = sciup.detect(result, samples=4)
-    >>> set(catalogue.colnames) >= {"x", "y", "p_exists", "flux", "flux_low68", "flux_high68"}
+    >>> set(catalogue.colnames) >= {"x", "y", "p_exists", "flux", "flux_lo68", "flux_hi68"}
     True
     """
     if not FEWEST <= samples <= MOST:
@@ -219,10 +219,10 @@ def _part(roi: str | None, draws: Draws) -> Box:
 
 
 def _planes(plane: str | None, draws: Draws) -> list[Plane]:
-    if plane is None:
+    if plane in (None, "all"):
         return draws.planes
     try:
-        wanted = tuple(int(i) for i in plane.split(",") if i.strip())
+        wanted = tuple(int(i) for i in str(plane).split(",") if i.strip())
     except ValueError:
         wanted = (-1,)
     if wanted not in draws.planes:

@@ -128,9 +128,9 @@ def test_a_catalogue_in_parts_is_that_of_the_whole_image(large):
     whole = search(large, 10.0, Target("point", 2.0, reach=2.5, limit=limit, noise=1.0))
     keys = [
         np.lexsort(p.round(3).T)
-        for p in (whole.place, np.stack([parts["y_output"], parts["x_output"]], 1))
+        for p in (whole.place, np.stack([parts["y_out"], parts["x_out"]], 1))
     ]
-    ours = np.stack([parts["y_output"], parts["x_output"]], 1)[keys[1]]
+    ours = np.stack([parts["y_out"], parts["x_out"]], 1)[keys[1]]
     np.testing.assert_allclose(ours, whole.place[keys[0]], atol=1e-6)
     np.testing.assert_array_equal(parts["votes"][keys[1]], whole.votes[keys[0]])
     np.testing.assert_allclose(
@@ -181,14 +181,14 @@ def test_columns_of_a_single_source():
     found = sciup.detect(Made.of({(): one_star()}, start=(5, 7)), samples=8)
     row = found[0]
     assert len(found) == 1
-    assert (row["id"], row["kind"], row["votes"], row["flags"]) == (1, "point", 8, "")
+    assert (row["id"], row["kind"], row["votes"], row["flag"]) == (1, "point", 8, "")
     assert row["p_exists"] == row["p_raw"] == 8.5 / 9
-    assert (row["y_output"], row["x_output"]) == pytest.approx((30, 40), abs=1e-6)
+    assert (row["y_out"], row["x_out"]) == pytest.approx((30, 40), abs=1e-6)
     # the middle of an input px lies between its output px
     assert (row["y"], row["x"]) == pytest.approx((30.5 / 2 - 0.5 + 5, 40.5 / 2 - 0.5 + 7))
     assert row["flux"] == pytest.approx(400, rel=0.06)
-    assert row["flux_low68"] == pytest.approx(row["flux"])
-    assert np.isnan(row["flux_low95"])  # 9 draws are too few for it
+    assert row["flux_lo68"] == pytest.approx(row["flux"])
+    assert np.isnan(row["flux_lo95"])  # 9 draws are too few for it
     assert found["flux"].unit == "electron"
     assert row["snr"] == pytest.approx(row["flux"] / found.meta["limitflx"] * 5, rel=1e-6)
     assert "plane" not in found.colnames
@@ -199,7 +199,7 @@ def test_columns_of_a_single_source():
 def test_intensities_are_summed_over_input_pixels():
     found = sciup.detect(Made.of({(): one_star() + 30}, flux=1), samples=8)
     assert found["flux"][0] == pytest.approx(100, rel=0.06)
-    assert found["flux"].unit == "electron pix"
+    assert found["flux"].unit == "electron pix2"
 
 
 def test_sorted_by_chance_then_flux():
@@ -215,10 +215,11 @@ def test_planes():
     arrays = {(0, 0): one_star(), (0, 1): one_star(20.0, 20.0), (0, 2): one_star(count=9, flux=9.0)}
     draws = Made.of(arrays)
     found = sciup.detect(draws, samples=8)
-    assert sorted(found["plane"]) == ["0 0", "0 1"]
+    assert sorted(found["plane"]) == ["0,0", "0,1"]
+    same(found, sciup.detect(draws, samples=8, plane="all"))
     one = sciup.detect(draws, samples=8, plane="0,1")
-    assert one["plane"].tolist() == ["0 1"]
-    assert one["y_output"][0] == pytest.approx(20, abs=1e-6)
+    assert one["plane"].tolist() == ["0,1"]
+    assert one["y_out"][0] == pytest.approx(20, abs=1e-6)
     assert len(sciup.detect(draws, samples=8, plane="0,2")) == 0
     for wrong in ("0", "0,9", "a", ""):
         with pytest.raises(OptionError, match=r"no plane.*0,0, 0,1, 0,2"):
@@ -231,7 +232,7 @@ def test_flags_tell_what_is_missing():
     images = one_star(4.0, 40.0) + one_star(40.0, 40.0) + one_star(40.0, 20.0) - 20
     images[:, 38:43, 24:27] = np.nan
     found = sciup.detect(Made.of({(): images}), samples=8)
-    flags = {tuple(map(round, (r["y_output"], r["x_output"]))): r["flags"] for r in found}
+    flags = {tuple(map(round, (r["y_out"], r["x_out"]))): r["flag"] for r in found}
     assert flags[4, 40] == "edge"
     assert flags[40, 40] == ""
     assert flags[40, 20] == "masked"
@@ -249,17 +250,18 @@ def test_sky_coordinates_are_those_of_the_pixels(tmp_path):
     images = one_star() + one_star(20, 20) - 10
     draws = Made.of({(): images}, sky=Sky(wcs(2)))
     found = sciup.detect(draws, samples=8)
-    at = draws.sky.pixels(SkyCoord(found["ra"], found["dec"], unit="deg", frame="fk5"))
-    np.testing.assert_allclose(at[:, 0], found["y_output"], atol=1e-6)
-    np.testing.assert_allclose(at[:, 1], found["x_output"], atol=1e-6)
-    assert "x_physical" not in found.colnames
+    at = draws.sky.pixels(SkyCoord(found["ra"], found["dec"], unit="deg", frame="icrs"))
+    np.testing.assert_allclose(at[:, 0], found["y_out"], atol=1e-6)
+    np.testing.assert_allclose(at[:, 1], found["x_out"], atol=1e-6)
+    assert "x_arcsec" not in found.colnames
     path = write_regions(tmp_path / "a.reg", found)
     frame, rows = regions(path)
     assert frame == "fk5"
     # half a FWHM of 2.5 input px of 0.36 arcsec
     np.testing.assert_allclose([r[2] for r in rows], 1.25 * 0.36, rtol=1e-3)
-    np.testing.assert_allclose([r[0] for r in rows], found["ra"], atol=1e-7)
-    np.testing.assert_allclose([r[1] for r in rows], found["dec"], atol=1e-7)
+    there = SkyCoord(found["ra"], found["dec"], unit="deg").fk5
+    np.testing.assert_allclose([r[0] for r in rows], there.ra.deg, atol=1e-7)
+    np.testing.assert_allclose([r[1] for r in rows], there.dec.deg, atol=1e-7)
 
 
 def regions(path):
@@ -290,8 +292,9 @@ def test_physical_positions_without_a_sky():
     images = one_star() + 30
     draws = Made.of({(): images}, flux=1, pixel=(0.1, "micrometer"), bright=500.0)
     found = sciup.detect(draws, "spot", samples=8)
-    assert found["x_physical"].unit == "micrometer"
-    assert found["x_physical"][0] == pytest.approx(0.2 * found["x"][0])
+    assert found["x_micrometer"].unit == "micrometer"
+    # from the edge, half a pixel before the middle of the first
+    assert found["x_micrometer"][0] == pytest.approx(0.2 * (found["x"][0] + 0.5))
     assert "ra" not in found.colnames
 
 
@@ -379,6 +382,20 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
         (model / "existence.json").unlink()
 
 
+def test_what_is_found_can_be_measured(made, model, tmp_path):
+    """The catalogue and the regions are what `sciup measure` reads, at the same places."""
+    found = sciup.detect(made[1], samples=4, model=str(model))
+    path = write_catalogue(tmp_path / "a.ecsv", found)
+    reg = write_regions(tmp_path / "a.reg", found)
+    options = {"model": str(model), "radius": 2.0}
+    by_name, by_place = (
+        sciup.measure(made[1], "photometry", **options | more)
+        for more in ({"catalog": path}, {"regions": reg})
+    )
+    np.testing.assert_allclose(by_name["x_out"], found["x_out"], atol=1e-3)
+    np.testing.assert_allclose(by_place["y_out"], found["y_out"], atol=1e-3)
+
+
 def words(capsys):
     seen = capsys.readouterr()
     return seen.out, " ".join(seen.err.split())
@@ -395,7 +412,7 @@ def test_the_command(made, model, tmp_path, capsys):
     found = Table.read(out)
     data = json.loads(said)
     assert [row["id"] for row in data["rows"]] == found["id"].tolist()
-    assert data["rows"][0]["flux_low95"] is None
+    assert data["rows"][0]["flux_lo95"] is None
     assert data["meta"]["weights"] == found.meta["weights"]
     assert len(regions(reg)[1]) == len(found)
     assert "raw: toy has no existence.json" in told
@@ -454,9 +471,9 @@ def test_heatmaps_of_a_progressive_sampler(tmp_path):
 
     heat = Finished.open(path).read(f"keypoints_{kind}", (), Box((0, 0), (192, 256)))
     for row in found[:5]:
-        y, x = round(row["y_output"]), round(row["x_output"])
+        y, x = round(row["y_out"]), round(row["x_out"])
         assert heat[y, x] == heat[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].max()
         assert row["expected"] == pytest.approx(heat[y, x], rel=0.1)
-        assert row["y"] == pytest.approx((row["y_output"] + 0.5) / 8 - 0.5)
+        assert row["y"] == pytest.approx((row["y_out"] + 0.5) / 8 - 0.5)
     with pytest.raises(OptionError, match=r"no map keypoints_planet.*keypoints_spot"):
         expected(path, "planet")
