@@ -76,14 +76,14 @@ def _places(table: Table, centres: Array, draws: Draws) -> None:
     inputs = frame.to_input(centres)
     for axis, name in enumerate("yx"):
         _column(table, name, inputs[:, axis], "pix", "centre of the region, input px from 0")
-        _column(table, f"{name}_out", centres[:, axis], "pix", "the same in output px from 0")
+        _column(table, f"{name}_output", centres[:, axis], "pix", "the same in output px from 0")
     if draws.sky is not None:
         _degrees(table, ("ra", "dec"), centres, draws)
     elif draws.pixel is not None:
         size, unit = draws.pixel
         for axis, name in enumerate("yx"):
-            at = (inputs[:, axis] + 0.5) * size * draws.scale
-            _column(table, f"{name}_{unit}", at, unit, "from the edge of the input")
+            at = inputs[:, axis] * size * draws.scale
+            _column(table, f"{name}_physical", at, unit, "from the middle of the first input px")
 
 
 def _quantity(table: Table, rows: list[Row], name: str, quantity: Quantity, draws: Draws) -> None:

@@ -82,10 +82,12 @@ def _places(columns: dict[str, Any], frame: Frame, name: str) -> Array:
     if {"ra", "dec"} <= set(columns) and (frame.draws.sky or "y" not in columns):
         from astropy.coordinates import SkyCoord
 
+        # what reports of sciup write says FK5; catalogues of today are ICRS
+        told = str(getattr(columns["ra"], "description", "") or "")
         pair = [_numbers(columns[c], name, "deg") for c in ("ra", "dec")]
         if not ((np.abs(pair[1]) <= 90) | np.isnan(pair[1])).all():
             raise InputError(f"{name} has declinations beyond 90 degrees", COLUMNS)
-        return frame.from_sky(SkyCoord(*pair, unit="deg"))
+        return frame.from_sky(SkyCoord(*pair, unit="deg", frame="fk5" if "FK5" in told else "icrs"))
     if {"y", "x"} <= set(columns):
         return frame.from_input(np.stack([_numbers(columns[c], name) for c in ("y", "x")], -1))
     axes = sorted(c for c in columns if c.startswith("axis-"))

@@ -211,7 +211,7 @@ def test_planes_of_a_micrograph_with_its_pixel_size(tmp_path):
     assert list(both["plane"]) == ["0", "1"]
     assert both["diameter"].unit == "um"
     assert 0.1 < both["diameter"][0] < 2
-    np.testing.assert_allclose(both["x_micrometer"], 21.0 * 0.1)
+    np.testing.assert_allclose(both["x_physical"], 20.5 * 0.1)
     one = sciup.measure(result, "size", labels=labels, samples=3, plane=(1,))
     assert one["diameter"][0] == both["diameter"][1] != both["diameter"][0]
     light = sciup.measure(result, "photometry", labels=labels, samples=3, plane="0")
