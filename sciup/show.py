@@ -190,6 +190,7 @@ def facts(result: Result) -> dict[str, Any]:
         "expected_seconds": cost.seconds,
         "expected_disk_bytes": cost.disk,
         "instrument": [i.as_json() for i in result.job.instruments],
+        "in_training": list(result.job.known),
     }
 
 

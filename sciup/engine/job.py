@@ -35,6 +35,7 @@ from sciup.engine.settings import (
 from sciup.engine.units import working_units
 from sciup.errors import OptionError
 from sciup.generators.fused import fuse
+from sciup.generators.lessons import Lessons
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import ModelFacts, TextureFacts, load_generator, load_texture
 from sciup.generators.texture import TextureHead
@@ -85,6 +86,9 @@ class Job:
         What turns votes into calibrated risk, or why there is none.
     texture : TextureFacts, optional
         The model that adds the map `texture`.
+    known : tuple of str
+        Names of the planes that the model was trained on, in the order of the planes; empty for
+        others.
     """
 
     image: Image
@@ -98,6 +102,7 @@ class Job:
     threads: int | None = None
     calibration: Calibrated | str = "not asked for"
     texture: TextureFacts | None = None
+    known: tuple[str, ...] = ()
 
     @property
     def calibrated(self) -> Calibrated | None:
@@ -175,21 +180,40 @@ def make_job(
         chosen = (*chosen, *ADDED)
     settings = replace(settings, maps=chosen)
     found = [resolve(image, plane, _domain(model), given) for plane in image.planes]
-    for against in dict.fromkeys(i.contradiction for i, _ in found if i.contradiction):
-        log.warning("%s: neither result nor risk can be trusted", against)
+    for against in dict.fromkeys(f.instrument.contradiction for f in found):
+        if against:
+            log.warning("%s: neither result nor risk can be trusted", against)
+    known = _known(image, model, [f.pixels for f in found])
     return Job(
         image=image,
         model=model,
         region=region or whole,
         settings=settings,
-        instruments=tuple(f[0] for f in found),
-        digests=tuple(f[1] for f in found),
+        instruments=tuple(f.instrument for f in found),
+        digests=tuple(f.digest for f in found),
+        known=known,
         device=device,
         tile=tile,
         threads=threads,
         calibration=calibration,
         texture=added,
     )
+
+
+def _known(image: Image, model: ModelFacts, pixels: list[str]) -> tuple[str, ...]:
+    """Names of planes that the model was trained on, told once."""
+    lessons = Lessons.read(model.folder)
+    known = tuple(lessons.known(image, p) for p in pixels)
+    if seen := sorted(set(known) - {""}):
+        log.warning(
+            "%s of %d planes are in the training data of %s (%s): quality and risk look better here"
+            " than they are",
+            sum(map(bool, known)),
+            len(known),
+            model.name,
+            ", ".join(seen[:3]) + (" ..." if len(seen) > 3 else ""),
+        )
+    return known
 
 
 def _chosen_maps(

@@ -119,6 +119,7 @@ def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
         **({"texture": _texture_facts(job.texture)} if job.texture else {}),
         "std": "spread of one pixel over the samples; not an error to add in quadrature",
         "instrument": [i.as_json() for i in job.instruments],
+        **({"in_training": list(job.known)} if any(job.known) else {}),
         "fingerprint": fingerprint(job, kind),
     }
 

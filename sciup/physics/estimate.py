@@ -26,10 +26,21 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Probe:
-    """The sampled blocks of one plane: values (NaN where masked), and a digest of their bytes."""
+    """The sampled blocks of one plane.
+
+    Attributes
+    ----------
+    blocks : list of ndarray
+        Values, NaN where masked.
+    digest : str
+        Of their bytes, and of which plane of which image it is.
+    pixels : str
+        Of height, width and bytes alone: the same for the same pixels in any file.
+    """
 
     blocks: list[Values]
     digest: str
+    pixels: str
 
     @property
     def valid(self) -> Values:
@@ -46,13 +57,16 @@ def probe(image: Image, plane: Plane) -> Probe:
     chosen = every if len(every) <= SAMPLED else _spread(grid)
     shape, index, _ = image.in_whole(plane)
     digest = hashlib.blake2b(f"{shape}{image.dtype}{index}".encode(), digest_size=16)
+    pixels = hashlib.blake2b(f"{h} {w}".encode(), digest_size=8)
     blocks = []
     for index in chosen:
         box = Box(index, tuple(i + 1 for i in index)).scaled(BLOCK)
         values, _ = image.read(plane, box.intersect(Box.of_shape((h, w))))
-        digest.update(values.astype("<f4").tobytes())
+        data = values.astype("<f4").tobytes()
+        digest.update(data)
+        pixels.update(data)
         blocks.append(values)
-    return Probe(blocks, digest.hexdigest())
+    return Probe(blocks, digest.hexdigest(), pixels.hexdigest())
 
 
 def _spread(grid: Box) -> list[tuple[int, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -208,8 +208,16 @@ def _first(given: float | None, image: Image, key: str, option: str) -> Fact | N
     return image.facts.get(key)
 
 
-def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> tuple[Instrument, str]:
-    """Instrument of a plane, and the digest of the pixels that were looked at.
+class Believed(NamedTuple):
+    """Instrument of a plane, and digests of the pixels that were looked at; see `Probe`."""
+
+    instrument: Instrument
+    digest: str
+    pixels: str
+
+
+def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> Believed:
+    """What is believed about the instrument of a plane.
 
     Raises
     ------
@@ -231,7 +239,7 @@ def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> tuple[I
             "choose another HDU, channel or plane",
         )
     make = _night_sky if domain == "night-sky" else _fluorescence
-    return make(image, given, sample), sample.digest
+    return Believed(make(image, given, sample), sample.digest, sample.pixels)
 
 
 def _picture(image: Image, given: Given) -> tuple[Fact, Fact] | None:

@@ -75,6 +75,13 @@ def judge(done: Finished) -> Verdict:
             f"The risk of this result is not calibrated{because}{why.rstrip('.')}.",
             ("It is a vote among samples: it shows where they differ, and promises nothing.",),
         )
+    if trained := [name for name in done.facts.get("in_training", []) if name]:
+        return Verdict(
+            "bad",
+            f"The model was trained on {len(trained)} of {len(done.planes)} planes of this image:"
+            " quality and risk look better here than they are.",
+            tuple(sorted(set(trained))[:5]),
+        )
     about = f"on {risk['about'].get('units', '?')} independent fields"
     planes = list(done.facts.get("domain") or [])
     outside = [p for p in planes if p.get("outside")]

@@ -6,11 +6,12 @@ import csv
 from pathlib import Path
 
 from sciup.errors import OutputError
+from sciup.generators.lessons import write_lessons
 from sciup.train.sources import HELD_OUT, KEPT, USED
 
 
 def list_files(files: list[dict[str, str]], run: Path) -> int:
-    """Write ``files.tsv`` and link held-out files into ``held_out``; tell how many were skipped.
+    """Write ``files.tsv`` and ``training.txt``, link held-out files; tell how many were skipped.
 
     Parameters
     ----------
@@ -31,12 +32,21 @@ def list_files(files: list[dict[str, str]], run: Path) -> int:
                 writer = csv.DictWriter(file, list(files[0]), delimiter="\t")
                 writer.writeheader()
                 writer.writerows(files)
+        planes = (
+            (d, _name(f)) for f in files if f["fate"] == USED for d in f.get("planes", "").split()
+        )
+        write_lessons(run, planes)
         _link([Path(f["file"]) for f in files if f["fate"] == KEPT], run / HELD_OUT)
     except OSError as error:
         raise OutputError(
             f"the folder {run} cannot be written: {error.strerror}", fix="choose another --out"
         ) from None
     return sum(f["fate"] not in (USED, KEPT) for f in files)
+
+
+def _name(entry: dict[str, str]) -> str:
+    """What a file is called in a warning: not where it lay."""
+    return f"{entry['source']}/{Path(entry['file']).name}"
 
 
 def _link(files: list[Path], folder: Path) -> None:

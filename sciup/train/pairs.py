@@ -22,6 +22,7 @@ from sciup.errors import InputError, SciupError
 from sciup.geometry import Box
 from sciup.image import Image
 from sciup.io import open_image
+from sciup.physics.estimate import probe
 from sciup.physics.instrument import Given, resolve
 from sciup.physics.projection import kernel_side
 from sciup.physics.psf import SIGMA_TO_FWHM, moments, relative_gaussian
@@ -120,9 +121,15 @@ def _read_all(recipe: Recipe, pair: Pair, folder: Path) -> Iterator[tuple[Checke
             continue
         try:
             done = check_pair(recipe, pair, low, high)
-            yield done, Listed(*entry, USED, done.note)
+            yield done, Listed(*entry, USED, done.note, _digest(low, pair.channel))
         except (SkipError, SciupError, OSError, ValueError) as reason:
             yield None, Listed(*entry, str(reason).splitlines()[0])
+
+
+def _digest(file: Path, channel: int | str | None) -> str:
+    """Of the plane that is used, see `sciup.physics.estimate.Probe`."""
+    image = open_image(file, channel=channel)
+    return probe(image, next(image.planes)).pixels
 
 
 def _open(file: Path, channel: int | str | None) -> tuple[Image, Array]:
@@ -147,7 +154,7 @@ def check_pair(recipe: Recipe, pair: Pair, low_file: Path, high_file: Path) -> C
     _, high = _open(high_file, pair.channel)
     if any(abs(b / a - s) > 0.5 / a * s + 1e-9 for a, b in zip(low.shape, high.shape, strict=True)):
         raise SkipError(f"low is {low.shape} px, high {high.shape} px: not {s} times larger")
-    instrument, _ = resolve(image, next(image.planes), "fluorescence", Given())
+    instrument = resolve(image, next(image.planes), "fluorescence", Given()).instrument
     units = Electrons(image, next(image.planes), instrument)
     v = units.forward(low.astype(np.float32), Box.of_shape(image.plane_shape)).astype(np.float64)
     v, high = _common(v, high, s)

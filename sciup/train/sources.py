@@ -35,13 +35,17 @@ HELD_OUT = "held_out"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What became of one file: `USED`, `KEPT`, or why it was skipped."""
+    """What became of one file: `USED`, `KEPT`, or why it was skipped.
+
+    `planes` are the digests of those that are used, see `sciup.physics.estimate.Probe`.
+    """
 
     source: str
     file: str
     unit: str
     fate: str
     note: str = ""
+    planes: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,22 +141,23 @@ def _load(
     """Truths of one source; a damaged or useless file is skipped and listed."""
     truths, listed = [], []
     for file, unit, wanted in _files(recipe, source, folder, split):
-        fate = KEPT if split == "train" else USED
+        fate, planes = KEPT if split == "train" else USED, ""
         if wanted:
-            found, fate = _read(recipe, source, file)
+            found, fate, planes = _read(recipe, source, file)
             truths += found
-        listed.append(Listed(source.name, str(file), unit, fate))
+        listed.append(Listed(source.name, str(file), unit, fate, planes=planes))
     if not truths:
         raise _nothing(source, listed, folder, split)
     return truths, listed
 
 
-def _read(recipe: Recipe, source: Source, file: Path) -> tuple[list[Truth], str]:
-    """Truths of all planes of a file, and its fate: one bad plane does not spoil the others."""
+def _read(recipe: Recipe, source: Source, file: Path) -> tuple[list[Truth], str, str]:
+    """Truths of all planes of a file, its fate, and digests: one bad plane spoils no other."""
     from sciup.geometry import Box
     from sciup.io import open_image
+    from sciup.physics.estimate import probe
 
-    truths, reasons = [], []
+    truths, reasons, digests = [], [], []
     try:
         image = open_image(file, channel=source.channel)
         for plane in image.planes:
@@ -166,11 +171,12 @@ def _read(recipe: Recipe, source: Source, file: Path) -> tuple[list[Truth], str]
                     truths.append(micrograph(recipe, filled))
                 else:
                     truths.append(frame(recipe, filled, image, plane))
+                digests.append(probe(image, plane).pixels)
             except SkipError as reason:
                 reasons.append(str(reason))
     except (SciupError, OSError, ValueError, MemoryError) as error:
         reasons.append(str(error).splitlines()[0])
-    return truths, USED if truths else reasons[0]
+    return truths, USED if truths else reasons[0], " ".join(digests)
 
 
 def _files(

@@ -98,7 +98,7 @@ def frame(recipe: Recipe, values: NDArray[Any], image: Image, plane: Plane) -> T
     from sciup.physics.psf import SIGMA_TO_FWHM
 
     _check_size(recipe, values)
-    facts, _ = resolve(image, plane, "night-sky", Given())
+    facts = resolve(image, plane, "night-sky", Given()).instrument
     if facts.psf_fwhm.origin == "assumed":
         raise SkipError("its PSF is neither stated nor seen in stars")
     level, noise = Mesh(image, plane).fields(Box.of_shape(image.plane_shape))

@@ -6,6 +6,9 @@ import pytest
 import yaml
 
 from sciup import cli
+from sciup.generators.lessons import Lessons
+from sciup.io import open_image
+from sciup.physics.estimate import probe
 from sciup.testing.toy_training import tiny_recipe, write_images
 from sciup.train import kernels
 from sciup.train.pack import Pack
@@ -38,6 +41,10 @@ def call(capfd, *arguments):
     return (stop.value.code or 0), " ".join(err.split())
 
 
+def lessons(folder):
+    return (folder / "run" / "training.txt").read_text()
+
+
 def test_train_then_another_recipe_is_refused(capfd, recipe, images, tmp_path):
     options = ["--data", images, "--out", tmp_path / "run", "--device", "cpu"]
     code, err = call(capfd, "train", recipe, *options)
@@ -45,6 +52,10 @@ def test_train_then_another_recipe_is_refused(capfd, recipe, images, tmp_path):
     assert "weights" in err
     assert "spread/skill" in err
     assert (tmp_path / "run" / "recipe.yaml").read_text() == recipe.read_text()
+    used = [f for f in sorted(images.rglob("*.tif")) if f"/{f.name}\n" in lessons(tmp_path)]
+    assert used
+    image = open_image(used[0])
+    assert Lessons.read(tmp_path / "run").known(image, probe(image, next(image.planes)).pixels)
     code, err = call(capfd, "train", recipe, *options)
     assert code == 0, err  # complete: nothing to do
     recipe.write_text(recipe.read_text().replace("seed: 5", "seed: 6"))

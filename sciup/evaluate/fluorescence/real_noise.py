@@ -107,7 +107,7 @@ def estimated_light(observed: Array, truth: Array) -> Light:
     from sciup.physics.instrument import Given, resolve
 
     image = open_image(observed)
-    believed, _ = resolve(image, next(iter(image.planes)), "fluorescence", Given())
+    believed = resolve(image, next(iter(image.planes)), "fluorescence", Given()).instrument
 
     def value(fact: Fact) -> float:
         return float(fact.value)
