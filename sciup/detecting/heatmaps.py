@@ -40,8 +40,8 @@ def expected(result: str | Path, kind: str, least: float = 0.1) -> Table:
     Returns
     -------
     astropy.table.Table
-        ``plane``, ``y``, ``x`` (input px from 0), ``y_out``, ``x_out``, ``expected``; the highest
-        first.
+        ``plane``, ``y``, ``x`` (input px from 0), ``y_output``, ``x_output``,
+        ``expected``; the highest first.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def expected(result: str | Path, kind: str, least: float = 0.1) -> Table:
         out[axis] = Column(at[:, which], unit=units.pix, description="input px from 0")
     for axis, which in (("y", 0), ("x", 1)):
         words = "output px from 0"
-        out[f"{axis}_out"] = Column(place[:, which], unit=units.pix, description=words)
+        out[f"{axis}_output"] = Column(place[:, which], unit=units.pix, description=words)
     out["expected"] = Column(
         [row[-1] for row in rows], dtype=float, description="height of the map"
     )

@@ -63,7 +63,7 @@ def table_of(
         out[name] = Column(values, unit=unit, description=words)
     if len(draws.planes) == 1:
         del out["plane"]
-    order = np.lexsort((out["x_out"], out["y_out"], -out["flux"], -out["p_exists"]))
+    order = np.lexsort((out["x_output"], out["y_output"], -out["flux"], -out["p_exists"]))
     out = out[order]
     out.add_column(
         Column(np.arange(1, len(out) + 1), description="number, from the most certain on"),
@@ -110,7 +110,7 @@ def _positions(found: Candidates, draws: Draws) -> Cells:
     }
     out["spread"] = (found.spread / s, pix, "radius that holds 68 % of these draws, input px")
     for axis, name in enumerate("yx"):
-        out[f"{name}_out"] = (found.place[:, axis], pix, "the same in output px from 0")
+        out[f"{name}_output"] = (found.place[:, axis], pix, "the same in output px from 0")
     if draws.sky is not None:
         for name, values in zip(("ra", "dec"), _degrees(found.place, draws), strict=True):
             out[name] = (values, units.deg, "ICRS")

@@ -128,9 +128,9 @@ def test_a_catalogue_in_parts_is_that_of_the_whole_image(large):
     whole = search(large, 10.0, Target("point", 2.0, reach=2.5, limit=limit, noise=1.0))
     keys = [
         np.lexsort(p.round(3).T)
-        for p in (whole.place, np.stack([parts["y_out"], parts["x_out"]], 1))
+        for p in (whole.place, np.stack([parts["y_output"], parts["x_output"]], 1))
     ]
-    ours = np.stack([parts["y_out"], parts["x_out"]], 1)[keys[1]]
+    ours = np.stack([parts["y_output"], parts["x_output"]], 1)[keys[1]]
     np.testing.assert_allclose(ours, whole.place[keys[0]], atol=1e-6)
     np.testing.assert_array_equal(parts["votes"][keys[1]], whole.votes[keys[0]])
     np.testing.assert_allclose(
@@ -183,7 +183,7 @@ def test_columns_of_a_single_source():
     assert len(found) == 1
     assert (row["id"], row["kind"], row["votes"], row["flag"]) == (1, "point", 8, "")
     assert row["p_exists"] == row["p_raw"] == 8.5 / 9
-    assert (row["y_out"], row["x_out"]) == pytest.approx((30, 40), abs=1e-6)
+    assert (row["y_output"], row["x_output"]) == pytest.approx((30, 40), abs=1e-6)
     # the middle of an input px lies between its output px
     assert (row["y"], row["x"]) == pytest.approx((30.5 / 2 - 0.5 + 5, 40.5 / 2 - 0.5 + 7))
     assert row["flux"] == pytest.approx(400, rel=0.06)
@@ -219,7 +219,7 @@ def test_planes():
     same(found, sciup.detect(draws, samples=8, plane="all"))
     one = sciup.detect(draws, samples=8, plane="0,1")
     assert one["plane"].tolist() == ["0,1"]
-    assert one["y_out"][0] == pytest.approx(20, abs=1e-6)
+    assert one["y_output"][0] == pytest.approx(20, abs=1e-6)
     assert len(sciup.detect(draws, samples=8, plane="0,2")) == 0
     for wrong in ("0", "0,9", "a", ""):
         with pytest.raises(OptionError, match=r"no plane.*0,0, 0,1, 0,2"):
@@ -232,7 +232,7 @@ def test_flags_tell_what_is_missing():
     images = one_star(4.0, 40.0) + one_star(40.0, 40.0) + one_star(40.0, 20.0) - 20
     images[:, 38:43, 24:27] = np.nan
     found = sciup.detect(Made.of({(): images}), samples=8)
-    flags = {tuple(map(round, (r["y_out"], r["x_out"]))): r["flag"] for r in found}
+    flags = {tuple(map(round, (r["y_output"], r["x_output"]))): r["flag"] for r in found}
     assert flags[4, 40] == "edge"
     assert flags[40, 40] == ""
     assert flags[40, 20] == "masked"
@@ -251,8 +251,8 @@ def test_sky_coordinates_are_those_of_the_pixels(tmp_path):
     draws = Made.of({(): images}, sky=Sky(wcs(2)))
     found = sciup.detect(draws, samples=8)
     at = draws.sky.pixels(SkyCoord(found["ra"], found["dec"], unit="deg", frame="icrs"))
-    np.testing.assert_allclose(at[:, 0], found["y_out"], atol=1e-6)
-    np.testing.assert_allclose(at[:, 1], found["x_out"], atol=1e-6)
+    np.testing.assert_allclose(at[:, 0], found["y_output"], atol=1e-6)
+    np.testing.assert_allclose(at[:, 1], found["x_output"], atol=1e-6)
     assert "x_arcsec" not in found.colnames
     path = write_regions(tmp_path / "a.reg", found)
     frame, rows = regions(path)
@@ -392,8 +392,8 @@ def test_what_is_found_can_be_measured(made, model, tmp_path):
         sciup.measure(made[1], "photometry", **options | more)
         for more in ({"catalog": path}, {"regions": reg})
     )
-    np.testing.assert_allclose(by_name["x_out"], found["x_out"], atol=1e-3)
-    np.testing.assert_allclose(by_place["y_out"], found["y_out"], atol=1e-3)
+    np.testing.assert_allclose(by_name["x_output"], found["x_output"], atol=1e-3)
+    np.testing.assert_allclose(by_place["y_output"], found["y_output"], atol=1e-3)
 
 
 def words(capsys):
@@ -471,9 +471,9 @@ def test_heatmaps_of_a_progressive_sampler(tmp_path):
 
     heat = Finished.open(path).read(f"keypoints_{kind}", (), Box((0, 0), (192, 256)))
     for row in found[:5]:
-        y, x = round(row["y_out"]), round(row["x_out"])
+        y, x = round(row["y_output"]), round(row["x_output"])
         assert heat[y, x] == heat[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].max()
         assert row["expected"] == pytest.approx(heat[y, x], rel=0.1)
-        assert row["y"] == pytest.approx((row["y_out"] + 0.5) / 8 - 0.5)
+        assert row["y"] == pytest.approx((row["y_output"] + 0.5) / 8 - 0.5)
     with pytest.raises(OptionError, match=r"no map keypoints_planet.*keypoints_spot"):
         expected(path, "planet")
