@@ -117,8 +117,8 @@ def _positions(found: Candidates, draws: Draws) -> Cells:
     elif draws.pixel is not None:
         size, unit = draws.pixel
         for axis, name in enumerate("yx"):
-            at = (inside[:, axis] + 0.5) * size * s
-            out[f"{name}_{unit}"] = (at, unit_of(unit), "from the edge of the input")
+            at, words = inside[:, axis] * size * s, "from the middle of the first input px"
+            out[f"{name}_physical"] = (at, unit_of(unit), words)
     return out
 
 

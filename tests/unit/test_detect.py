@@ -253,7 +253,7 @@ def test_sky_coordinates_are_those_of_the_pixels(tmp_path):
     at = draws.sky.pixels(SkyCoord(found["ra"], found["dec"], unit="deg", frame="icrs"))
     np.testing.assert_allclose(at[:, 0], found["y_output"], atol=1e-6)
     np.testing.assert_allclose(at[:, 1], found["x_output"], atol=1e-6)
-    assert "x_arcsec" not in found.colnames
+    assert "x_physical" not in found.colnames
     path = write_regions(tmp_path / "a.reg", found)
     frame, rows = regions(path)
     assert frame == "fk5"
@@ -292,9 +292,9 @@ def test_physical_positions_without_a_sky():
     images = one_star() + 30
     draws = Made.of({(): images}, flux=1, pixel=(0.1, "micrometer"), bright=500.0)
     found = sciup.detect(draws, "spot", samples=8)
-    assert found["x_micrometer"].unit == "micrometer"
-    # from the edge, half a pixel before the middle of the first
-    assert found["x_micrometer"][0] == pytest.approx(0.2 * (found["x"][0] + 0.5))
+    assert found["x_physical"].unit == "micrometer"
+    # from the middle of the first input px
+    assert found["x_physical"][0] == pytest.approx(0.2 * found["x"][0])
     assert "ra" not in found.colnames
 
 
