@@ -24,6 +24,9 @@ FINE = 4
 LARGEST = 256
 """Side in px from which sizes are measured at the pixels themselves."""
 
+RIM = 4
+"""Output px around a region that its sizes are interpolated from."""
+
 CLEAR = 3.0
 """A filament rises this many standard deviations of the noise above the background."""
 
@@ -97,18 +100,20 @@ def size(image: Array, mask: Mask, context: Context) -> Numbers:
     """
     from scipy.ndimage import label, zoom
 
-    light = context.light(image)
+    near = _near(mask)
+    light, mask = context.light(image)[near], mask[near]
     if np.isnan(light).any() or not light[mask].max(initial=0) > 0:
         return {"half_light_radius": NAN, "diameter": NAN}
     n = FINE if max(light.shape) <= LARGEST else 1
     fine = zoom(light, n, order=3, mode="nearest", grid_mode=True) if n > 1 else light
-    fine = np.maximum(fine, 0) * np.kron(mask, np.ones((n, n)))
-    y, x = np.indices(fine.shape, float)
-    total = fine.sum()
-    away = np.hypot(y - (y * fine).sum() / total, x - (x * fine).sum() / total).ravel()
+    inside = mask.repeat(n, 0).repeat(n, 1)
+    fine = np.where(inside, np.maximum(fine, 0), 0)
+    y, x = np.nonzero(inside)
+    weights = fine[inside]
+    total = weights.sum()
+    away = np.hypot(y - (y * weights).sum() / total, x - (x * weights).sum() / total)
     order = np.argsort(away)
-    inside = np.cumsum(fine.ravel()[order]) / total
-    radius = float(np.interp(0.5, inside, away[order]))
+    radius = float(np.interp(0.5, np.cumsum(weights[order]) / total, away[order]))
     bright = label(fine > fine.max() / 2)[0]
     area = float((bright == bright.flat[fine.argmax()]).sum())
     step = context.step / n
@@ -161,6 +166,15 @@ def count(image: Array, mask: Mask, context: Context) -> Numbers:
         "spots": int((kinds == names.index("spot")).sum()),
         "nuclei": int((kinds == names.index("nucleus")).sum()),
     }
+
+
+def _near(mask: Mask) -> tuple[slice, slice]:
+    """The box of a mask and `RIM` px around it, which a spline looks at."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return (
+        slice(max(0, int(rows[0]) - RIM), int(rows[-1]) + 1 + RIM),
+        slice(max(0, int(columns[0]) - RIM), int(columns[-1]) + 1 + RIM),
+    )
 
 
 def _window(fwhm: float, side: float) -> float:

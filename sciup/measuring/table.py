@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 FEWEST = 0.5
 """Share of the draws in which a quantity must be measurable for its row to say anything."""
 
+NOTHING: Array = np.empty(0)
+
 ASSUMES = (
     "the truth is one more draw: noise, PSF and sampler are right. The interval holds the spread of"
     " the draws only, no error of zero points, distortion or the region itself."
@@ -87,7 +89,7 @@ def _places(table: Table, centres: Array, draws: Draws) -> None:
 
 
 def _quantity(table: Table, rows: list[Row], name: str, quantity: Quantity, draws: Draws) -> None:
-    values = [row.numbers.get(name, []) for row in rows]
+    values = [row.numbers.get(name, NOTHING) for row in rows]
     whole = quantity.whole or _all_whole(values)
     found = [_summary(v, whole) for v in values]
     unit = _unit(quantity.kinds.get(name, "own"), draws)
@@ -104,15 +106,16 @@ def _quantity(table: Table, rows: list[Row], name: str, quantity: Quantity, draw
             )
 
 
-def _summary(values: list[Any], whole: bool) -> Summary:
-    numbers = np.asarray(values, np.float64)
+def _summary(values: NDArray[Any], whole: bool) -> Summary:
+    numbers = values.astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
     return summarise(finite if len(finite) > FEWEST * len(numbers) else numbers[:0], whole=whole)
 
 
-def _all_whole(values: list[list[Any]]) -> bool:
+def _all_whole(values: list[NDArray[Any]]) -> bool:
     """Whether a function returned nothing but whole numbers."""
-    return any(values) and all(isinstance(v, int) for row in values for v in row)
+    kinds = {row.dtype.kind for row in values if len(row)}
+    return bool(kinds) and kinds <= set("biu")
 
 
 def _failures(row: Row, count: int) -> str:
@@ -121,7 +124,7 @@ def _failures(row: Row, count: int) -> str:
         return ""
     bad = np.zeros(len(next(iter(row.numbers.values()))), bool)
     for values in row.numbers.values():
-        bad |= ~np.isfinite(np.asarray(values, np.float64))
+        bad |= ~np.isfinite(values)
     return f"not measurable in {int(bad.sum())} of {count} draws" if bad.any() else ""
 
 

@@ -40,7 +40,7 @@ class Row:
     ----------
     region : Region
     plane : tuple of int
-    numbers : dict of str to list
+    numbers : dict of str to ndarray (n,)
         One number for each draw, by name; empty where nothing could be measured.
     flag : str
         What is wrong, in words.
@@ -48,7 +48,7 @@ class Row:
 
     region: Region
     plane: Plane
-    numbers: dict[str, list[Any]] = field(default_factory=dict)
+    numbers: dict[str, NDArray[Any]] = field(default_factory=dict)
     flag: str = ""
 
 
@@ -130,16 +130,15 @@ class Run:
             row.flag = MASKED
             return
         context = self._context(place, weights, plane)
-        for image in images:
-            numbers = self.quantity.function(image, mask, context)
-            if row.numbers and set(numbers) != set(row.numbers):
+        found = [self.quantity.function(image, mask, context) for image in images]
+        for numbers in found:
+            if set(numbers) != set(found[0]):
                 raise OptionError(
                     f"{self.quantity.given or self.quantity.name} returned"
-                    f" {', '.join(numbers)} for one draw and {', '.join(row.numbers)} for another",
+                    f" {', '.join(found[0])} for one draw and {', '.join(numbers)} for another",
                     "the same names for every draw",
                 )
-            for name, value in numbers.items():
-                row.numbers.setdefault(name, []).append(value)
+        row.numbers = {name: np.array([n[name] for n in found]) for name in found[0]}
 
     def _context(self, place: Place, weights: Array, plane: Plane) -> Context:
         draws = self.draws

@@ -285,6 +285,23 @@ def test_labels_on_both_grids(draws, tmp_path, monkeypatch, side):
             np.testing.assert_array_equal(region.shape.weights(box), expected[box.slices])
 
 
+def test_a_label_image_is_read_once_and_then_object_by_object(model, field, monkeypatch):
+    labels = np.zeros(SHAPE, np.int32)
+    for number, (y, x) in enumerate(np.ndindex(6, 8), 1):
+        labels[9 + 6 * y : 12 + 6 * y, 11 + 6 * x : 14 + 6 * x] = number
+    read, pixels = labelling.Labels.read, []
+    monkeypatch.setattr(
+        labelling.Labels, "read", lambda s, box: pixels.append(box.size) or read(s, box)
+    )
+    result = sciup.upscale(field, model=model, samples=2, roi=ROI, **PLAIN)
+    table = sciup.measure(result, "photometry", labels=labels, samples=3)
+    assert len(table) == 48
+    assert pixels[0] == 40 * 50
+    # a window is the object and its ring: never the whole, and not once for each draw
+    assert len(pixels) == 1 + int((table["draws"] > 0).sum())
+    assert max(pixels[1:]) < 40 * 50 / 5
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
