@@ -130,7 +130,7 @@ def _tell(table: Any) -> None:
     from rich.table import Table
 
     values = [name.removesuffix("_lo95") for name in table.colnames if name.endswith("_lo95")]
-    shown = Table("id", "y, x [input px]", *(_title(table, name) for name in values), "flag")
+    shown = Table("id", "y, x (input px)", *(_title(table, name) for name in values), "flag")
     for row in table[:SHOWN]:
         numbers = [
             f"{row[v]:.5g}  [{row[f'{v}_lo95']:.5g}, {row[f'{v}_hi95']:.5g}]" for v in values
@@ -141,10 +141,13 @@ def _tell(table: Any) -> None:
     if len(table) > SHOWN:
         console.print(f"and {len(table) - SHOWN} more")
     meta = table.meta
-    console.print(
-        f"mean of {meta['draws']} draws, 95 % interval ({meta['interval_95']}); it assumes that"
-        f" {escape(meta['interval_assumes'])} Coverage: {meta['coverage']}."
-    )
+    for words in (
+        f"values: {meta['value']}; background: {meta['background']}",
+        f"95 % intervals: {meta['interval_95']}",
+        f"they assume: {meta['interval_assumes']}",
+        f"coverage: {meta['coverage']}",
+    ):
+        console.print(escape(words))
 
 
 def _title(table: Any, name: str) -> str:

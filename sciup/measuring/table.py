@@ -78,6 +78,7 @@ def _places(table: Table, centres: Array, draws: Draws) -> None:
     inputs = frame.to_input(centres)
     for axis, name in enumerate("yx"):
         _column(table, name, inputs[:, axis], "pix", "centre of the region, input px from 0")
+    for axis, name in enumerate("yx"):
         _column(table, f"{name}_output", centres[:, axis], "pix", "the same in output px from 0")
     if draws.sky is not None:
         _degrees(table, ("ra", "dec"), centres, draws)

@@ -154,6 +154,23 @@ def test_objects_that_cannot_be_measured_have_words(kept, monkeypatch):
     assert np.isnan(only["diameter"][0])
 
 
+def test_rows_of_a_catalogue_without_a_place_stay(kept):
+    catalog = Table({"id": ["a", "b"], "ra": [150.0, 330.0], "dec": [2.003, -2.0]})
+    catalog["ra"][0] = np.nan
+    table = sciup.measure(kept, "centroid", catalog=catalog, radius=3, samples=5)
+    assert list(table["id"]) == ["a", "b"]
+    assert set(table["flag"]) == {"outside the result"}
+    assert np.isnan(table["y"]).all()
+    assert np.isnan(table["centroid_ra"]).all()
+
+
+def test_lazy_and_finished_results_say_the_same_of_themselves(model, field, kept):
+    one, two = Draws.of_result(lazy(model, field)), Draws.open(kept)
+    assert one.about == two.about
+    assert set(one.about) == {"model", "weights", "source", "seed", "samples", "sciup"}
+    assert one.input_shape == two.input_shape == SHAPE
+
+
 def test_what_some_draws_do_not_tell(kept):
     def sometimes(image, mask):
         sometimes.calls += 1
@@ -256,7 +273,10 @@ def test_tables_in_files(kept, tmp_path, capsys, suffix):
     arguments = (kept, "--with", "photometry", "--regions", tmp_path / "a.reg", "--samples", 5)
     code, text = run(capsys, *arguments, "--out", out)
     assert code == 0
-    assert "95 % interval" in " ".join(text.split())
+    words = " ".join(text.split())
+    assert "95 % intervals: Student t of 5 draws" in words
+    assert "flux [electron]" in words
+    assert "coverage: not measured" in words
     form = {"ecsv": "ascii.ecsv", "csv": "ascii.csv", "fits": "fits"}[suffix]
     table = Table.read(out, format=form)
     expected = sciup.measure(kept, "photometry", regions=CIRCLES, samples=5)
