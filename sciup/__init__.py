@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sciup.explorer.run import explore
     from sciup.io import open_image
     from sciup.measuring.run import measure
+    from sciup.varying.run import robustness
 
 _HOMES = {
     "Result": "sciup.api",
@@ -23,10 +24,20 @@ _HOMES = {
     "explore": "sciup.explorer.run",
     "measure": "sciup.measuring.run",
     "open_image": "sciup.io",
+    "robustness": "sciup.varying.run",
     "upscale": "sciup.api",
 }
 
-__all__ = ["Result", "SciupError", "detect", "explore", "measure", "open_image", "upscale"]
+__all__ = [
+    "Result",
+    "SciupError",
+    "detect",
+    "explore",
+    "measure",
+    "open_image",
+    "robustness",
+    "upscale",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ from sciup import (
     cli_measure,
     cli_models,
     cli_report,
+    cli_robustness,
     cli_train,
 )
 from sciup.cli_options import Drawing, Input, Json, Machines, Physics, Source, grouped
@@ -147,6 +148,7 @@ for command in (
     cli_explore.explore,
     cli_detect.detect,
     cli_measure.measure,
+    cli_robustness.robustness,
 ):
     app.command()(command)
 app.add_typer(cli_models.app)

@@ -1,0 +1,1 @@
+"""What a measurement does under another PSF, other noise, other seeds, another model."""

@@ -1,0 +1,108 @@
+"""The same run with one belief changed at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import affine_transform
+
+from sciup.api import Result, choose_model
+from sciup.engine.calibrated import Calibrated
+from sciup.image import Fact
+from sciup.physics.instrument import Instrument
+
+Array = NDArray[np.float64]
+
+PSF = 0.1
+"""Share by which the width of the PSF is changed: what a fit to few stars errs by."""
+
+NOISE = 1.2
+"""Factor on the noise: what an exposure time or a gain from a manual errs by."""
+
+SEEDS = 2
+"""Other seeds: what only the choice of the draws changes."""
+
+
+def variations(result: Result, models: tuple[str | Path, ...] = ()) -> Iterator[tuple[str, Result]]:
+    """Name and lazy result of every variation, the run as it is first.
+
+    Parameters
+    ----------
+    result : Result
+    models : tuple of str or Path
+        Other models of the same scale and domain.
+
+    Raises
+    ------
+    ModelError
+        If a model has another scale.
+    """
+    yield "as it is", result
+    for sign in (-1, 1):
+        factor = 1 + sign * PSF
+        yield f"PSF {100 * sign * PSF:+.0f} %", _believing(result, lambda i, f=factor: wider(i, f))
+    yield f"noise x {NOISE:g}", _believing(result, lambda i: noisier(i, NOISE))
+    settings = result.job.settings
+    for k in range(1, SEEDS + 1):
+        other = replace(settings, seed=settings.seed + k)
+        yield f"seed {other.seed}", Result(replace(result.job, settings=other))
+    for name in models:
+        facts = choose_model(result.job.image, name, result.job.model.scale)
+        calibration = Calibrated.find(facts, settings)
+        job = replace(result.job, model=facts, calibration=calibration)
+        yield facts.name, Result(job)
+
+
+def _believing(result: Result, change: Callable[[Instrument], Instrument]) -> Result:
+    instruments = tuple(change(i) for i in result.job.instruments)
+    return Result(replace(result.job, instruments=instruments))
+
+
+def wider(instrument: Instrument, factor: float) -> Instrument:
+    """An instrument whose PSF is so many times as wide."""
+    note = f"{factor:g} times what was believed"
+    width = Fact(float(instrument.psf_fwhm.value) * factor, "assumed", note)
+    psf = instrument.psf
+    if psf.value is not None:
+        psf = Fact(stretched(np.asarray(psf.value, np.float64), factor), "assumed", note)
+    return replace(instrument, psf_fwhm=width, psf=psf)
+
+
+def stretched(psf: Array, factor: float) -> Array:
+    """A PSF image so many times as wide about its middle, with the same sum.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[-10:11, -10:11]
+    >>> wide = stretched(np.exp(-(x**2 + y**2) / 8), 1.2)
+    >>> bool(abs(wide[10, 12] / wide[10, 10] - np.exp(-4 / 8 / 1.44)) < 0.01)
+    True
+    """
+    side = 2 * int(np.ceil(factor * max(psf.shape) / 2)) + 1
+    grown = np.pad(psf, (side - min(psf.shape)) // 2 + 1)
+    middle = (np.array(grown.shape) - 1) / 2
+    out = affine_transform(grown, [1 / factor, 1 / factor], middle - middle / factor, order=3)
+    return np.asarray(out * (psf.sum() / out.sum()))
+
+
+def noisier(instrument: Instrument, factor: float) -> Instrument:
+    """An instrument with so many times the noise, of photons as of electronics."""
+    note = f"{factor:g} times the noise that was believed"
+
+    def times(fact: Fact, f: float) -> Fact:
+        return fact if fact.value is None else Fact(float(fact.value) * f, "assumed", note)
+
+    # sigma^2 = (signal gain + read^2) / gain^2
+    return replace(
+        instrument,
+        electrons_per_unit=times(instrument.electrons_per_unit, factor**-2),
+        read_noise=times(instrument.read_noise, 1 / factor),
+        noise_sigma=times(instrument.noise_sigma, factor),
+    )
+
+
+__all__ = ["noisier", "stretched", "variations", "wider"]
