@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from sciup.api import Result
 from sciup.detecting.level import Level
@@ -16,7 +15,7 @@ from sciup.detecting.walk import Strips, bands, cells
 from sciup.engine.job import Job
 from sciup.errors import OptionError
 from sciup.existence.believed import Believed
-from sciup.existence.candidates import Candidates, search
+from sciup.existence.candidates import Candidates, first_of, search
 from sciup.existence.curves import Curve, Existence
 from sciup.existence.target import KINDS
 from sciup.geometry import Box
@@ -175,18 +174,9 @@ def _inside(found: Candidates, box: Box) -> Any:
 
 
 def _once(found: Candidates, reach: float) -> Candidates:
-    """Without what two neighbouring cells both have: the brighter stays."""
-    if not len(found):
-        return found
-    brightest = found.fluxes.max(1)
-    order = np.lexsort((*found.anchor.T, -brightest))
-    keep = np.ones(len(found), bool)
-    close = KDTree(found.anchor).query_ball_point(found.anchor, reach)
-    for i in order:
-        if keep[i]:
-            keep[close[i]] = False
-            keep[i] = True
-    return found.take(order[keep[order]])
+    """Without what two neighbouring cells both have: more votes, then more light stay."""
+    order = np.lexsort((*found.place.T, -found.fluxes.mean(1), -found.votes))
+    return found.take(first_of(found.place, order, reach))
 
 
 def _draws(

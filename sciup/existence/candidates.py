@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
+from scipy.spatial import KDTree
 
 from sciup.existence.target import Light, Target, brightest, filled
 from sciup.existence.union import Array, near, union
@@ -132,16 +133,37 @@ def search(draws: Array, level: Array | float, target: Target) -> Candidates:
     """
     above, masked = filled(draws, level, target.domain)
     found = [Light(image, masked, target).found() for image in above]
-    anchor, _, votes = union(found, target.reach)
+    anchor, heights, votes = union(found, target.reach)
     if not len(anchor):
         return Candidates.none(len(draws))
     place, spread = _positions(anchor, found, target.reach)
+    # what wanders by more than the reach has several anchors, but the same mean place
+    kept = first_of(place, np.lexsort((-heights, -votes)), target.reach)
+    anchor, place, spread, votes = (x[kept] for x in (anchor, place, spread, votes))
     # twice over the draws: maps of all of them at once would not fit where the draws just do
     fluxes = np.stack([Light(image, masked, target).fluxes(place) for image in above], axis=1)
     at = np.clip(np.rint(anchor).astype(np.intp), 0, np.array(masked.shape) - 1)
     blemish = distance_transform_edt(~masked)[tuple(at.T)] if masked.any() else None
     far = np.full(len(anchor), np.inf) if blemish is None else blemish
     return Candidates(anchor, place, spread, votes, fluxes, far)
+
+
+def first_of(places: Array, order: NDArray[np.intp], reach: float) -> NDArray[np.intp]:
+    """Indices, in their order, of those that no earlier one lies within reach of.
+
+    Examples
+    --------
+    >>> first_of(np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 2.0]]), np.array([1, 0, 2]), 1.5).tolist()
+    [1]
+    """
+    free = np.ones(len(places), bool)
+    close = KDTree(places).query_ball_point(places, reach) if len(places) else []
+    kept = []
+    for i in order:
+        if free[i]:
+            kept.append(int(i))
+            free[close[i]] = False
+    return np.array(kept, np.intp)
 
 
 def agreement(
@@ -178,4 +200,4 @@ def _positions(
     return place, np.where(alone, np.nan, spread)
 
 
-__all__ = ["INTERVAL", "LEVELS", "Candidates", "agreement", "interval", "search"]
+__all__ = ["INTERVAL", "LEVELS", "Candidates", "agreement", "first_of", "interval", "search"]

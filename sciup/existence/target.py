@@ -148,8 +148,11 @@ class Light:
             seen = find(self.values, t.domain, t.noise, t.fwhm)
             places = seen.of(KINDS[t.domain].index(t.kind)).place
             fluxes = self.heights(places) if t.pointlike else self.fluxes(places)
-        at = np.clip(np.rint(places).astype(np.intp), 0, np.array(self.values.shape) - 1)
-        good = (fluxes > t.limit) & ~self.masked[tuple(at.T)]
+        last = np.array(self.values.shape) - 1
+        at = np.clip(np.rint(places).astype(np.intp), 0, last)
+        # what the outermost pixels show is half of something, mirrored
+        inside = (np.minimum(places, last - places) > 0.5).all(1)
+        good = (fluxes > t.limit) & inside & ~self.masked[tuple(at.T)]
         return places[good], fluxes[good]
 
     def heights(self, places: Array) -> Array:

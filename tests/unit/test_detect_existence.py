@@ -54,6 +54,21 @@ def test_what_is_within_reach_is_one(apart, candidates, votes):
     assert found.votes.tolist() == votes
 
 
+def test_what_wanders_is_one_candidate():
+    """Its detections lie up to 5 px apart, the reach is 2.5 px: two anchors, one mean place."""
+    steps = [-2.5, -1.2, 0.0, 0.0, 0.0, 1.2, 2.5]
+    draws = [stars((30, 40 + x), flux=100 + abs(x)) for x in steps]
+    found = search(np.stack(draws), 0.0, POINT)
+    places, _, _ = union(
+        [(np.array([[30.0, 40 + x]]), np.array([100 + abs(x)])) for x in steps], 2.5
+    )
+    assert len(places) > 1
+    assert len(found) == 1
+    # two stars this far apart in every draw are two
+    both = search(np.stack([stars((30, 37), (30, 43))] * 3), 0.0, POINT)
+    assert sorted(both.place[:, 1].round().tolist()) == [37, 43]
+
+
 def test_positions_are_means_over_the_draws_that_show_it():
     rng = np.random.default_rng(0)
     offsets = rng.normal(0, 0.4, (40, 2))
