@@ -139,7 +139,7 @@ def search(draws: Array, level: Array | float, target: Target) -> Candidates:
     place, spread = _positions(anchor, found, target.reach)
     # what wanders by more than the reach has several anchors, but the same mean place
     kept = first_of(place, np.lexsort((-heights, -votes)), target.reach)
-    anchor, place, spread, votes = (x[kept] for x in (anchor, place, spread, votes))
+    anchor, place, spread, votes = anchor[kept], place[kept], spread[kept], votes[kept]
     # twice over the draws: maps of all of them at once would not fit where the draws just do
     fluxes = np.stack([Light(image, masked, target).fluxes(place) for image in above], axis=1)
     at = np.clip(np.rint(anchor).astype(np.intp), 0, np.array(masked.shape) - 1)

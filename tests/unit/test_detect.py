@@ -384,6 +384,28 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
         (model / "existence.json").unlink()
 
 
+def test_a_stack_has_the_catalogue_of_its_planes(tmp_path):
+    """Every plane with its own instrument and its own draws, through a file."""
+    import tifffile
+
+    toy = write_toy_model(
+        tmp_path / "m" / "toy", scale=2, domain="fluorescence", channels=4, head_channels=4
+    )
+    stack = np.stack([cells((40, 48), seed=i) + 2000 * star((40, 48), 20, 14 + 12 * i, 2.5)
+                      for i in range(2)]).astype("float32")  # fmt: skip
+    stack[1] *= 3
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata={"axes": "CYX"}, ome=True)
+    result = sciup.upscale(tmp_path / "a.ome.tif", model=toy, psf_fwhm=2.5, **FIXED)
+    path = result.save(tmp_path / "a.ome.zarr")
+    found = sciup.detect(path, samples=4, model=str(toy))
+    assert set(found["plane"]) <= {"0", "1"}
+    for number in "01":
+        one = sciup.detect(path, samples=4, model=str(toy), plane=number)
+        part = found[found["plane"] == number]
+        assert len(one) == len(part) > 0
+        np.testing.assert_array_equal(one["flux"], part["flux"])
+
+
 def test_what_is_found_can_be_measured(made, model, tmp_path):
     """The catalogue and the regions are what `sciup measure` reads, at the same places."""
     found = sciup.detect(made[1], samples=4, model=str(model))
