@@ -40,7 +40,7 @@ class Cell:
 
 def halo_of(target: Target) -> int:
     """Pixels around a cell that may decide what is found in it."""
-    return max(HALO, int(np.ceil(4 * target.reach + 2 * target.radius + 6 * target.fwhm)))
+    return max(HALO, int(np.ceil(target.seen + 4 * target.reach + 2 * target.fwhm)))
 
 
 def spans(start: int, length: int, side: int, halo: int) -> list[tuple[int, int, int, int]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, map_coordinates, spline_filter
 
 from sciup.errors import OptionError
+from sciup.existence.discs import BEYOND, RING, blob, disc
 from sciup.existence.points import SIGMA_TO_FWHM, detections, local_flux, point_flux
 from sciup.existence.union import Array
 from sciup.image import KEYPOINT_KINDS, Domain
@@ -21,9 +22,6 @@ KINDS = KEYPOINT_KINDS
 
 NUCLEUS = 8.0
 """Radius of the smallest nuclei that are found, px of the draws: half of it is the least reach."""
-
-RING = (1.5, 2.0)
-"""Ring whose median is the level below structures of micrographs, in radii of their disc."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +73,18 @@ class Target:
 
     @property
     def radius(self) -> float:
-        """Of the disc over which light is summed, px.
+        """Of the disc over which light is summed, px; of nuclei the smallest.
 
         1.5 FWHM hold ``1 - 2^-9`` of a Gaussian PSF, as in the evaluation of sky models.
         """
         if self.pointlike:
             return 1.5 * self.fwhm
         return NUCLEUS if self.kind == "nucleus" else max(2 * self.reach, self.fwhm)
+
+    @property
+    def seen(self) -> float:
+        """Distance within which pixels may decide the light at a place, px."""
+        return BEYOND if self.kind == "nucleus" else RING[1] * self.radius
 
     @property
     def around(self) -> float:
@@ -177,7 +180,11 @@ class Light:
             tops, heights = self.tops
             _, index = brightest(places, tops, heights, self.target.reach, np.zeros(len(places)))
             places = np.where(index[:, None] >= 0, np.append(tops, [[0, 0]], 0)[index], places)
-        return _disc(self.values, places, self.target)
+        if self.target.kind == "nucleus":
+            return blob(self.values, places)
+        # the level of the sky is known, that of a micrograph is what lies around
+        level = self.target.domain == "fluorescence"
+        return disc(self.values, places, self.target.radius, level=level)
 
 
 def brightest(
@@ -196,23 +203,6 @@ def brightest(
                 index[i] = close[int(np.argmax(heights[close]))]
                 out[i] = heights[index[i]]
     return out, index
-
-
-def _disc(values: Array, places: Array, target: Target) -> Array:
-    """Sums over discs; in micrographs above the median of a ring, as the sky has a level."""
-    radius = target.radius
-    reach = int(np.ceil(radius * RING[1])) + 1
-    steps = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="ij")).reshape(2, -1)
-    around = np.pad(values, reach, mode="symmetric")
-    middle = np.rint(places).astype(np.intp)
-    y, x = (middle[:, i, None] + steps[i] + reach for i in (0, 1))
-    near = around[np.clip(y, 0, around.shape[0] - 1), np.clip(x, 0, around.shape[1] - 1)]
-    far = np.hypot(*(steps[:, None] - (places - middle).T[:, :, None]))
-    if target.domain == "fluorescence":
-        ring = (far > RING[0] * radius) & (far <= RING[1] * radius)
-        near = near - np.nanmedian(np.where(ring, near, np.nan), axis=1, keepdims=True)
-    # half a pixel of soft edge: a shift by less than a pixel changes the flux by little
-    return np.asarray((near * np.clip(radius + 0.5 - far, 0, 1)).sum(1))
 
 
 def filled(draws: Array, level: Array | float, domain: Domain) -> tuple[Array, NDArray[np.bool_]]:

@@ -223,6 +223,18 @@ def test_every_kind(kind, image, places):
     assert len(search(draws, 0.0, replace(target, limit=2 * found.fluxes.max()))) == 0
 
 
+@pytest.mark.parametrize("radius", [9, 15, 21])
+def test_a_nucleus_has_all_of_its_light(radius):
+    from scipy.ndimage import gaussian_filter
+
+    rows, cols = np.mgrid[:160, :160]
+    image = gaussian_filter(30.0 * (np.hypot(rows - 80, cols - 76) < radius), 2) + 12
+    target = Target.of("nucleus", fwhm=2.0, input_fwhm=6.0, limit=50.0, noise=0.1)
+    found = search(np.stack([image, image]), 0.0, target)
+    assert len(found) == 1
+    np.testing.assert_allclose(found.fluxes, 30 * np.pi * radius**2, rtol=0.06)
+
+
 def test_a_spot_lies_on_whatever_is_below_it():
     image = stars((40, 50), shape=(96, 96))
     slope = 20 + 0.5 * np.mgrid[:96, :96][0]
