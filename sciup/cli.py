@@ -29,6 +29,9 @@ from sciup.cli_options import Drawing, Input, Json, Machines, Physics, Source, g
 from sciup.console import console
 from sciup.errors import SciupError
 
+IMAGES, MODELS = "Images", "Models"
+"""Panels of the help."""
+
 app = typer.Typer(
     name="sciup",
     help="Super-resolution that scientists can trust, for microscopy and astronomy.",
@@ -42,7 +45,7 @@ app = typer.Typer(
 Opt = typer.Option
 
 
-@app.command()
+@app.command(rich_help_panel=IMAGES)
 @grouped
 def upscale(
     input: Input,  # noqa: A002 - the name that --help shows
@@ -86,7 +89,7 @@ def upscale(
     console.print(f"[green]done[/green]  {escape(str(path))}")
 
 
-@app.command()
+@app.command(rich_help_panel=IMAGES)
 @grouped
 def inspect(
     input: Input,  # noqa: A002 - the name that --help shows
@@ -114,7 +117,7 @@ def inspect(
     show.inspection(console, result, facts)
 
 
-@app.command()
+@app.command(rich_help_panel=IMAGES)
 def demo(
     out: Annotated[Path, typer.Argument(help="folder for the results")] = Path("demo_output"),
     samples: Annotated[int, Opt("--samples", help="voting samples")] = 16,
@@ -134,27 +137,36 @@ def demo(
     demonstration.run(out, samples=samples, device=device, console=console)
 
 
-for command in (
-    cli_batch.batch,
-    cli_bench.bench,
-    cli_train.train,
-    cli_train.pack,
-    cli_train.simulate,
-    cli_evaluate.evaluate,
-    cli_calibrate.calibrate,
-    cli_compare.compare,
-    cli_report.report,
-    cli_figure.figure,
-    cli_explore.explore,
-    cli_detect.detect,
-    cli_measure.measure,
-    cli_robustness.robustness,
-):
-    app.command()(command)
-app.add_typer(cli_models.app)
+PANELS = {
+    "What a result says": (
+        cli_report.report,
+        cli_figure.figure,
+        cli_detect.detect,
+        cli_measure.measure,
+    ),
+    "Questions to an image": (
+        cli_robustness.robustness,
+        cli_explore.explore,
+        cli_compare.compare,
+    ),
+    MODELS: (
+        cli_train.train,
+        cli_train.pack,
+        cli_train.simulate,
+        cli_evaluate.evaluate,
+        cli_calibrate.calibrate,
+    ),
+    "This machine": (cli_bench.bench,),
+}
+
+app.command(rich_help_panel=IMAGES)(cli_batch.batch)
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(cli_models.app, rich_help_panel=MODELS)
 
 
-@app.command()
+@app.command(rich_help_panel="This machine")
 def version() -> None:
     """Print the versions that decide a result.
 
