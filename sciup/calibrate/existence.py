@@ -45,8 +45,9 @@ class Pairs:
     exists : ndarray of bool (n,)
     snr : ndarray (n,)
         Of the mean flux of the draws.
-    covered : ndarray of bool (n, levels)
-        Whether the true flux lies in the intervals of `sciup.existence.LEVELS`.
+    covered : ndarray (n, levels)
+        Whether the true flux lies in the intervals of `sciup.existence.LEVELS`: 1, 0, or NaN where
+        the draws are too few for one.
     """
 
     kind: NDArray[np.str_]
@@ -54,7 +55,7 @@ class Pairs:
     p: Array
     exists: NDArray[np.bool_]
     snr: Array
-    covered: NDArray[np.bool_]
+    covered: Array
 
     def __len__(self) -> int:
         return len(self.p)
@@ -68,7 +69,7 @@ class Pairs:
         """All of several parts; none at all where there is none."""
         if not parts:
             words, number, yes = (np.empty(0, t) for t in ("U1", float, bool))
-            return cls(words, words, number, yes, number, np.empty((0, len(LEVELS)), bool))
+            return cls(words, words, number, yes, number, np.empty((0, len(LEVELS))))
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
 
@@ -97,8 +98,12 @@ def compare(one: KnownField, kind: str, limit: float, seen: Any) -> Pairs:
         found.p_raw,
         exists,
         believed.snr(found.fluxes.mean(1) * believed.per_sum),
-        np.stack([(low <= true) & (true <= high) for low, high in ends], axis=-1),
+        np.stack([_within(true, *pair) for pair in ends], axis=-1),
     )
+
+
+def _within(true: Array, low: Array, high: Array) -> Array:
+    return np.where(np.isfinite(low), (low <= true) & (true <= high), np.nan)
 
 
 @dataclass
@@ -247,7 +252,7 @@ def fluxes_table(pairs: Pairs, kind: str, about: str) -> Table:
         part = pairs.take((pairs.snr >= low) & (pairs.snr < high))
         row: Row = {"S/N": f"{max(low, 0):g}-{high:g}", "candidates": len(part)}
         for level, covered in zip(LEVELS, part.covered.T, strict=True):
-            share = ratio(covered.astype(float), [1.0] * len(part), part.unit.tolist())
+            share = ratio(covered.tolist(), [1.0] * len(part), part.unit.tolist())
             row |= {f"in {level} %": share.value, f"low {level}": share.ends[0]}
             row[f"high {level}"] = share.ends[1]
         rows.append(row)
