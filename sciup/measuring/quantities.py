@@ -107,13 +107,11 @@ def size(image: Array, mask: Mask, context: Context) -> Numbers:
     n = FINE if max(light.shape) <= LARGEST else 1
     fine = zoom(light, n, order=3, mode="nearest", grid_mode=True) if n > 1 else light
     inside = mask.repeat(n, 0).repeat(n, 1)
-    fine = np.where(inside, np.maximum(fine, 0), 0)
+    fine = np.where(inside, fine, 0)
     y, x = np.nonzero(inside)
-    weights = fine[inside]
-    total = weights.sum()
-    away = np.hypot(y - (y * weights).sum() / total, x - (x * weights).sum() / total)
-    order = np.argsort(away)
-    radius = float(np.interp(0.5, np.cumsum(weights[order]) / total, away[order]))
+    weights = np.maximum(fine[inside], 0)
+    away = np.hypot(*(c - (c * weights).sum() / weights.sum() for c in (y, x)))
+    radius = _half(away, fine[inside])
     bright = label(fine > fine.max() / 2)[0]
     area = float((bright == bright.flat[fine.argmax()]).sum())
     step = context.step / n
@@ -166,6 +164,20 @@ def count(image: Array, mask: Mask, context: Context) -> Numbers:
         "spots": int((kinds == names.index("spot")).sum()),
         "nuclei": int((kinds == names.index("nucleus")).sum()),
     }
+
+
+def _half(away: Array, light: Array) -> float:
+    """Distance within which half of the light lies; NaN where there is none in all.
+
+    Negative pixels count: left out, noise far away would be light, and all would seem large.
+    """
+    order = np.argsort(away)
+    inside = np.cumsum(light[order])
+    if not inside[-1] > 0:
+        return NAN
+    first = int(np.argmax(inside >= inside[-1] / 2))
+    last = max(first - 1, 0)
+    return float(np.interp(inside[-1] / 2, inside[[last, first]], away[order][[last, first]]))
 
 
 def _near(mask: Mask) -> tuple[slice, slice]:

@@ -107,6 +107,20 @@ def test_sizes_of_a_gaussian(fwhm):
     assert found["diameter"] == pytest.approx(true * 0.5, rel=0.03)
 
 
+def test_noise_of_the_sky_does_not_make_things_larger():
+    """On average: what is above and below the background must count the same."""
+    image, rng = 900 * star(SHAPE, 30.3, 31.4, 4.0), np.random.default_rng(0)
+    disc = Ellipse((30.0, 31.0), 10, 10)
+    true = measured("size", image, disc, level=0.0)["half_light_radius"]
+    noisy = [
+        measured("size", image + rng.normal(0, 1.5, SHAPE), disc, level=0.0)["half_light_radius"]
+        for _ in range(60)
+    ]
+    error = np.std(noisy) / np.sqrt(60)
+    assert np.mean(noisy) == pytest.approx(true, abs=max(4 * error, 0.02 * true))
+    assert np.isnan(measured("size", image - 30, disc, level=0.0)["half_light_radius"])
+
+
 def test_sizes_of_a_disc():
     image = Ellipse((30.0, 31.0), 9.0, 9.0).weights(whole(np.empty(SHAPE)))
     found = measured("size", image, Ellipse((30.0, 31.0), 13, 13), level=0.0)
