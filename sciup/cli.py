@@ -14,6 +14,7 @@ from sciup import (
     cli_batch,
     cli_bench,
     cli_calibrate,
+    cli_check,
     cli_compare,
     cli_detect,
     cli_evaluate,
@@ -143,6 +144,7 @@ PANELS = {
         cli_figure.figure,
         cli_detect.detect,
         cli_measure.measure,
+        cli_check.check,
     ),
     "Questions to an image": (
         cli_robustness.robustness,

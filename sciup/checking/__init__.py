@@ -1,0 +1,1 @@
+"""A result against what it has not seen: a repeated exposure, or a sharper image."""
