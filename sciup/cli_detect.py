@@ -74,8 +74,8 @@ def detect(
     """
     from sciup.detecting.regions import check_place, write_regions
     from sciup.detecting.run import detect as run
-    from sciup.detecting.write import write_catalogue
     from sciup.results.tables import check_place as check_table
+    from sciup.results.tables import write_table
 
     if out is not None:
         check_table(out, overwrite=overwrite)
@@ -88,7 +88,7 @@ def detect(
         )  # fmt: skip
     _tell(found, quiet=json or out is not None)
     if out is not None:
-        path = write_catalogue(out, found, overwrite=overwrite)
+        path = write_table(out, found, overwrite=overwrite)
         console.print(f"[green]catalogue[/green]  {escape(str(path))}")
     if regions is not None:
         path = write_regions(regions, found, overwrite=overwrite)

@@ -76,8 +76,7 @@ def measure(
       sciup measure out.ome.zarr --with my.py:roundness --labels nuclei.tif --out round.csv
     """
     from sciup.measuring.run import measure as run
-    from sciup.measuring.write import write_measurements
-    from sciup.results.tables import check_place
+    from sciup.results.tables import check_place, write_table
 
     if out is not None:
         check_place(out, overwrite=overwrite)
@@ -92,7 +91,7 @@ def measure(
     else:
         _tell(table)
     if out is not None:
-        write_measurements(out, table, overwrite=overwrite)
+        write_table(out, table, overwrite=overwrite)
         console.print(f"[green]done[/green]  {escape(str(out))}")
 
 

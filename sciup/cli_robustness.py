@@ -68,8 +68,7 @@ def robustness(
       sciup robustness cells.ome.zarr --with count --regions cells.reg --out robust.ecsv
     """
     from sciup.api import upscale
-    from sciup.measuring.write import write_measurements
-    from sciup.results.tables import check_place
+    from sciup.results.tables import check_place, write_table
     from sciup.varying.run import robustness as run
     from sciup.varying.run import summary
 
@@ -89,7 +88,7 @@ def robustness(
     else:
         _tell(table, found)
     if out is not None:
-        write_measurements(out, table, overwrite=overwrite)
+        write_table(out, table, overwrite=overwrite)
         console.print(f"[green]done[/green]  {escape(str(out))}")
 
 

@@ -98,7 +98,7 @@ def _middle(psf: Array, shape: tuple[float, ...]) -> Array:
     fine = _profile(np.array(shape), (side, side), 4, (float(first[0]), float(first[1])))
     coarse = _profile(np.array(shape), (psf.shape[0], psf.shape[1]), 1, (0.0, 0.0))
     fine = fine + _interpolated(psf - coarse, first, 4, side)
-    return first + np.array(core_centre(fine, 4.0)) / 4
+    return np.asarray(first + np.array(core_centre(fine, 4.0)) / 4)
 
 
 def _profile(p: Any, shape: tuple[int, ...], oversample: int, first: tuple[float, float]) -> Array:
@@ -130,7 +130,7 @@ def _profile(p: Any, shape: tuple[int, ...], oversample: int, first: tuple[float
 def _interpolated(image: Array, first: Array, oversample: int, side: int) -> Array:
     """The Fourier series of an image from `first` on, 1 / oversample apart; 0 outside."""
     padded = np.pad(image, APRON)
-    out = padded
+    out: Any = padded
     for axis in (0, 1):
         n = padded.shape[axis]
         at = first[axis] + np.arange(side) / oversample

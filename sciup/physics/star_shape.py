@@ -133,8 +133,8 @@ def _error(stars: Array) -> Array:
 
 def _amplitudes(stars: Array, profile: Array, terms: Array, variance: Array) -> Array:
     """Amplitudes that fit all stars, by turns with fluxes, levels and robust weights."""
-    found = np.zeros(terms.shape[-1])
-    weight = 1 / variance
+    found: Array = np.zeros(terms.shape[-1])
+    weight: Array = 1 / variance
     for _ in range(TURNS):
         shape = profile + terms @ found
         flux, level = _fluxes(stars, shape, weight)
@@ -144,18 +144,20 @@ def _amplitudes(stars: Array, profile: Array, terms: Array, variance: Array) -> 
         columns = (flux[..., None] * terms).reshape(-1, len(found))
         weighed = columns * weight.reshape(-1, 1)
         normal = columns.T @ weighed + np.diag(PRIOR**-2.0)
-        found = np.linalg.solve(normal, weighed.T @ wanted)
+        found = np.asarray(np.linalg.solve(normal, weighed.T @ wanted), np.float64)
     return found
 
 
 def _fluxes(stars: Array, shape: Array, weight: Array) -> tuple[Array, Array]:
     """Flux and level (n, 1, 1) of every star by weighted least squares."""
-    axes, keep = (-2, -1), {"keepdims": True}
-    total = weight.sum(axes, **keep)
-    mean_p = (weight * shape).sum(axes, **keep) / total
-    mean_s = (weight * stars).sum(axes, **keep) / total
+
+    def total(x: Array) -> Array:
+        return np.asarray(x.sum((-2, -1), keepdims=True))
+
+    mean_p = total(weight * shape) / total(weight)
+    mean_s = total(weight * stars) / total(weight)
     about = weight * (shape - mean_p)
-    flux = (about * stars).sum(axes, **keep) / (about * shape).sum(axes, **keep)
+    flux = total(about * stars) / total(about * shape)
     return flux, mean_s - flux * mean_p
 
 
@@ -166,7 +168,7 @@ def _robust(rest: Array, variance: Array) -> Array:
 
 def _misfit(star: Array, shape: Array, variance: Array) -> float:
     """That loss of one star at its best flux and level."""
-    weight = 1 / variance
+    weight: Array = 1 / variance
     for _ in range(TURNS):
         flux, level = _fluxes(star, shape, weight)
         rest = star - flux * shape - level

@@ -26,7 +26,7 @@ NARROWEST, WIDEST = 80.0, 400.0
 MM = 1 / 25.4
 COLUMNS = 4
 DPI = 300
-STYLE = {"font.size": 7.0, "pdf.fonttype": 42, "svg.fonttype": "none", "axes.linewidth": 0.5}
+STYLE: Any = {"font.size": 7.0, "pdf.fonttype": 42, "svg.fonttype": "none", "axes.linewidth": 0.5}
 """Text stays text, so that a journal can edit it."""
 
 SUFFIXES = (".pdf", ".png", ".svg")
@@ -142,12 +142,13 @@ def _paths(out: Sequence[Path], overwrite: bool) -> list[Path]:
 def draw(done: Finished, cutout: Cutout, sky: Sky | None, width: float) -> Any:
     """The figure: input and three draws above, mean, risk, residual and PSFs below."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     height, across = cutout.region.shape
     panel = width * MM / COLUMNS
     tall = float(np.clip(height / across, 0.4, 2.0)) * panel
-    figure = Figure(figsize=(width * MM, 2 * tall + 0.9), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    figure = Figure(figsize=(width * MM, 2 * tall + 0.9), layout=tight)
     grid = figure.add_gridspec(3, COLUMNS, height_ratios=(tall, tall, 0.07))
     axes = [figure.add_subplot(grid[k // COLUMNS, k % COLUMNS]) for k in range(2 * COLUMNS)]
     bars = [figure.add_subplot(grid[2, k]) for k in range(COLUMNS)]

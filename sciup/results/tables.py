@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
-"""ECSV keeps units, descriptions and provenance; CSV keeps columns only."""
+"""ECSV keeps units, descriptions and provenance; FITS as comments; CSV keeps columns only."""
 
 
 def check_place(path: Path, *, overwrite: bool) -> str:
@@ -42,7 +42,7 @@ def write_table(path: Path, table: Table, *, overwrite: bool = False) -> Path:
     path : Path
         With a suffix of `FORMATS`.
     table : astropy.table.Table
-        ``meta`` travels with ECSV.
+        ``meta`` travels with ECSV and FITS.
     overwrite : bool
         Replace an existing file.
 
@@ -57,6 +57,7 @@ def write_table(path: Path, table: Table, *, overwrite: bool = False) -> Path:
     """
     form = check_place(path, overwrite=overwrite)
     growing = path.with_name(f".{path.name}.partial")
+    table = for_fits(table) if form == "fits" else table
     try:
         table.write(growing, format=form, overwrite=True)
         growing.replace(path)
@@ -66,4 +67,29 @@ def write_table(path: Path, table: Table, *, overwrite: bool = False) -> Path:
     return path
 
 
-__all__ = ["FORMATS", "check_place", "write_table"]
+def for_fits(table: Table) -> Table:
+    """The table with all that FITS has no cards for as comments: provenance, and units.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> table = Table({"flux": [1.5]}, units={"flux": "electron"}, meta={"seed": 3})
+    >>> for_fits(table).meta
+    {'comments': ['seed: 3', 'flux is in electron']}
+    """
+    told = [f"{key}: {value}" for key, value in table.meta.items()]
+    out = table.copy()
+    for name in out.colnames:
+        unit = out[name].unit
+        try:
+            if unit is not None:
+                unit.to_string("fits")
+        except ValueError:
+            told.append(f"{name} is in {unit}")
+            out[name].unit = None
+    # cards hold ASCII only
+    out.meta = {"comments": [line.encode("ascii", "replace").decode() for line in told]}
+    return out
+
+
+__all__ = ["FORMATS", "check_place", "for_fits", "write_table"]

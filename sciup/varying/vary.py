@@ -44,8 +44,8 @@ def variations(result: Result, models: tuple[str | Path, ...] = ()) -> Iterator[
     yield "as it is", result
     for sign in (-1, 1):
         factor = 1 + sign * PSF
-        yield f"PSF {100 * sign * PSF:+.0f} %", _believing(result, lambda i, f=factor: wider(i, f))
-    yield f"noise x {NOISE:g}", _believing(result, lambda i: noisier(i, NOISE))
+        yield f"PSF {100 * sign * PSF:+.0f} %", _believing(result, wider, factor)
+    yield f"noise x {NOISE:g}", _believing(result, noisier, NOISE)
     settings = result.job.settings
     for k in range(1, SEEDS + 1):
         other = replace(settings, seed=settings.seed + k)
@@ -57,8 +57,10 @@ def variations(result: Result, models: tuple[str | Path, ...] = ()) -> Iterator[
         yield facts.name, Result(job)
 
 
-def _believing(result: Result, change: Callable[[Instrument], Instrument]) -> Result:
-    instruments = tuple(change(i) for i in result.job.instruments)
+def _believing(
+    result: Result, change: Callable[[Instrument, float], Instrument], factor: float
+) -> Result:
+    instruments = tuple(change(i, factor) for i in result.job.instruments)
     return Result(replace(result.job, instruments=instruments))
 
 

@@ -16,7 +16,6 @@ from sciup.cli import main
 from sciup.detecting.heatmaps import expected
 from sciup.detecting.regions import write_regions
 from sciup.detecting.walk import spans
-from sciup.detecting.write import write_catalogue
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.existence import Curve, Existence
 from sciup.generators.facts import ModelFacts
@@ -25,6 +24,7 @@ from sciup.image import KEYPOINT_KINDS
 from sciup.physics.instrument import Fact, Instrument
 from sciup.results.draws import Draws
 from sciup.results.sky import Sky
+from sciup.results.tables import write_table
 from sciup.testing.toy_images import cells, star, star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -304,7 +304,7 @@ def test_physical_positions_without_a_sky():
 def test_files_hold_the_catalogue(tmp_path, suffix):
     draws = Made.of({(): one_star() + one_star(20, 20) - 10}, sky=Sky(wcs(2)), name="Körper")
     found = sciup.detect(draws, samples=8)
-    path = write_catalogue(tmp_path / f"a.{suffix}", found)
+    path = write_table(tmp_path / f"a.{suffix}", found)
     again = Table.read(path)
     assert again.colnames == found.colnames
     np.testing.assert_allclose(again["x"], found["x"])
@@ -313,12 +313,13 @@ def test_files_hold_the_catalogue(tmp_path, suffix):
         assert again["flux"].unit == "electron"
         assert all(again[n].description for n in again.colnames)
     if suffix == "fits":
-        assert again.meta["FLUXUNIT"] == "electron"
-        assert again.meta["P_EXISTS"].startswith("raw")
+        comments = again.meta["comments"]
+        assert "flux is in electron" in comments
+        assert any(line.startswith("p_exists: raw") for line in comments)
         assert again["x"].unit == "pix"
     empty = sciup.detect(draws, samples=8, limit=1e6)
     assert len(empty) == 0
-    write_catalogue(tmp_path / f"b.{suffix}", empty)
+    write_table(tmp_path / f"b.{suffix}", empty)
     write_regions(tmp_path / "b.reg", empty)
 
 
@@ -409,7 +410,7 @@ def test_a_stack_has_the_catalogue_of_its_planes(tmp_path):
 def test_what_is_found_can_be_measured(made, model, tmp_path):
     """The catalogue and the regions are what `sciup measure` reads, at the same places."""
     found = sciup.detect(made[1], samples=4, model=str(model))
-    path = write_catalogue(tmp_path / "a.ecsv", found)
+    path = write_table(tmp_path / "a.ecsv", found)
     reg = write_regions(tmp_path / "a.reg", found)
     options = {"model": str(model), "radius": 2.0}
     by_name, by_place = (
