@@ -24,6 +24,9 @@ PARTS = 5
 MISFIT = 0.05
 """A profile that leaves over more than this share of an image is no help."""
 
+REACH = 12
+"""Input pixels around the brightest one that the profile is fitted to."""
+
 APRON = 8
 """Input pixels of nothing around an image, so that its Fourier series does not wrap around."""
 
@@ -65,12 +68,16 @@ def fine_psf(psf: Array, oversample: int, side: int) -> Array:
 @lru_cache(maxsize=16)
 def _fitted(data: bytes, shape: tuple[int, int]) -> tuple[tuple[float, ...], Array]:
     """Moffat parameters (flux, y, x, fwhm, 1 / beta, e1, e2) and the centre of the core."""
-    psf = np.frombuffer(data, np.float64).reshape(shape)
+    whole = np.frombuffer(data, np.float64).reshape(shape)
+    peak = np.array(np.unravel_index(int(whole.argmax()), shape))
+    first, last = np.maximum(peak - REACH, 0), np.minimum(peak + REACH + 1, shape)
+    psf = whole[first[0] : last[0], first[1] : last[1]]
+    inner = (psf.shape[0], psf.shape[1])
     cy, cx = core_centre(psf, 1.2)
-    total = float(psf.sum())
+    total = max(float(psf.sum()), float(psf.max()))
 
     def rest(p: Any) -> Any:
-        return (_profile(p, shape, 1, (0.0, 0.0)) - psf).ravel() / psf.max()
+        return (_profile(p, inner, 1, (0.0, 0.0)) - psf).ravel() / psf.max()
 
     low = (0, cy - 2, cx - 2, 0.5, 0.02, -0.4, -0.4)
     high = (np.inf, cy + 2, cx + 2, 12.0, 0.6, 0.4, 0.4)
@@ -83,11 +90,11 @@ def _fitted(data: bytes, shape: tuple[int, int]) -> tuple[tuple[float, ...], Arr
         f_scale=0.01,
         max_nfev=60,
     )
-    found = tuple(float(v) for v in fit.x)
-    left = np.linalg.norm(_profile(fit.x, shape, 1, (0.0, 0.0)) - psf)
-    if left > MISFIT * np.linalg.norm(psf):
-        found = (0.0, *found[1:])
-    return found, _middle(psf, found)
+    flux, y, x, *form = (float(v) for v in fit.x)
+    left = np.linalg.norm(_profile(fit.x, inner, 1, (0.0, 0.0)) - psf)
+    used = flux if left <= MISFIT * np.linalg.norm(psf) else 0.0
+    centre = _middle(psf, (used, y, x, *form))
+    return (used, y + float(first[0]), x + float(first[1]), *form), centre + first
 
 
 def _middle(psf: Array, shape: tuple[float, ...]) -> Array:

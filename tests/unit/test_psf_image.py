@@ -46,6 +46,25 @@ def test_noise_is_not_amplified():
     assert distance(fine_psf(noisy, 4, 81), fine_psf(image, 4, 81)) < 1.3 * left
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (4, 9), (501, 480)])
+def test_images_of_any_size(shape):
+    """Also large ones, quickly: only the core is fitted."""
+    y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
+    image = np.exp(-(y[:, None] ** 2 + x[None] ** 2) / 3)
+    fine = fine_psf(image, 2, 41)
+    assert fine.shape == (41, 41)
+    assert fine.sum() == pytest.approx(1)
+    assert fine[20, 20] == fine.max()
+
+
+def test_a_dark_background_and_a_bad_pixel():
+    image = observed("moffat 4", 2.4) - 1e-4
+    image[3, 3] = 0.02
+    fine = fine_psf(image, 2, 41)
+    assert np.isfinite(fine).all()
+    assert fine[20, 20] == fine.max()
+
+
 def test_sum_and_size():
     fine = fine_psf(observed("airy", 2.0, 17), 4, 121)
     assert fine.shape == (121, 121)
