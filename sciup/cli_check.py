@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from sciup.cli_options import Json, Source, grouped
+from sciup.cli_options import Again, Json, Made, Source, grouped
 from sciup.console import console
 
 if TYPE_CHECKING:
@@ -20,10 +20,9 @@ Opt = typer.Option
 
 @grouped
 def check(
-    result: Annotated[
-        Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")
-    ],
+    result: Made,
     opening: Source,
+    again: Again,
     repeat: Annotated[
         Path | None, Opt("--repeat", help="another exposure on the grid of the input")
     ] = None,
@@ -37,12 +36,6 @@ def check(
         str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px; default: the middle")
     ] = None,
     out: Annotated[Path | None, Opt("--out", help="picture to write (.png)")] = None,
-    model: Annotated[
-        str | None, Opt("--model", help="model folder, if it is not one of sciup's")
-    ] = None,
-    source: Annotated[
-        str | None, Opt("--input", help="where the input is now, if it was moved")
-    ] = None,
     json: Json = False,
 ) -> None:
     """Compare the draws of OUT with an image that had no part in it.
@@ -67,7 +60,7 @@ def check(
         raise OutputError(f"there is no folder {out.parent}", fix=f"make it: mkdir -p {out.parent}")
     found = run(
         result, repeat=repeat, reference=reference, reference_fwhm=reference_fwhm, roi=roi,
-        model=model, source=source, opener=opening.open,
+        model=again.model, source=again.source, opener=opening.open,
     )  # fmt: skip
     if json:
         typer.echo(codec.dumps(found.as_json(), indent=2))

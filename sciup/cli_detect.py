@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from sciup.cli_options import Json, Source, grouped
+from sciup.cli_options import Again, Json, Made, Source, grouped
 from sciup.console import console
 
 if TYPE_CHECKING:
@@ -24,10 +24,9 @@ SHOWN = 20
 
 @grouped
 def detect(
-    result: Annotated[
-        Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")
-    ],
+    result: Made,
     opening: Source,
+    again: Again,
     kind: Annotated[
         str | None,
         Opt("--kind", help="point, extended (sky), spot, nucleus, filament; default: by domain"),
@@ -47,12 +46,6 @@ def detect(
     roi: Annotated[str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px; default: all")] = None,
     plane: Annotated[
         str | None, Opt("--plane", help="indices before y and x, such as 0,2; default: all")
-    ] = None,
-    source: Annotated[
-        str | None, Opt("--input", help="where the input is now, if it was moved")
-    ] = None,
-    model: Annotated[
-        str | None, Opt("--model", help="model folder, if it is not one of sciup's")
     ] = None,
     json: Json = False,
     overwrite: Annotated[bool, Opt("--overwrite", help="replace existing files")] = False,
@@ -83,8 +76,8 @@ def detect(
         check_place(regions, overwrite=overwrite)
     with _bar() as progress:
         found = run(
-            result, kind, limit=limit, samples=samples, roi=roi, plane=plane, source=source,
-            model=model, opener=opening.open, progress=progress,
+            result, kind, limit=limit, samples=samples, roi=roi, plane=plane,
+            source=again.source, model=again.model, opener=opening.open, progress=progress,
         )  # fmt: skip
     _tell(found, quiet=json or out is not None)
     if out is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sciup.cli_options import Source, grouped
+from sciup.cli_options import Again, Made, Source, grouped
 from sciup.console import console
 
 Opt = typer.Option
@@ -16,10 +16,9 @@ Opt = typer.Option
 
 @grouped
 def figure(
-    result: Annotated[
-        Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")
-    ],
+    result: Made,
     opening: Source,
+    again: Again,
     roi: Annotated[
         str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px to show; default: the middle")
     ] = None,
@@ -28,12 +27,6 @@ def figure(
         Opt("--out", help=".pdf, .svg or .png, several are allowed; default: OUT_figure.pdf, .png"),
     ] = None,
     width: Annotated[float, Opt(help="mm")] = 180.0,
-    model: Annotated[
-        str | None, Opt("--model", help="model folder, if it is not one of sciup's")
-    ] = None,
-    source: Annotated[
-        str | None, Opt("--input", help="where the input is now, if it was moved")
-    ] = None,
     overwrite: Annotated[bool, Opt("--overwrite", help="replace existing figures")] = False,
 ) -> None:
     """Draw a figure for a paper: input, three unselected draws, mean, risk, residual, PSFs.
@@ -55,8 +48,8 @@ def figure(
         out,
         roi=roi,
         width=width,
-        model=model,
-        source=source,
+        model=again.model,
+        source=again.source,
         opener=opening.open,
         overwrite=overwrite,
     ):

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from rich.markup import escape
 
-from sciup.cli_options import Json, Source, grouped
+from sciup.cli_options import Again, Json, Made, Measuring, Source, grouped
 from sciup.console import console
 
 Opt = typer.Option
@@ -21,43 +21,11 @@ SHOWN = 20
 
 @grouped
 def measure(
-    result: Annotated[
-        Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")
-    ],
+    result: Made,
     opening: Source,
-    with_: Annotated[
-        str,
-        Opt(
-            "--with",
-            help="photometry, centroid, size, length, count, intensity, or FILE.py:FUNCTION",
-        ),
-    ],
-    regions: Annotated[
-        str | None, Opt("--regions", help="regions of DS9, or shapes that napari saved as CSV")
-    ] = None,
-    catalog: Annotated[
-        str | None, Opt("--catalog", help="CSV, ECSV or FITS with ra, dec or y, x [id, radius]")
-    ] = None,
-    labels: Annotated[
-        str | None, Opt("--labels", help="label image on the grid of input or result")
-    ] = None,
-    radius: Annotated[
-        str | None, Opt("--radius", help="of catalogue and points: input px, or 0.5arcsec")
-    ] = None,
+    again: Again,
+    what: Measuring,
     out: Annotated[Path | None, Opt("--out", help="table to write: .ecsv, .csv or .fits")] = None,
-    samples: Annotated[int | None, Opt("--samples", help="draws to measure; default 64")] = None,
-    plane: Annotated[
-        str | None, Opt("--plane", help="indices before y and x, such as 0,2; or all")
-    ] = None,
-    background: Annotated[
-        str | None, Opt("--background", help="known or ring; default: known for the sky")
-    ] = None,
-    model: Annotated[
-        str | None, Opt("--model", help="model folder, if it is not one of sciup's")
-    ] = None,
-    source: Annotated[
-        str | None, Opt("--input", help="where the input is now, if it was moved")
-    ] = None,
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an existing table")] = False,
     json: Json = False,
 ) -> None:
@@ -82,8 +50,7 @@ def measure(
         check_place(out, overwrite=overwrite)
     with _bar() as progress:
         table = run(
-            result, with_, regions=regions, catalog=catalog, labels=labels, radius=radius,
-            samples=samples, plane=plane, background=background, source=source, model=model,
+            result, **what.options(), source=again.source, model=again.model,
             opener=opening.open, progress=progress,
         )  # fmt: skip
     if json:

@@ -19,6 +19,9 @@ Opt = typer.Option
 Input = Annotated[
     str, typer.Argument(help="FITS or TIFF file, or OME-Zarr folder", metavar="INPUT")
 ]
+Made = Annotated[
+    Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")
+]
 Json = Annotated[bool, Opt("--json", help="machine-readable, on standard output")]
 
 
@@ -56,6 +59,50 @@ class Source:
             unit = "arcsec" if image.domain == "night-sky" else "micrometer"
             image.grid = change(image.grid, size=(size, size), unit=unit)
         return image
+
+
+@dataclass
+class Again:
+    """Where what made a finished result is now."""
+
+    model: Annotated[str | None, Opt(help="model folder, if it is not one of sciup's")] = None
+    source: Annotated[
+        str | None, Opt("--input", help="where the input is now, if it was moved")
+    ] = None
+
+
+@dataclass
+class Measuring:
+    """What is measured, and where; see `sciup.measure`."""
+
+    with_: Annotated[
+        str,
+        Opt(
+            "--with",
+            help="photometry, centroid, size, length, count, intensity, or FILE.py:FUNCTION",
+        ),
+    ]
+    regions: Annotated[
+        str | None, Opt(help="regions of DS9, or shapes that napari saved as CSV")
+    ] = None
+    catalog: Annotated[
+        str | None, Opt(help="CSV, ECSV or FITS with ra, dec or y, x [id, radius]")
+    ] = None
+    labels: Annotated[str | None, Opt(help="label image on the grid of input or result")] = None
+    radius: Annotated[str | None, Opt(help="of catalogue and points: input px, or 0.5arcsec")] = (
+        None
+    )
+    samples: Annotated[int | None, Opt(help="draws to measure; default 64")] = None
+    plane: Annotated[str | None, Opt(help="indices before y and x, such as 0,2; or all")] = None
+    level: Annotated[
+        str | None, Opt(help="above which light counts: known or ring; default: known for the sky")
+    ] = None
+
+    def options(self) -> dict[str, Any]:
+        """Arguments for `sciup.measure`, `with_` among them."""
+        options = asdict(self)
+        options["background"] = options.pop("level")
+        return options
 
 
 @dataclass
@@ -177,4 +224,15 @@ def _parameters(kind: Any) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(kind, eval_str=True).parameters)
 
 
-__all__ = ["Drawing", "Input", "Json", "Machines", "Physics", "Source", "grouped"]
+__all__ = [
+    "Again",
+    "Drawing",
+    "Input",
+    "Json",
+    "Machines",
+    "Made",
+    "Measuring",
+    "Physics",
+    "Source",
+    "grouped",
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sciup.cli_options import Source, grouped
+from sciup.cli_options import Again, Made, Source, grouped
 from sciup.console import console
 
 Opt = typer.Option
@@ -16,21 +16,14 @@ Opt = typer.Option
 
 @grouped
 def report(
-    result: Annotated[
-        Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")
-    ],
+    result: Made,
     opening: Source,
+    again: Again,
     out: Annotated[
         Path | None, Opt("--out", help="page to write; default: OUT_report.html beside OUT")
     ] = None,
     roi: Annotated[
         str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px to enlarge; default: the middle")
-    ] = None,
-    model: Annotated[
-        str | None, Opt("--model", help="model folder, if it is not one of sciup's")
-    ] = None,
-    source: Annotated[
-        str | None, Opt("--input", help="where the input is now, if it was moved")
     ] = None,
 ) -> None:
     """Write one page about the finished result OUT: samples, risk, residual, PSF, methods.
@@ -47,6 +40,8 @@ def report(
     """
     from sciup.report.write import write_report
 
-    paths = write_report(result, out, roi=roi, model=model, source=source, opener=opening.open)
+    paths = write_report(
+        result, out, roi=roi, model=again.model, source=again.source, opener=opening.open
+    )
     for name, path in zip(("report", "picture", "table", "regions"), paths, strict=True):
         console.print(f"[green]{name}[/green]  {escape(str(path))}")

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from rich.markup import escape
 
-from sciup.cli_options import Input, Json, Physics, Source, grouped
+from sciup.cli_options import Input, Json, Measuring, Physics, Source, grouped
 from sciup.console import console
 
 Opt = typer.Option
@@ -21,36 +21,11 @@ def robustness(
     source: Input,
     opening: Source,
     physics: Physics,
-    with_: Annotated[
-        str,
-        Opt(
-            "--with",
-            help="photometry, centroid, size, length, count, intensity, or FILE.py:FUNCTION",
-        ),
-    ],
-    regions: Annotated[
-        str | None, Opt("--regions", help="regions of DS9, or shapes that napari saved as CSV")
-    ] = None,
-    catalog: Annotated[
-        str | None, Opt("--catalog", help="CSV, ECSV or FITS with ra, dec or y, x [id, radius]")
-    ] = None,
-    labels: Annotated[
-        str | None, Opt("--labels", help="label image on the grid of input or result")
-    ] = None,
-    radius: Annotated[
-        str | None, Opt("--radius", help="of catalogue and points: input px, or 0.5arcsec")
-    ] = None,
+    what: Measuring,
     other_model: Annotated[
         list[str] | None, Opt("--other-model", help="try this model, too; may be repeated")
     ] = None,
-    samples: Annotated[int | None, Opt("--samples", help="draws to measure; default 64")] = None,
     seed: Annotated[int, Opt("--seed", help="of the run as it is")] = 0,
-    plane: Annotated[
-        str | None, Opt("--plane", help="indices before y and x, such as 0,2; or all")
-    ] = None,
-    level: Annotated[
-        str | None, Opt("--level", help="known or ring; default: known for the sky")
-    ] = None,
     out: Annotated[Path | None, Opt("--out", help="table to write: .ecsv, .csv or .fits")] = None,
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an existing table")] = False,
     json: Json = False,
@@ -77,8 +52,7 @@ def robustness(
     result = upscale(opening.open(source), seed=seed, **physics.options())
     with console.status("") as status:
         table = run(
-            result, with_, models=other_model or (), regions=regions, catalog=catalog,
-            labels=labels, radius=radius, samples=samples, plane=plane, background=level,
+            result, **what.options(), models=other_model or (),
             progress=lambda name: status.update(f"measuring: {escape(name)}"),
         )  # fmt: skip
     found = summary(table)

@@ -123,7 +123,7 @@ def _known(background: str | None, draws: Draws) -> bool:
     if background is None:
         return draws.night_sky
     if background not in BACKGROUNDS:
-        raise OptionError(f"--background {background}", " or ".join(BACKGROUNDS))
+        raise OptionError(f"--level {background}", " or ".join(BACKGROUNDS))
     return background == "known"
 
 
