@@ -71,7 +71,7 @@ def detect(
     from sciup.results.tables import write_table
 
     if out is not None:
-        check_table(out, overwrite=overwrite)
+        check_table(out, overwrite=overwrite, keep=result)
     if regions is not None:
         check_place(regions, overwrite=overwrite)
     with _bar() as progress:

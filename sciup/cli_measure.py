@@ -47,7 +47,7 @@ def measure(
     from sciup.results.tables import check_place, write_table
 
     if out is not None:
-        check_place(out, overwrite=overwrite)
+        check_place(out, overwrite=overwrite, keep=result)
     with _bar() as progress:
         table = run(
             result, **what.options(), source=again.source, model=again.model,

@@ -48,7 +48,7 @@ def robustness(
     from sciup.varying.run import summary
 
     if out is not None:
-        check_place(out, overwrite=overwrite)
+        check_place(out, overwrite=overwrite, keep=source)
     result = upscale(opening.open(source), seed=seed, **physics.options())
     with console.status("") as status:
         table = run(

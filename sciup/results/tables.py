@@ -14,19 +14,29 @@ FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
 """ECSV keeps units, descriptions and provenance; FITS as comments; CSV keeps columns only."""
 
 
-def check_place(path: Path, *, overwrite: bool) -> str:
+def check_place(path: Path, *, overwrite: bool, keep: str | Path | None = None) -> str:
     """Refuse a table that cannot be written, before anything is computed; returns its format.
+
+    Parameters
+    ----------
+    path : Path
+    overwrite : bool
+        Whether an existing file may be replaced.
+    keep : path, optional
+        What is measured: never replaced.
 
     Raises
     ------
     OptionError
-        If the suffix says no format.
+        If the suffix says no format, or this is what is measured.
     OutputError
         If there is such a file already, or no such folder.
     """
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise OptionError(f"{path} is no name for a table", ", ".join(FORMATS) + " at its end")
+    if keep is not None and path.exists() and Path(keep).exists() and path.samefile(keep):
+        raise OptionError(f"--out {path} is what is measured", "another name")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already", fix="choose another --out or add --overwrite")
     if not path.parent.is_dir():

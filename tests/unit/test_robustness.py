@@ -126,6 +126,17 @@ def test_the_command_writes_table_and_summary(capfd, model, field, tmp_path):
     assert table.meta["quantity"] == "intensity"
 
 
+def test_what_is_measured_is_never_replaced(capfd, model, field):
+    before = field.read_bytes()
+    for command, path in (("robustness", field), ("measure", field), ("detect", field)):
+        more = [] if command == "detect" else ["--with", "intensity"]
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([command, str(path), *more, "--out", str(path), "--overwrite"])
+        assert stopped.value.code == 2
+        assert "is what is measured" in " ".join(capfd.readouterr().err.split())
+    assert field.read_bytes() == before
+
+
 def test_another_scale_is_refused(model, field, folder):
     four = write_toy_model(folder / "four", scale=4, channels=4, head_channels=4)
     with pytest.raises(ModelError, match="scale 2 was asked of 'four'"):
