@@ -110,10 +110,13 @@ class Run:
 
     def _window(self, plane: Plane, box: Box) -> Array:
         try:
-            return self.draws.window(plane, box, self.count)
+            images = self.draws.window(plane, box, self.count)
+            # all rows are of as many draws
+            self.may_fall = self.may_fall and not np.isfinite(images).any()
+            return images
         except InputError as error:
             fewer = self.draws.samples
-            if not self.may_fall or fewer >= self.count:
+            if not self.may_fall or fewer >= self.count or not self.draws.holds(fewer):
                 raise
             images = self.draws.window(plane, box, fewer)
             log.warning("only the %d stored draws are measured: %s", fewer, error)

@@ -89,6 +89,7 @@ class Draws:
     _job: Job | str = field(repr=False, default="")
     _done: Finished | None = field(repr=False, default=None)
     _checked: bool = field(repr=False, default=False)
+    _refused: InputError | None = field(repr=False, default=None)
 
     @classmethod
     def of_result(cls, result: Result) -> Draws:
@@ -217,14 +218,20 @@ class Draws:
         stored = None if self._done is None else self._stored(plane, box, count)
         return self._drawn(plane, box, count) if stored is None else stored
 
+    def holds(self, count: int) -> bool:
+        """Whether so many draws are stored, so that nothing is needed to read them."""
+        return self._done is not None and int(self._done.settings["keep"]) >= count
+
     def _stored(self, plane: Plane, box: Box, count: int) -> Array | None:
         """The draws as stored, if all of them are."""
-        if self._done is None or int(self._done.settings["keep"]) < count:
+        if self._done is None or not self.holds(count):
             return None
         found = [self._done.sample(k, plane, box) for k in range(count)]
         return np.stack([f for f in found if f is not None])
 
     def _drawn(self, plane: Plane, box: Box, count: int) -> Array:
+        if self._refused is not None:
+            raise self._refused
         job, inner = self._part(box)
         task = Task(self.planes.index(plane), plane, (0, 0), Box.of_shape(inner[0]))
         drawn = Worker(job).compute(task, tuple(range(count)))
@@ -247,21 +254,25 @@ class Draws:
         return job, (fine.shape, box.relative_to(fine).slices)
 
     def _check(self, plane: Plane, box: Box, drawn: Array) -> None:
-        """Once: the delivered sample must come out as it is stored."""
+        """Until it is known: the delivered sample must come out as it is stored.
+
+        Where all is masked nothing is known, and what differs once is refused for good.
+        """
         if self._checked or self._done is None:
             return
         stored = self._done.sample(0, plane, box)
         if stored is None:
             return
-        self._checked = True
         apart = float(np.nanmax(np.abs(stored - drawn), initial=0.0)) / self.noise(plane)
         if apart > SAME or (np.isnan(stored) != np.isnan(drawn)).any():
-            raise InputError(
+            self._refused = InputError(
                 f"the delivered sample of {self.name} drawn again differs from the stored one,"
                 f" by up to {apart:.3g} sigma",
                 "less than 0.02 sigma",
                 "open the input with the options of the run, or make the result again",
             )
+            raise self._refused
+        self._checked = bool(np.isfinite(stored).any())
 
     @cached_property
     def domain(self) -> str:

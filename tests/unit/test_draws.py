@@ -86,6 +86,20 @@ def test_a_stored_sample_that_differs_is_refused(model, field, tmp_path):
         Draws.open(out, model=str(model)).window((), BOX)
 
 
+def test_what_differs_is_refused_again_and_masked_windows_prove_nothing(model, tmp_path):
+    image = star_field(SHAPE)
+    image[:, :45] = np.nan
+    fits.PrimaryHDU(image).writeto(tmp_path / "in.fits")
+    out = run(model, tmp_path / "in.fits").save(tmp_path / "out.fits")
+    with fits.open(out, mode="update") as hdus:
+        hdus["SAMPLE"].data[:, 100:] += 1
+    draws = Draws.open(out, model=str(model))
+    assert np.isnan(draws.window((), Box((0, 0), (20, 20)))).all()
+    for count in (None, 2):
+        with pytest.raises(InputError, match="differs from the stored one"):
+            draws.window((), Box((31, 120), (66, 140)), count)
+
+
 def test_boxes_outside(model, field):
     with pytest.raises(OptionError, match="not inside the result"):
         Draws.of_result(run(model, field)).window((), Box((0, 0), (8, 181)))

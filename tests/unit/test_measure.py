@@ -198,6 +198,20 @@ def test_without_the_input_the_stored_draws_are_measured(model, field, tmp_path,
         sciup.measure(kept, "photometry", regions=CIRCLES, samples=6)
 
 
+def test_draws_that_come_out_otherwise_are_never_measured(model, field, tmp_path):
+    """Fewer of them are as wrong; stored ones are right."""
+    for keep in (0, K + 1):
+        out = lazy(model, field, keep_samples=keep).save(tmp_path / f"{keep}.fits")
+        with fits.open(out, mode="update") as hdus:
+            hdus["SAMPLE"].data += 3
+        given = {"regions": CIRCLES, "model": str(model)}
+        if keep:
+            assert sciup.measure(out, "photometry", **given).meta["draws"] == K + 1
+        else:
+            with pytest.raises(InputError, match="differs from the stored one"):
+                sciup.measure(out, "photometry", **given)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
