@@ -254,7 +254,14 @@ def _picture(image: Image, given: Given) -> tuple[Fact, Fact] | None:
     value = np.asarray(picture.value, np.float64)
     if value.ndim != 2 or min(value.shape) < 3 or not value.sum() > 0:
         raise OptionError(f"the PSF image has shape {value.shape}", "2D with a positive sum")
-    width = Fact(image_fwhm(value), picture.origin, "measured on the PSF image")
+    fwhm = image_fwhm(value) if np.isfinite(value).all() else 0.0
+    if not 0.3 < fwhm < 30:
+        raise OptionError(
+            f"the PSF image has a core of FWHM {fwhm:.3g} px",
+            "0.3 to 30 px",
+            "subtract its background, and cut it out around one bright star or bead",
+        )
+    width = Fact(fwhm, picture.origin, "measured on the PSF image")
     return width, Fact(value, picture.origin, picture.note)
 
 

@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 from scipy.optimize import least_squares
+
+from sciup.errors import OptionError
 
 Array = NDArray[np.float64]
 
@@ -61,8 +64,25 @@ def fine_psf(psf: Array, oversample: int, side: int) -> Array:
     coarse = _profile(profile, tuple(psf.shape), 1, (0.0, 0.0))
     first = middle - (side // 2) / oversample
     fine = _profile(profile, (side, side), oversample, (float(first[0]), float(first[1])))
-    fine = fine + _interpolated(psf - coarse, first, oversample, side)
+    fine = fine + _interpolated(_above_noise(psf - coarse), first, oversample, side)
     return np.asarray(fine / fine.sum())
+
+
+def _above_noise(rest: Array) -> Array:
+    """What a profile leaves over, where it stands above the noise of the image's outer pixels."""
+    variance = _variance(rest)
+    power = uniform_filter(rest**2, 5, mode="constant")
+    keep = np.clip(1 - 2 * variance / np.maximum(power, 1e-300), 0, 1)
+    return np.asarray(rest * keep)
+
+
+def _variance(image: Array) -> float:
+    """Variance of white noise in the outermost pixels, also of a small image."""
+    noise = np.diff(image, 2, axis=0)[:, 1:-1] + np.diff(image, 2, axis=1)[1:-1]
+    rim = np.ones(noise.shape, bool)
+    rim[3:-3, 3:-3] = False
+    # the sum of both second differences of white noise has 20 times its variance
+    return (1.4826 * float(np.median(np.abs(noise[rim])))) ** 2 / 20
 
 
 @lru_cache(maxsize=16)
@@ -74,6 +94,8 @@ def _fitted(data: bytes, shape: tuple[int, int]) -> tuple[tuple[float, ...], Arr
     psf = whole[first[0] : last[0], first[1] : last[1]]
     inner = (psf.shape[0], psf.shape[1])
     cy, cx = core_centre(psf, 1.2)
+    if not (0 <= cy < psf.shape[0] and 0 <= cx < psf.shape[1]):
+        raise OptionError("the PSF image has no core", "a single bright peak above its background")
     total = max(float(psf.sum()), float(psf.max()))
 
     def rest(p: Any) -> Any:
@@ -91,8 +113,9 @@ def _fitted(data: bytes, shape: tuple[int, int]) -> tuple[tuple[float, ...], Arr
         max_nfev=60,
     )
     flux, y, x, *form = (float(v) for v in fit.x)
-    left = np.linalg.norm(_profile(fit.x, inner, 1, (0.0, 0.0)) - psf)
-    used = flux if left <= MISFIT * np.linalg.norm(psf) else 0.0
+    left = float(((_profile(fit.x, inner, 1, (0.0, 0.0)) - psf) ** 2).sum())
+    left -= psf.size * _variance(whole)
+    used = flux if left <= MISFIT**2 * float((psf**2).sum()) else 0.0
     centre = _middle(psf, (used, y, x, *form))
     return (used, y + float(first[0]), x + float(first[1]), *form), centre + first
 
@@ -162,6 +185,8 @@ def core_centre(kernel: Array, sigma: float) -> tuple[float, float]:
     cy, cx = (float(i) for i in np.unravel_index(int(np.argmax(kernel)), kernel.shape))
     for _ in range(50):
         weight = np.exp(-0.5 * ((rows - cy) ** 2 + (cols - cx) ** 2) / sigma**2) * kernel
+        if not weight.sum() > 0:
+            return float("nan"), float("nan")
         dy, dx = (2 * float((weight * d).sum() / weight.sum()) for d in (rows - cy, cols - cx))
         cy, cx = cy + dy, cx + dx
         if np.hypot(dy, dx) < 1e-4:

@@ -38,6 +38,38 @@ def test_an_elongated_psf_stays_elongated():
     assert distance(found, known) < 0.01 < distance(round_, known)
 
 
+@pytest.mark.parametrize(("snr", "limit"), [(50, 0.2), (200, 0.06), (1000, 0.012)])
+def test_a_noisy_image_gives_a_kernel_that_is_worth_it(snr, limit):
+    """Noise is not sharpened: the profile is fitted to all pixels, and the rest must stand out."""
+    rng = np.random.default_rng(1)
+    known = relative_analytic(SHAPES["moffat 4"](165, 5.0, *()), 41, 2.0)
+    image = observed("moffat 4", 2.5, 25)
+    for _ in range(3):
+        noisy = image + rng.normal(0, image.max() / snr, image.shape)
+        assert distance(relative_measured(41, noisy, 2, 2.0), known) < limit
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_has_no_core_is_refused_not_crashed(seed):
+    from sciup.errors import OptionError
+    from sciup.io._array import open_array
+    from sciup.physics.instrument import Given, resolve
+    from sciup.testing.toy_images import star_field
+
+    rng = np.random.default_rng(seed)
+    side = int(rng.integers(3, 16))
+    psf = rng.normal(-0.2, 1.0, (side, side))
+    psf[side // 2, side // 2] += max(0.0, 1 - psf.sum())
+    sky = open_array(star_field((64, 64)), domain="night-sky")
+    try:
+        found = resolve(sky, (), "night-sky", Given(psf=psf)).instrument
+    except OptionError as error:
+        assert "PSF image" in str(error)
+    else:
+        assert 0.3 < found.psf_fwhm.value < 30
+        assert np.isfinite(found.relative_kernel(2, 2.0, 41)).all()
+
+
 def test_noise_is_not_amplified():
     rng = np.random.default_rng(0)
     image = observed("gaussian", 2.2)
