@@ -81,14 +81,17 @@ def intensity(image: Array, mask: Mask, context: Context) -> Numbers:  # noqa: A
 
 
 def centroid(image: Array, mask: Mask, context: Context) -> Numbers:
-    """Centre of light under a Gaussian window as wide as the region; input px, from 0."""
-    from sciup.evaluate.sky.photometry import windowed_centroid
+    """Centre of light under a Gaussian window of twice the output's PSF; input px, from 0.
+
+    The window starts at what is brightest near the middle of the region and follows the light.
+    """
+    from sciup.measuring.centre import follow, start
 
     light = context.light(image)
     if np.isnan(light).any():
         return {"centroid_y": NAN, "centroid_x": NAN}
-    fwhm = _window(context.fwhm, np.sqrt(4 / np.pi * mask.sum()))
-    y, x = context.to_input(*windowed_centroid(light, *context.centre, fwhm))
+    first = start(light, mask, context.centre, context.fwhm)
+    y, x = context.to_input(*follow(light, first, context.fwhm))
     return {"centroid_y": y, "centroid_x": x}
 
 
@@ -189,17 +192,8 @@ def _near(mask: Mask) -> tuple[slice, slice]:
     )
 
 
-def _window(fwhm: float, side: float) -> float:
-    """FWHM of the window of a centroid: half the region, but no less than two points."""
-    return float(max(2 * fwhm, side / 2))
-
-
 def _ring(fwhm: float, side: int) -> int:  # noqa: ARG001
     return int(np.ceil((GAP + RING) * fwhm)) + 1
-
-
-def _for_centroid(fwhm: float, side: int) -> int:
-    return max(_ring(fwhm, side), int(np.ceil(1.5 * _window(fwhm, side))) + 2)
 
 
 def _first(text: str | None) -> str:
@@ -215,7 +209,7 @@ QUANTITIES = {
             centroid,
             _first(centroid.__doc__),
             {"centroid_y": "position", "centroid_x": "position"},
-            _for_centroid,
+            _ring,
         ),
         Quantity(
             "size",

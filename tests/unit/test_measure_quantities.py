@@ -91,6 +91,37 @@ def test_centroid_ignores_a_neighbour_outside_its_window():
     assert [found["centroid_y"], found["centroid_x"]] == pytest.approx([14.75, 14.75], abs=0.01)
 
 
+@pytest.mark.parametrize("radius", [2, 4, 8, 15, 30, 50])
+@pytest.mark.parametrize("middle", [60.4, 59.0])
+def test_centroid_does_not_depend_on_the_region(radius, middle):
+    image = 400 * star((121, 121), 60.4, 60.4, FWHM)
+    found = measured("centroid", image, Ellipse((middle, middle), radius, radius), level=0.0)
+    assert [found["centroid_y"], found["centroid_x"]] == pytest.approx([29.95] * 2, abs=0.005)
+
+
+@pytest.mark.parametrize("radius", [4, 15])
+def test_centroid_of_a_noisy_star_is_right_on_average(radius):
+    rng, n = np.random.default_rng(0), 200
+    image = 400 * star((121, 121), 60.4, 60.4, FWHM)
+    disc = Ellipse((60.0, 61.0), radius, radius)
+    found = np.array([
+        list(measured("centroid", image + rng.normal(0, 2, image.shape), disc, level=0.0).values())
+        for _ in range(n)
+    ])  # fmt: skip
+    assert np.isfinite(found).all()
+    assert found.std() < 0.05
+    np.testing.assert_allclose(found.mean(0), 29.95, atol=4 * found.std() / np.sqrt(n))
+
+
+def test_centroid_of_what_is_wide_or_runs_away():
+    wide = 4000 * star((121, 121), 60.4, 60.4, 8.0)
+    found = measured("centroid", wide, Ellipse((60.0, 60.0), 12, 12), level=0.0)
+    assert [found["centroid_y"], found["centroid_x"]] == pytest.approx([29.95] * 2, abs=0.005)
+    slope = np.tile(np.arange(121.0), (121, 1))
+    found = measured("centroid", slope, Ellipse((60.0, 60.0), 6, 6), level=0.0)
+    assert np.isnan(list(found.values())).all()
+
+
 def test_centroid_of_nothing_is_unknown():
     found = measured("centroid", np.zeros(SHAPE), Ellipse((30.0, 30.0), 4, 4))
     assert np.isnan(list(found.values())).all()
