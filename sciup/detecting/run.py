@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciup.api import Result
-from sciup.detecting.level import Level
 from sciup.detecting.rows import Found, flux_unit, table_of
 from sciup.detecting.walk import Strips, bands, cells
 from sciup.engine.job import Job
@@ -23,6 +22,7 @@ from sciup.image import Plane, parse_roi
 from sciup.io import open_image
 from sciup.results.again import Opener
 from sciup.results.draws import Draws
+from sciup.results.level import Level
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -30,7 +30,7 @@ class Context:
         Middle of the region in the window, (y, x) in px.
     corner : (float, float)
         Centre of the window's first pixel in input px.
-    level : float or None
+    level : float, ndarray (h, w) or None
         Background per output pixel, where it is known; None: take the ring's.
     noise : float
         Of the background per output pixel.
@@ -53,7 +53,7 @@ class Context:
     ring: Mask
     centre: tuple[float, float]
     corner: tuple[float, float]
-    level: float | None
+    level: float | Array | None
     noise: float
     fwhm: float
     scale: int
@@ -68,12 +68,13 @@ class Context:
 
         The background is `level`, or the median of the ring; NaN everywhere if the ring is empty.
         """
-        level = self.level
-        if level is None:
-            around = image[self.ring]
-            around = around[np.isfinite(around)]
-            level = float(np.median(around)) if around.size else np.nan
-        return np.where(np.isfinite(image), image - level, np.nan if np.isnan(level) else 0.0)
+        if self.level is not None:
+            return np.where(np.isfinite(image), image - self.level, 0.0)
+        around = image[self.ring]
+        around = around[np.isfinite(around)]
+        if not around.size:
+            return np.full(image.shape, np.nan)
+        return np.where(np.isfinite(image), image - float(np.median(around)), 0.0)
 
     def to_input(self, y: float, x: float) -> tuple[float, float]:
         """A position in the window in input px, counted from 0."""

@@ -66,8 +66,8 @@ def measure(
     plane : str or tuple of int, optional
         Indices on the axes before y and x, or ``all``; needed where there are several planes.
     background : {"known", "ring"}, optional
-        Above which light is counted: the level that the result believes in, or the median around
-        the region. Default: known for the sky, ring for micrographs.
+        Above which light is counted: the sky as the run believed it, block by block, or the
+        pedestal; or the median around the region. Default: known for the sky, ring for micrographs.
     source, model : str, optional
         Where input and model are now, for a finished result.
     opener : callable
@@ -107,7 +107,7 @@ def measure(
     told = Told(sum(len(r) for _, r in found), progress)
     run = Run(draws, quantity, count, known, samples is None)
     rows = [row for p, r in found for row in run.rows(p, r, told)]
-    return make_table(rows, draws, quantity, run.count, known=known)
+    return make_table(rows, draws, quantity, run.count, run.levels.get(planes[0]))
 
 
 def _draws(result: Any, source: str | None, model: str | None, opener: Any) -> Draws:

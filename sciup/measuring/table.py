@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from sciup.measuring.work import Row
+    from sciup.physics.instrument import Instrument
+    from sciup.results.level import Level
 
 Array = NDArray[np.float64]
 
@@ -34,7 +36,7 @@ NOT_COVERED = "not measured for this quantity on calibration fields"
 
 
 def make_table(
-    rows: list[Row], draws: Draws, quantity: Quantity, count: int, *, known: bool
+    rows: list[Row], draws: Draws, quantity: Quantity, count: int, level: Level | None
 ) -> Table:
     """One row for each region.
 
@@ -45,12 +47,12 @@ def make_table(
     quantity : Quantity
     count : int
         Draws measured.
-    known : bool
-        Whether the level of the background was taken from the result.
+    level : Level or None
+        Background of the first plane measured; None where each region has a ring.
     """
     from astropy.table import Table
 
-    table = Table(meta=_meta(draws, quantity, count, known))
+    table = Table(meta=_meta(rows, draws, quantity, count, level))
     table["id"] = [row.region.id for row in rows]
     if len(draws.planes) > 1:
         table["plane"] = [",".join(map(str, row.plane)) for row in rows]
@@ -173,31 +175,42 @@ def _sky_of_centroids(table: Table, draws: Draws) -> None:
     _degrees(table, ("centroid_ra", "centroid_dec"), Frame(draws).from_input(places), draws)
 
 
-def _meta(draws: Draws, quantity: Quantity, count: int, known: bool) -> dict[str, Any]:
+def _meta(
+    rows: list[Row], draws: Draws, quantity: Quantity, count: int, level: Level | None
+) -> dict[str, Any]:
     """How the numbers were made: plain texts and numbers, so that every format holds them."""
-    level = f"{draws.instruments[0].background.value:g} in input units" if known else "local ring"
+    planes = list(dict.fromkeys(row.plane for row in rows)) or draws.planes
+    believed = draws.instruments[draws.planes.index(planes[0])]
+    first = ",".join(map(str, planes[0]))
+    background = "local ring"
+    if level is not None:
+        background = f"{believed.background.value:g} in input units"
+        if draws.night_sky and believed.background.origin != "given":
+            background = f"{level.words}; about {background}"
+        background += f" (plane {first})" if len(planes) > 1 else ""
     made = {f"result_{key}": value for key, value in draws.about.items()}
     return {
         "sciup": version("sciup"),
         "result": draws.name,
         "quantity": quantity.given or quantity.name,
         "definition": quantity.definition,
-        "background": level,
+        "background": background,
         "value": "mean of the draws",
         "draws": count,
-        **{f"interval_{level * 100:.0f}": interval.words(count, level) for level in LEVELS},
+        **{f"interval_{share * 100:.0f}": interval.words(count, share) for share in LEVELS},
         "interval_assumes": ASSUMES,
         "coverage": NOT_COVERED,
         **made,
         "output_psf": f"FWHM {draws.target_fwhm:g} output px, part of every size and length",
-        **_instrument(draws),
+        **({"instrument_of": f"plane {first}"} if len(draws.planes) > 1 else {}),
+        **_instrument(believed),
     }
 
 
-def _instrument(draws: Draws) -> dict[str, str]:
-    """What was believed of the instrument of the first plane, and why."""
+def _instrument(believed: Instrument) -> dict[str, str]:
+    """What was believed of the instrument, and why."""
     told = {}
-    for name, fact in draws.instruments[0].as_json().items():
+    for name, fact in believed.as_json().items():
         value = "image" if isinstance(fact["value"], list) else fact["value"]
         if value is not None:
             note = f": {fact['note']}" if fact["note"] else ""

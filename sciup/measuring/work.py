@@ -19,6 +19,7 @@ from sciup.measuring.groups import Group, Place, grouped, largest
 from sciup.measuring.quantities import Quantity
 from sciup.measuring.shapes import Region
 from sciup.results.draws import Draws
+from sciup.results.level import Level
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -74,10 +75,13 @@ class Run:
     count: int
     known: bool
     may_fall: bool
+    levels: dict[Plane, Level] = field(default_factory=dict)
 
     def rows(self, plane: Plane, regions: list[Region], told: Told) -> list[Row]:
         """One for each region, in their order."""
         rows = [Row(region, plane) for region in regions]
+        if self.known:
+            self.levels[plane] = Level(self.draws, plane)
         places = list(self._places(rows))
         told.add(len(rows) - len(places))
         for group in grouped(places, largest(self.count)):
@@ -153,7 +157,7 @@ class Run:
             ring=ring_around(weights > 0, draws.target_fwhm),
             centre=(cy - y0, cx - x0),
             corner=(float(corner[0]), float(corner[1])),
-            level=draws.background(plane) if self.known else None,
+            level=self.levels[plane].window(place.box) if self.known else None,
             noise=draws.noise(plane),
             fwhm=draws.target_fwhm,
             scale=draws.scale,

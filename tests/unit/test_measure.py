@@ -106,6 +106,19 @@ def test_photometry_of_stars(kept, model):
     assert table.meta["background"] == "100 in input units"
 
 
+def test_light_counts_above_the_sky_as_the_run_believed_it(model, tmp_path):
+    """On a slope from 100 to 400 a single level would add thousands of electrons."""
+    places, shape = [(100.3, 90.6), (101.1, 710.2)], (200, 800)
+    image = np.random.default_rng(0).normal(0, 5, shape) + np.linspace(100, 400, 800)
+    image += sum(20000 * star(shape, *p, 2.3) for p in places)
+    given = {k: STATED[k] for k in ("psf_fwhm", "gain")}
+    result = sciup.upscale(image.astype(np.float32), model=model, **given | FIXED)
+    catalog = Table({"y": [p[0] for p in places], "x": [p[1] for p in places]})
+    table = sciup.measure(result, "photometry", catalog=catalog, radius=5, samples=3)
+    np.testing.assert_allclose(table["flux"], 20000, rtol=0.15)
+    assert table.meta["background"].startswith("sky as the run believed it, in blocks")
+
+
 def test_centroids_have_places_on_the_sky(kept):
     table = sciup.measure(kept, "centroid", regions=CIRCLES, samples=5)
     found = np.stack([table["centroid_y"], table["centroid_x"]], -1)
@@ -244,6 +257,17 @@ def test_planes_of_a_micrograph_with_its_pixel_size(tmp_path):
     assert 0.1 < both["diameter"][0] < 2
     np.testing.assert_allclose(both["x_physical"], 20.5 * 0.1)
     one = sciup.measure(result, "size", labels=labels, samples=3, plane=(1,))
+    seen = result.job.instruments
+    assert seen[0].background.value != seen[1].background.value
+    for table, plane in ((both, 0), (one, 1)):
+        assert table.meta["instrument_of"] == f"plane {plane}"
+        assert table.meta["instrument_background"].startswith(f"{seen[plane].background.value} ")
+    for index, words in (("1", ""), ("all", " (plane 0)")):
+        told = sciup.measure(
+            result, "size", labels=labels, samples=3, plane=index, background="known"
+        ).meta["background"]
+        believed = seen[int(index == "1")].background.value
+        assert told == f"{believed:g} in input units{words}"
     assert one["diameter"][0] == both["diameter"][1] != both["diameter"][0]
     light = sciup.measure(result, "photometry", labels=labels, samples=3, plane="0")
     assert light.meta["background"] == "local ring"

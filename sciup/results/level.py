@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sciup.engine.job import Job
 from sciup.engine.units import SkySigmas, working_units
-from sciup.existence.union import Array
 from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.results.draws import Draws
 
+Array = NDArray[np.float64]
 
 @dataclass
 class Level:
