@@ -67,13 +67,16 @@ def detect(
     """
     from sciup.detecting.regions import check_place, write_regions
     from sciup.detecting.run import detect as run
+    from sciup.results.finished import sources_of
     from sciup.results.tables import check_place as check_table
     from sciup.results.tables import write_table
 
+    writes = out is not None or regions is not None
+    read = (result, again.source, *opening.files, *(sources_of(result) if writes else ()))
     if out is not None:
-        check_table(out, overwrite=overwrite, keep=result)
+        check_table(out, *read, overwrite=overwrite)
     if regions is not None:
-        check_place(regions, overwrite=overwrite)
+        check_place(regions, *read, out, overwrite=overwrite)
     with _bar() as progress:
         found = run(
             result, kind, limit=limit, samples=samples, roi=roi, plane=plane,

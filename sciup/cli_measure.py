@@ -44,10 +44,12 @@ def measure(
       sciup measure out.ome.zarr --with my.py:roundness --labels nuclei.tif --out round.csv
     """
     from sciup.measuring.run import measure as run
+    from sciup.results.finished import sources_of
     from sciup.results.tables import check_place, write_table
 
     if out is not None:
-        check_place(out, overwrite=overwrite, keep=result)
+        read = (result, *sources_of(result), again.source, *opening.files, *what.files)
+        check_place(out, *read, overwrite=overwrite)
     with _bar() as progress:
         table = run(
             result, **what.options(), source=again.source, model=again.model,

@@ -42,6 +42,11 @@ class Source:
     ] = None
     scratch: Annotated[Path | None, Opt(help="folder to unpack .gz and the like")] = None
 
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """Files that are read beside the input."""
+        return self.err, self.weight, self.dq
+
     def open(self, path: str) -> Any:
         """Open the input; a pixel size given by hand wins and is told."""
         from sciup.io import open_image
@@ -97,6 +102,11 @@ class Measuring:
     level: Annotated[
         str | None, Opt(help="above which light counts: known or ring; default: known for the sky")
     ] = None
+
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """Files that say where; `regions` may be their text."""
+        return self.regions, self.catalog, self.labels
 
     def options(self) -> dict[str, Any]:
         """Arguments for `sciup.measure`, `with_` among them."""

@@ -48,7 +48,7 @@ def robustness(
     from sciup.varying.run import summary
 
     if out is not None:
-        check_place(out, overwrite=overwrite, keep=source)
+        check_place(out, source, *opening.files, *what.files, overwrite=overwrite)
     result = upscale(opening.open(source), seed=seed, **physics.options())
     with console.status("") as status:
         table = run(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciup.errors import OutputError
+from sciup.results.tables import check_other
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -28,14 +29,17 @@ def colour(p: float) -> str:
     return next(name for least, name in COLOURS if p >= least)
 
 
-def check_place(path: Path, *, overwrite: bool) -> None:
+def check_place(path: Path, *keep: str | Path | None, overwrite: bool) -> None:
     """Refuse a place that cannot be written to, before anything is computed.
 
     Raises
     ------
+    OptionError
+        If it is one of `keep`: what is read, or written elsewhere.
     OutputError
         If there is such a file already, or no such folder.
     """
+    check_other(path, *keep, option="--regions")
     if path.exists() and not overwrite:
         raise OutputError(
             f"{path} exists already", fix="choose another --regions or add --overwrite"
@@ -98,8 +102,9 @@ def write_regions(path: Path, catalogue: Table, *, overwrite: bool = False) -> P
         growing.write_text("\n".join(lines(catalogue)) + "\n", encoding="utf-8")
         growing.replace(path)
     except OSError as error:
-        growing.unlink(missing_ok=True)
         raise OutputError(f"{path} cannot be written: {error}") from error
+    finally:
+        growing.unlink(missing_ok=True)
     return path
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.errors import InputError
+from sciup.errors import InputError, SciupError
 from sciup.geometry import Box
 from sciup.image import Image, Plane
 from sciup.io import open_image
@@ -192,3 +192,15 @@ def _zarr(path: Path) -> tuple[Image, dict[str, Pixels]]:
     images = {str(name): open_ome_zarr(path / str(name)) for name in about["maps"]}
     first = next(name for name in images if not name.startswith("samples"))
     return images[first], {name: ZarrPixels(image) for name, image in images.items()}
+
+
+def sources_of(path: str | Path) -> list[Path]:
+    """Where the input of a result may be: its recorded place, and beside the result.
+
+    None at all if this is no result.
+    """
+    try:
+        recorded = Path(str(Finished.open(path).facts["source"]))
+    except SciupError:
+        return []
+    return [recorded, Path(path).expanduser().parent / recorded.name]

@@ -445,6 +445,11 @@ def test_the_command(made, model, tmp_path, capsys):
         main(run)
     assert stop.value.code == 2
     assert "--overwrite" in words(capsys)[1]
+    for more in (["--regions", str(made[1])], ["--out", str(out), "--regions", str(out)]):
+        with pytest.raises(SystemExit) as stop:
+            main(["detect", str(made[1]), *options, *more, "--overwrite"])
+        assert stop.value.code == 2
+        assert "is what is measured, or read or written here" in " ".join(words(capsys)[1].split())
     with pytest.raises(SystemExit) as stop:
         main(["detect", str(made[1]), *options])
     assert stop.value.code == 0

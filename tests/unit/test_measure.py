@@ -16,6 +16,7 @@ from sciup.geometry import Box
 from sciup.io import open_image
 from sciup.measuring import groups
 from sciup.results.draws import Draws
+from sciup.results.tables import write_table
 from sciup.testing.toy_images import cells, star, star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -328,6 +329,53 @@ def test_tables_in_files(kept, tmp_path, capsys, suffix):
     assert code == 2
     assert "exists already" in text
     assert run(capsys, *arguments, "--out", out, "--overwrite")[0] == 0
+
+
+def test_what_is_read_is_never_replaced(model, field, tmp_path, capsys, monkeypatch):
+    (tmp_path / "field.fits").write_bytes(field.read_bytes())
+    kept = lazy(model, tmp_path / "field.fits", keep_samples=K + 1).save(tmp_path / "kept.fits")
+    Table({"y": [20.0], "x": [20.0]}).write(tmp_path / "a.csv")
+    Table({"y": [20.0], "x": [20.0]}).write(tmp_path / "a.fits")
+    fits.PrimaryHDU(np.ones(SHAPE, np.uint8)).writeto(tmp_path / "l.fits")
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    monkeypatch.chdir(tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    for more in (
+        ("--catalog", "a.csv", "--out", "a.csv"),
+        ("--catalog", "a.csv", "--out", tmp_path / "link.csv"),
+        ("--catalog", "a.fits", "--out", "./a.fits"),
+        ("--regions", "a.csv", "--out", "a.csv"),
+        ("--labels", "l.fits", "--out", "l.fits"),
+        ("--catalog", "a.csv", "--out", "field.fits"),
+        ("--catalog", "a.csv", "--dq", "a.fits[1]", "--out", "a.fits"),
+        ("--catalog", "a.csv", "--out", "kept.fits"),
+    ):
+        for overwrite in ((), ("--overwrite",)):
+            code, text = run(
+                capsys, kept, "--with", "photometry", "--radius", 3, "--samples", 5, *more,
+                *overwrite,
+            )  # fmt: skip
+            assert code == 2
+            assert "is what is measured, or read or written here" in " ".join(text.split())
+    assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_fits_tables_of_other_letters(tmp_path):
+    table = Table({"id": ["Grün", "b"], "größe": [1.0, 2.0]}, meta={"result": "/home/jürgen"})
+    write_table(tmp_path / "t.fits", table)
+    found = Table.read(tmp_path / "t.fits")
+    assert list(found["id"]) == ["Gr?n", "b"]
+    assert found.colnames == ["id", "gr??e"]
+    assert list(table["id"]) == ["Grün", "b"]
+
+    class Odd(Table):
+        def write(self, path, **_):
+            path.write_text("half")
+            raise UnicodeEncodeError("ascii", "ü", 0, 1, "no")
+
+    with pytest.raises(UnicodeEncodeError):
+        write_table(tmp_path / "o.csv", Odd({"id": ["ü"]}))
+    assert [p.name for p in tmp_path.iterdir()] == ["t.fits"]
 
 
 def test_json(kept, capsys):
