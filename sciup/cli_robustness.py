@@ -58,7 +58,8 @@ def robustness(
     found = summary(table)
     if json:
         rows = [dict(zip(table.colnames, map(_plain, row), strict=True)) for row in table]
-        typer.echo(codec.dumps({"summary": found, "rows": rows}, indent=2))
+        clean = [{key: _plain(value) for key, value in row.items()} for row in found]
+        typer.echo(codec.dumps({"summary": clean, "rows": rows}, indent=2, allow_nan=False))
     else:
         _tell(table, found)
     if out is not None:
@@ -67,8 +68,9 @@ def robustness(
 
 
 def _plain(value: Any) -> Any:
+    """As JSON knows it: neither NaN nor infinity."""
     value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _tell(table: Any, found: list[dict[str, Any]]) -> None:
@@ -82,8 +84,8 @@ def _tell(table: Any, found: list[dict[str, Any]]) -> None:
         shown.add_row(escape(row["variation"]), str(row["values"]), *shifts, *shares)
     console.print(shown)
     shifts = np.abs(np.nan_to_num(np.asarray(table["shift_std"], float)))
-    worst = table[int(shifts.argmax())]
-    if worst["shift_std"]:
+    worst = table[int(shifts.argmax())] if shifts.any() else None
+    if worst is not None:
         console.print(
             f"farthest: {escape(str(worst['quantity']))} of {escape(str(worst['id']))} with"
             f" {escape(str(worst['variation']))}: {worst['shift']:+.4g}"

@@ -19,6 +19,7 @@ from sciup.evaluate.metrics import frc, frc_resolution
 from sciup.geometry import Box
 from sciup.image import Image
 from sciup.io import open_image
+from sciup.physics.estimate import probe
 from sciup.physics.instrument import Given, resolve
 from sciup.physics.psf import gaussian
 from sciup.report.cutout import choose
@@ -135,7 +136,9 @@ def check(
     drawn = draws.window(done.planes[0], fine)
     if repeat is not None:
         return _repeat(on(again, region), drawn, opener(str(repeat)))
-    return _reference(on(again, region), drawn, Path(str(reference)), float(reference_fwhm or 0))
+    shown = {done.plane_shape: fine}
+    path, fwhm = Path(str(reference)), float(reference_fwhm or 0)
+    return _reference(on(again, region), drawn, path, fwhm, shown)
 
 
 def _repeat(result: Result, drawn: Array, other: Image) -> Check:
@@ -147,6 +150,8 @@ def _repeat(result: Result, drawn: Array, other: Image) -> Check:
         )
     plane = next(other.planes)
     believed = resolve(other, plane, _domain(result), Given(psf_fwhm=_fwhm(result)))
+    if believed.pixels == probe(job.image, next(job.image.planes)).pixels:
+        raise InputError("the repeat has the very pixels of the input", "another exposure")
     second = Result(
         replace(job, image=other, instruments=(believed.instrument,), digests=(believed.digest,))
     )
@@ -157,13 +162,16 @@ def _repeat(result: Result, drawn: Array, other: Image) -> Check:
     return _compared("repeat", result, predicted, values, seen.sigma, rim)
 
 
-def _reference(result: Result, drawn: Array, path: Path, fwhm: float) -> Check:
-    """The draws beside an image that is as sharp or sharper."""
+def _reference(
+    result: Result, drawn: Array, path: Path, fwhm: float, shown: dict[tuple[int, int], Box]
+) -> Check:
+    """The draws beside an image that is as sharp or sharper; `shown`: box of the result's grid."""
     scale, target = result.job.model.scale, result.job.model.target_fwhm
     image = open_image(path)
     region = result.job.region
     whole = Box.of_shape(result.job.image.plane_shape)
-    shapes = {whole.scaled(scale).shape: region.scaled(scale), region.scaled(scale).shape: None}
+    shapes: dict[tuple[int, ...], Box | None] = {region.scaled(scale).shape: None}
+    shapes |= {whole.scaled(scale).shape: region.scaled(scale)} | shown
     if image.plane_shape not in shapes:
         raise InputError(
             f"the reference has {image.plane_shape} px", f"{' or '.join(map(str, shapes))}",

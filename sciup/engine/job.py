@@ -203,7 +203,9 @@ def make_job(
 def _known(image: Image, model: ModelFacts, pixels: list[str]) -> tuple[str, ...]:
     """Names of planes that the model was trained on, told once."""
     lessons = Lessons.read(model.folder)
-    known = tuple(lessons.known(image, p) for p in pixels)
+    known = tuple(lessons.planes.get(p, "") for p in pixels)
+    if near := lessons.near(image):
+        log.warning("the image lies where training images of %s are from: %s", model.name, near)
     if seen := sorted(set(known) - {""}):
         log.warning(
             "%s of %d planes are in the training data of %s (%s): quality and risk look better here"

@@ -6,7 +6,7 @@ The only place where values change their meaning.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,7 @@ class Electrons:
         if not bright > self.background:
             raise InputError("the bright end of the image is not above its dark end")
         self.stretch: Stretch = AnscombeStretch.between(self.background, bright, self.read_noise)
+        self.louder = _louder(i)
 
     def forward(self, values: Values, box: Box) -> Values:
         """Electrons."""
@@ -71,7 +72,7 @@ class Electrons:
         """Read noise and Poisson noise, or the file's error map."""
         sigma = _file_sigma(self.image, self.plane, box)
         if sigma is not None:
-            return (sigma * np.float32(self.gain)).astype(np.float32)
+            return (sigma * np.float32(self.gain * self.louder)).astype(np.float32)
         return NoiseModel(max(self.read_noise, LEAST_NOISE), 1.0)
 
     def inverse(self, v: Values, box: Box, scale: int) -> Values:
@@ -95,7 +96,8 @@ class SkySigmas:
 
     def __post_init__(self) -> None:
         i = self.instrument
-        typical = (float(i.background.value), float(i.noise_sigma.value))
+        self.louder = _louder(i)
+        typical = (float(i.background.value), float(i.noise_sigma.value) / self.louder)
         self.mesh = Mesh(
             self.image,
             self.plane,
@@ -103,31 +105,36 @@ class SkySigmas:
             sigma=typical[1] if i.noise_sigma.origin == "given" else None,
             fallback=typical,
         )
-        self.per_signal = 1 / (float(i.electrons_per_unit.value) * typical[1])
+        self.per_signal = 1 / (float(i.electrons_per_unit.value) * typical[1] * self.louder)
         self.background = 0.0
         self.stretch: Stretch = AsinhStretch()
 
+    def _fields(self, box: Box, scale: int = 1) -> tuple[Any, Any]:
+        """Level and sigma of the sky, the latter as many times as loud as the mesh says."""
+        level, sigma = self.mesh.fields(box, scale)
+        return level, sigma if self.louder == 1 else sigma * self.louder
+
     def forward(self, values: Values, box: Box) -> Values:
         """Sky sigmas."""
-        level, sigma = self.mesh.fields(box)
+        level, sigma = self._fields(box)
         return ((values - level) / sigma).astype(np.float32)
 
     def noise(self, box: Box) -> NoiseModel | Values:
         """The sky's sigma with Poisson noise of the sources, or the file's error map."""
         sigma = _file_sigma(self.image, self.plane, box)
         if sigma is not None:
-            return (sigma / self.mesh.fields(box)[1]).astype(np.float32)
+            return (self.louder * sigma / self._fields(box)[1]).astype(np.float32)
         return NoiseModel(1.0, self.per_signal)
 
     def inverse(self, v: Values, box: Box, scale: int) -> Values:
         """Input units; a flux per pixel is divided by scale^2."""
-        level, sigma = self.mesh.fields(box.scaled(scale), scale)
+        level, sigma = self._fields(box.scaled(scale), scale)
         flux = scale**2 if self.image.flux_per_pixel else 1
         return ((v.astype(np.float64) * sigma + level) / flux).astype(np.float32)
 
     def width(self, v: Values, box: Box, scale: int) -> Values:
         """Differences in output units."""
-        _, sigma = self.mesh.fields(box.scaled(scale), scale)
+        _, sigma = self._fields(box.scaled(scale), scale)
         flux = scale**2 if self.image.flux_per_pixel else 1
         return (v.astype(np.float64) * sigma / flux).astype(np.float32)
 
@@ -136,6 +143,12 @@ def working_units(image: Image, plane: Plane, domain: str, instrument: Instrumen
     """The conversion that the generators of a domain were trained with."""
     kind = SkySigmas if domain == "night-sky" else Electrons
     return kind(image, plane, instrument)
+
+
+def _louder(instrument: Instrument) -> float:
+    """Factor on all noise that is measured or that the file brings."""
+    factor = instrument.noise_factor.value
+    return 1.0 if factor is None else float(factor)
 
 
 def _file_sigma(image: Image, plane: Plane, box: Box) -> Values | None:

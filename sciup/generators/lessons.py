@@ -39,33 +39,33 @@ class Lessons:
         """
         path = folder / FILE
         planes, skies = {}, []
-        for number, line in enumerate(path.read_text().splitlines() if path.is_file() else (), 1):
-            match line.split():
-                case ["plane", digest, *name]:
-                    planes[digest] = " ".join(name)
-                case ["sky", ra, dec, radius, *name]:
-                    skies.append((float(ra), float(dec), float(radius), " ".join(name)))
-                case [] | ["#", *_]:
-                    pass
-                case _:
-                    raise ModelError(
-                        f"line {number} of {path} cannot be understood: {line!r}",
-                        "plane DIGEST NAME, or sky RA DEC RADIUS NAME",
-                    )
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                match line.split():
+                    case ["plane", digest, *name]:
+                        planes[digest] = " ".join(name)
+                    case ["sky", ra, dec, radius, *name]:
+                        skies.append((float(ra), float(dec), float(radius), " ".join(name)))
+                    case [] | ["#", *_]:
+                        pass
+                    case _:
+                        raise ValueError(line)
+            except ValueError:
+                raise ModelError(
+                    f"line {number} of {path} cannot be understood: {line!r}",
+                    "plane DIGEST NAME, or sky RA DEC RADIUS NAME",
+                ) from None
         return cls(planes, tuple(skies))
 
-    def known(self, image: Image, digest: str) -> str:
-        """Name under which a plane was trained on, or empty.
+    def near(self, image: Image) -> str:
+        """The part of the sky that training images show, and this one lies in; or empty.
 
         Parameters
         ----------
         image : Image
             Its header tells where on the sky it is.
-        digest : str
-            Of the pixels of the plane.
         """
-        if digest in self.planes:
-            return self.planes[digest]
         place = _middle(image) if self.skies else None
         if place is None:
             return ""

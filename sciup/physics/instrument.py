@@ -118,6 +118,8 @@ class Instrument:
         Moffat exponent of a PSF of which only the FWHM is known (night sky); None: Gaussian.
     star_fwhm : Fact
         FWHM of the stars in the image where another one was stated (night sky), input px.
+    noise_factor : Fact
+        Factor on the noise of a mesh or of a file's noise map, where a variation asks for one.
     """
 
     psf_fwhm: Fact
@@ -131,6 +133,7 @@ class Instrument:
     bright: Fact
     psf_beta: Fact = _NONE
     star_fwhm: Fact = _NONE
+    noise_factor: Fact = _NONE
 
     @property
     def contradiction(self) -> str:

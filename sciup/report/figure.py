@@ -285,4 +285,6 @@ def caption(done: Finished, cutout: Cutout) -> str:
     if missing:
         why = f" ({cutout.problem})" if cutout.problem else ""
         text.append(f"Not shown: {', '.join(missing)}{why}.")
+    if len(done.planes) > 1:
+        text.append(f"The first of {len(done.planes)} planes is shown.")
     return " ".join(text)

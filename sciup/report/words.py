@@ -67,6 +67,13 @@ class Verdict:
 
 def judge(done: Finished) -> Verdict:
     """The verdict that stands on top of the page."""
+    if trained := [name for name in done.facts.get("in_training", []) if name]:
+        return Verdict(
+            "bad",
+            f"The model was trained on {len(trained)} of {len(done.planes)} planes of this image:"
+            " quality and risk look better here than they are.",
+            tuple(sorted(set(trained))[:5]),
+        )
     risk = done.facts["risk"]
     if not risk.get("calibrated"):
         _, because, why = str(risk.get("words", "")).partition(", because ")
@@ -74,13 +81,6 @@ def judge(done: Finished) -> Verdict:
             "warn",
             f"The risk of this result is not calibrated{because}{why.rstrip('.')}.",
             ("It is a vote among samples: it shows where they differ, and promises nothing.",),
-        )
-    if trained := [name for name in done.facts.get("in_training", []) if name]:
-        return Verdict(
-            "bad",
-            f"The model was trained on {len(trained)} of {len(done.planes)} planes of this image:"
-            " quality and risk look better here than they are.",
-            tuple(sorted(set(trained))[:5]),
         )
     about = f"on {risk['about'].get('units', '?')} independent fields"
     planes = list(done.facts.get("domain") or [])

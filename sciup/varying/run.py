@@ -75,7 +75,7 @@ def _table(found: list[tuple[str, Table]]) -> Table:
     base = found[0][1]
     values = [name.removesuffix("_lo95") for name in base.colnames if name.endswith("_lo95")]
     rows = [
-        _row(str(base["id"][i]), value, name, table[i], base[i])
+        _row(_place(base[i]), value, name, table[i], base[i])
         for i in range(len(base))
         for value in values
         for name, table in found
@@ -94,6 +94,12 @@ _NAMES = ("id", "quantity", "variation", "value", "std", "lo95", "hi95", "shift"
           "inside", "flag")  # fmt: skip
 
 
+def _place(row: Any) -> str:
+    """Name of a region, with its plane where there are several."""
+    plane = f" (plane {row['plane']})" if "plane" in row.colnames else ""
+    return f"{row['id']}{plane}"
+
+
 def _row(where: str, value: str, name: str, row: Any, base: Any) -> dict[str, Any]:
     number, spread = float(row[value]), float(base[f"{value}_std"])
     low, high = float(base[f"{value}_lo95"]), float(base[f"{value}_hi95"])
@@ -106,13 +112,18 @@ def _row(where: str, value: str, name: str, row: Any, base: Any) -> dict[str, An
 
 
 def summary(table: Table) -> list[dict[str, Any]]:
-    """For every variation: how far values move, over all regions and numbers."""
+    """For every variation: how far values move, over all that could be measured.
+
+    A value that changes where the draws agreed exactly has moved infinitely far.
+    """
     names = list(dict.fromkeys(table["variation"]))
     out = []
     for name in names[1:]:
         part = table[table["variation"] == name]
+        known = np.isfinite(np.asarray(part["value"], float))
+        known &= ~np.isnan(np.asarray(part["shift_std"], float))
+        part = part[known]
         moved = np.abs(np.asarray(part["shift_std"], float))
-        moved = moved[np.isfinite(moved)]
         out.append(
             {
                 "variation": name,
@@ -120,7 +131,9 @@ def summary(table: Table) -> list[dict[str, Any]]:
                 "median": float(np.median(moved)) if len(moved) else float("nan"),
                 "largest": float(moved.max()) if len(moved) else float("nan"),
                 "shifted": float((moved > SHIFT).mean()) if len(moved) else float("nan"),
-                "inside": float(np.mean(np.asarray(part["inside"], float))),
+                "inside": float(np.mean(np.asarray(part["inside"], float)))
+                if len(moved)
+                else float("nan"),
             }
         )
     return out

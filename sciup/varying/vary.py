@@ -12,6 +12,7 @@ from scipy.ndimage import affine_transform
 
 from sciup.api import Result, choose_model
 from sciup.engine.calibrated import Calibrated
+from sciup.errors import ModelError
 from sciup.image import Fact
 from sciup.physics.instrument import Instrument
 
@@ -39,7 +40,7 @@ def variations(result: Result, models: tuple[str | Path, ...] = ()) -> Iterator[
     Raises
     ------
     ModelError
-        If a model has another scale.
+        If a model has another scale or domain.
     """
     yield "as it is", result
     for sign in (-1, 1):
@@ -52,6 +53,10 @@ def variations(result: Result, models: tuple[str | Path, ...] = ()) -> Iterator[
         yield f"seed {other.seed}", Result(replace(result.job, settings=other))
     for name in models:
         facts = choose_model(result.job.image, name, result.job.model.scale)
+        if facts.domain != result.job.model.domain:
+            raise ModelError(
+                f"{facts.name} is for {facts.domain}", f"models for {result.job.model.domain}"
+            )
         calibration = Calibrated.find(facts, settings)
         job = replace(result.job, model=facts, calibration=calibration)
         yield facts.name, Result(job)
@@ -97,7 +102,7 @@ def noisier(instrument: Instrument, factor: float) -> Instrument:
     note = f"{factor:g} times the noise that was believed"
 
     def times(fact: Fact, f: float) -> Fact:
-        return fact if fact.value is None else Fact(float(fact.value) * f, "assumed", note)
+        return fact if fact.value is None else Fact(float(fact.value) * f, fact.origin, note)
 
     # sigma^2 = (signal gain + read^2) / gain^2
     return replace(
@@ -105,6 +110,7 @@ def noisier(instrument: Instrument, factor: float) -> Instrument:
         electrons_per_unit=times(instrument.electrons_per_unit, factor**-2),
         read_noise=times(instrument.read_noise, 1 / factor),
         noise_sigma=times(instrument.noise_sigma, factor),
+        noise_factor=Fact(factor, "assumed", note),
     )
 
 

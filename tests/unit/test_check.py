@@ -104,7 +104,8 @@ def test_shift_gain_and_level_are_found(move, gain, level):
 
 def test_a_repeat_of_what_a_draw_predicts(model, result, tmp_path, capfd):
     """The same exposure once more: nothing is shifted, nothing is brighter."""
-    again = write(tmp_path / "again.fits", star_field(SHAPE, seed=1))
+    rng = np.random.default_rng(8)
+    again = write(tmp_path / "again.fits", star_field(SHAPE, seed=1) + rng.normal(0, 0.1, SHAPE))
     found = check(result, repeat=again, model=str(model))
     assert found.fit.shift == (0.0, 0.0)
     assert found.fit.gain == pytest.approx(1, abs=0.05)
@@ -120,6 +121,20 @@ def test_a_repeat_of_what_a_draw_predicts(model, result, tmp_path, capfd):
     assert told["gain"] == pytest.approx(found.fit.gain)
     assert told["agreement"] == found.rows
     assert (tmp_path / "c.png").stat().st_size > 5000
+
+
+def test_a_reference_on_the_grid_of_a_part(model, result, tmp_path):
+    """A result of a region: the reference has its grid, and a part of it is looked at."""
+    field = result.parent / "field.fits"
+    part = sciup.upscale(field, model=model, roi="8:68,10:86", **STATED | FIXED)
+    out = part.save(tmp_path / "part.fits")
+    draw = fits.getdata(out, "SAMPLE").astype(float)
+    rng = np.random.default_rng(0)
+    reference = write(tmp_path / "ref.fits", draw + rng.normal(0, 0.5, draw.shape))
+    options = {"reference": reference, "reference_fwhm": 2.0, "model": str(model)}
+    found = check(out, roi="12:52,20:70", **options)
+    assert found.fit.gain == pytest.approx(1, abs=0.05)
+    assert found.fit.shift == pytest.approx((0, 0), abs=0.05)
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -147,6 +162,7 @@ def test_a_reference_on_the_grid_of_the_result(model, result, tmp_path, whole):
         (["--reference", "field.fits"], "--reference-fwhm, output px"),
         (["--reference", "field.fits", "--reference-fwhm", "2"], "the reference has (70, 90) px"),
         (["--repeat", "small.fits"], "the repeat has (40, 40) px"),
+        (["--repeat", "field.fits"], "the very pixels of the input"),
         (["--repeat", "nowhere.fits"], "nowhere.fits"),
         (["--repeat", "blank.fits"], "nothing in common"),
         (["--repeat", "field.fits", "--out", "c.pdf"], "ends in .png"),

@@ -71,14 +71,16 @@ def test_a_trained_plane_is_told(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(("ra", "known"), [(150.0, True), (151.5, False)])
-def test_a_part_of_the_sky_is_told(tmp_path, ra, known):
+def test_a_part_of_the_sky_is_told(tmp_path, caplog, ra, known):
     header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 20, "CRPIX2": 20})
     header["CRVAL1"], header["CRVAL2"], header["CDELT1"], header["CDELT2"] = ra, 2.0, -1e-4, 1e-4
     fits.PrimaryHDU(star_field((40, 40)), header).writeto(tmp_path / "in.fits")
     model = write_toy_model(tmp_path / "toy", channels=4, head_channels=4)
     (model / FILE).write_text("sky 150.12 2.21 1.0 COSMOS field\n")
-    result = sciup.upscale(tmp_path / "in.fits", model=model, psf_fwhm=2.0, **FIXED)
-    assert result.job.known == (("COSMOS field" if known else ""),)
+    with caplog.at_level(logging.WARNING, logger="sciup"):
+        result = sciup.upscale(tmp_path / "in.fits", model=model, psf_fwhm=2.0, **FIXED)
+    assert ("training images of toy are from: COSMOS field" in caplog.text) == known
+    assert result.job.known == ("",)  # a place is no image
 
 
 def test_what_models_ship_can_be_read():
@@ -87,7 +89,7 @@ def test_what_models_ship_can_be_read():
         assert lessons.planes or lessons.skies, folder.name
 
 
-@pytest.mark.parametrize("line", ["plane", "sky 1 2", "plain abc"])
+@pytest.mark.parametrize("line", ["plane", "sky 1 2", "plain abc", "sky a b c"])
 def test_a_broken_list_is_an_error(tmp_path, line):
     (tmp_path / FILE).write_text(f"plane 00ff a.tif\n\n# a comment\n{line}\n")
     with pytest.raises(ModelError, match=r"line 4 of .* cannot be understood"):

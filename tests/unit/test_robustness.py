@@ -73,6 +73,36 @@ def test_noise_grows_at_every_level(model, field):
         assert variance(after, signal) == pytest.approx(1.44 * variance(before, signal))
 
 
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("err", [True, False])
+@pytest.mark.parametrize("domain", ["night-sky", "fluorescence"])
+def test_the_sampler_sees_more_noise(folder, domain, err, given):
+    """In input units, at dark and bright places: from the mesh, stated, or from the file's map."""
+    from sciup.engine.job import Worker
+    from sciup.evaluate.draws import measurement
+    from sciup.io import open_image
+
+    net = write_toy_model(
+        folder / f"n{domain}", scale=2, channels=4, head_channels=4, domain=domain
+    )
+    path = folder / f"{domain}{err}{given}.fits"
+    rng = np.random.default_rng(2)
+    image = rng.normal(100, 5, (80, 80))
+    image[30:50, 30:50] += rng.normal(4000, 30, (20, 20))
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(image.astype("f4"), name="SCI")]
+    noise = np.full(image.shape, 7.0, "f4")
+    fits.HDUList([*hdus, fits.ImageHDU(noise, name="ERR")][: 3 if err else 2]).writeto(path)
+    stated = {"background": 100.0, "noise_sigma": 5.0} if given else {}
+    opened = open_image(path, hdu="SCI")
+    opened.domain = domain
+    before = sciup.upscale(opened, model=net, psf_fwhm=2.3, gain=4.0, **stated, **FIXED)
+    after = dict(variations(before))["noise x 1.2"]
+    quiet, loud = measurement(before), measurement(after)
+    np.testing.assert_allclose(loud.sigma, 1.2 * quiet.sigma, rtol=0.02)
+    np.testing.assert_allclose(loud.values, quiet.values)
+    assert Worker(after.job).sampler(0, ()).units.louder == 1.2
+
+
 @pytest.mark.parametrize("factor", [0.9, 1.1, 1.5])
 @pytest.mark.parametrize("side", [15, 16, 41])
 def test_a_psf_image_is_stretched(model, field, factor, side):
