@@ -171,7 +171,7 @@ def _reference(
     region = result.job.region
     whole = Box.of_shape(result.job.image.plane_shape)
     shapes: dict[tuple[int, ...], Box | None] = {region.scaled(scale).shape: None}
-    shapes |= {whole.scaled(scale).shape: region.scaled(scale)} | shown
+    shapes |= {whole.scaled(scale).shape: region.scaled(scale), **shown}
     if image.plane_shape not in shapes:
         raise InputError(
             f"the reference has {image.plane_shape} px", f"{' or '.join(map(str, shapes))}",

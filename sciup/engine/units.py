@@ -6,7 +6,7 @@ The only place where values change their meaning.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import Image, Plane
 from sciup.physics.instrument import Instrument
-from sciup.physics.mesh import Mesh
+from sciup.physics.mesh import Field, Mesh
 from sciup.physics.planes import NoiseModel
 from sciup.stretch import AnscombeStretch, AsinhStretch, Stretch
 
@@ -109,10 +109,10 @@ class SkySigmas:
         self.background = 0.0
         self.stretch: Stretch = AsinhStretch()
 
-    def _fields(self, box: Box, scale: int = 1) -> tuple[Any, Any]:
+    def _fields(self, box: Box, scale: int = 1) -> tuple[Field, Field]:
         """Level and sigma of the sky, the latter as many times as loud as the mesh says."""
         level, sigma = self.mesh.fields(box, scale)
-        return level, sigma if self.louder == 1 else sigma * self.louder
+        return level, sigma if self.louder == 1 else np.asarray(sigma * self.louder)
 
     def forward(self, values: Values, box: Box) -> Values:
         """Sky sigmas."""
