@@ -136,7 +136,7 @@ def check(
     drawn = draws.window(done.planes[0], fine)
     if repeat is not None:
         return _repeat(on(again, region), drawn, opener(str(repeat)))
-    shown = {done.plane_shape: fine}
+    shown: dict[tuple[int, ...], Box | None] = {done.plane_shape: fine}
     path, fwhm = Path(str(reference)), float(reference_fwhm or 0)
     return _reference(on(again, region), drawn, path, fwhm, shown)
 
@@ -163,7 +163,7 @@ def _repeat(result: Result, drawn: Array, other: Image) -> Check:
 
 
 def _reference(
-    result: Result, drawn: Array, path: Path, fwhm: float, shown: dict[tuple[int, int], Box]
+    result: Result, drawn: Array, path: Path, fwhm: float, shown: dict[tuple[int, ...], Box | None]
 ) -> Check:
     """The draws beside an image that is as sharp or sharper; `shown`: box of the result's grid."""
     scale, target = result.job.model.scale, result.job.model.target_fwhm
