@@ -115,9 +115,9 @@ def _positions(found: Candidates, draws: Draws) -> Cells:
         for name, values in zip(("ra", "dec"), _degrees(found.place, draws), strict=True):
             out[name] = (values, units.deg, "ICRS")
     elif draws.pixel is not None:
-        size, unit = draws.pixel
+        sizes, unit = draws.pixel_sizes, draws.pixel[1]
         for axis, name in enumerate("yx"):
-            at, words = inside[:, axis] * size * s, "from the middle of the first input px"
+            at, words = inside[:, axis] * sizes[axis] * s, "from the middle of the first input px"
             out[f"{name}_physical"] = (at, unit_of(unit), words)
     return out
 

@@ -130,6 +130,8 @@ def detect(
         "level": levels[0].words,
         "p_exists": _words(curve),
     }
+    if len(draws.planes) > 1:
+        meta["instrument_of"] = f"plane {','.join(map(str, found[0].plane))}"
     return table_of(found, draws, kind, curve, meta)
 
 

@@ -21,7 +21,9 @@ TO_FWHM = float(np.sqrt(8 * np.log(2)))
 LOST = (float("nan"), float("nan"))
 
 
-def start(light: Array, mask: Mask, centre: tuple[float, float], fwhm: float) -> tuple[float, float]:
+def start(
+    light: Array, mask: Mask, centre: tuple[float, float], fwhm: float
+) -> tuple[float, float]:
     """The brightest pixel of a region at the PSF's resolution; near its middle counts for more.
 
     Brightness falls to a half at a quarter of the side of the region from its middle.

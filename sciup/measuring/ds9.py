@@ -13,9 +13,10 @@ from sciup.measuring.frame import Array, Frame
 from sciup.measuring.shapes import Ellipse, Polygon, Region, Shape
 
 PIXELS = ("image", "physical")
+REFUSED = "physical coordinates may be binned or shifted: save the regions in image or fk5"
 FRAMES = {"fk5": "fk5", "j2000": "fk5", "icrs": "icrs", "galactic": "galactic"}
 SIZES = {"circle": (3,), "ellipse": (5,), "box": (4, 5), "point": (2,), "polygon": range(6, 10000)}
-UNITS = {'"': "arcsec", "'": "arcmin", "d": "deg", "r": "rad", "i": None, "p": None}
+UNITS = {'"': "arcsec", "'": "arcmin", "d": "deg", "r": "rad", "i": None}
 
 ALLOWED = (
     "circle(x,y,r), ellipse(x,y,a,b,angle), box(x,y,w,h,angle), polygon(x1,y1,...) and point(x,y)"
@@ -75,6 +76,8 @@ def _shape(words: str, system: str, frame: Frame, radius: float | None) -> Shape
     found = LINE.fullmatch(words)
     if found is None or found["shape"].lower() not in SIZES:
         raise ValueError("no region that can be measured")
+    if system == "physical" or re.search(r"[\d.]p\b", found["numbers"]):
+        raise ValueError(REFUSED)
     if found["sign"] == "-":
         raise ValueError("regions to leave out are not known here")
     kind, numbers = found["shape"].lower(), re.split(r"[,\s]+", found["numbers"].strip())
@@ -119,7 +122,7 @@ def _turned(
 
 def _pixels(numbers: list[str]) -> Array:
     """Input px (n, 2) as (y, x) from 0, of x, y from 1."""
-    return np.array([float(n.rstrip("ip")) for n in numbers]).reshape(-1, 2)[:, ::-1] - 1
+    return np.array([float(n.rstrip("i")) for n in numbers]).reshape(-1, 2)[:, ::-1] - 1
 
 
 def _sky(numbers: list[str], system: str) -> Any:

@@ -156,16 +156,25 @@ def _on_grid(image: Image, draws: Draws, plane: Plane) -> Labels:
     """The label image where it lies on the result, by its shape."""
     region, shape = draws.region, image.plane_shape
     grids = {
-        draws.plane_shape: ((0, 0), 1),
-        region.shape: ((0, 0), draws.scale),
-        draws.input_shape: (region.start, draws.scale),
+        ("the result", draws.plane_shape, (0, 0), 1),
+        ("the part of the input that was upscaled", region.shape, (0, 0), draws.scale),
+        ("the input", draws.input_shape, tuple(region.start), draws.scale),
     }
-    if shape not in grids:
+    fits = {(corner, factor): name for name, s, corner, factor in sorted(grids) if s == shape}
+    if not fits:
+        shapes = dict.fromkeys(s for _, s, _, _ in sorted(grids, reverse=True))
         raise InputError(
             f"the label image {image.source} has {shape[0]} x {shape[1]} px",
-            " or ".join(f"{s[0]} x {s[1]}" for s in grids) + " px: those of result or input",
+            " or ".join(f"{s[0]} x {s[1]}" for s in shapes) + " px: those of result or input",
         )
-    corner, factor = grids[shape]
+    if len(fits) > 1:
+        raise InputError(
+            f"the label image {image.source} has {shape[0]} x {shape[1]} px, which are those of"
+            f" {' and of '.join(fits.values())}: where it lies is ambiguous",
+            "a label image that can lie on one grid only",
+            "cut it to the part of the input that was upscaled, or measure a result of all of it",
+        )
+    ((corner, factor),) = fits
     planes = list(image.planes)
     if len(planes) > 1 and len(planes) != len(draws.planes):
         raise InputError(

@@ -15,9 +15,19 @@ from typing import Any
 import numpy as np
 
 from sciup.errors import OptionError
+from sciup.measuring.interval import LEVELS
 from sciup.measuring.quantities import QUANTITIES, Quantity
 
 EXAMPLE = "def my(image, mask): return float(image[mask].max())"
+COLUMNS = (
+    *("id", "plane", "y", "x", "y_output", "x_output", "ra", "dec", "y_physical", "x_physical"),
+    *("draws", "flag"),
+)
+"""What every table has; a number of a user cannot be called like this."""
+
+ENDS = ("_std", *(f"_{side}{level * 100:.0f}" for level in LEVELS for side in ("lo", "hi")))
+"""And what is added to the names of numbers."""
+
 RETURNS = "a number, or a dict of numbers by name; NaN where it cannot tell"
 
 
@@ -134,13 +144,26 @@ def _numbers(returned: Any, label: str, given: str) -> dict[str, Any]:
     named = returned if isinstance(returned, Mapping) else {label: returned}
     if not named:
         raise OptionError(f"{given} returned an empty dict", RETURNS)
-    return {_name(key, given): _number(value, key, given) for key, value in named.items()}
+    found = {_name(key, given): _number(value, key, given) for key, value in named.items()}
+    if len({key.lower() for key in found}) < len(found):
+        raise OptionError(
+            f"{given} returned {', '.join(found)}", "names that differ by more than capital letters"
+        )
+    return found
 
 
 def _name(key: Any, given: str) -> str:
-    if isinstance(key, str) and key.isidentifier():
-        return key
-    raise OptionError(f"{given} returned a number named {key!r}", "names such as flux or width_2")
+    names = "names such as flux or width_2"
+    if not (isinstance(key, str) and key.isidentifier()):
+        raise OptionError(f"{given} returned a number named {key!r}", names)
+    # capital letters are the same: FITS does not tell them apart
+    if key.lower() in COLUMNS or key.lower().endswith(ENDS):
+        raise OptionError(
+            f"{given} returned a number named {key!r}, which is a column of every table",
+            f"{names}; not {', '.join(COLUMNS)}, or an end of {', '.join(ENDS)}",
+            "return {'another_name': value}",
+        )
+    return key
 
 
 def _number(value: Any, key: str, given: str) -> int | float:

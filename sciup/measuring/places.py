@@ -59,7 +59,7 @@ def find_regions(
     elif catalog is not None:
         table = read_table(Path(catalog)) if isinstance(catalog, str | Path) else catalog
         name = str(catalog) if table is not catalog else "the catalogue"
-        found = catalogue(table, frame, name, size)
+        found = catalogue(table, frame, name, size, plane)
     elif regions is not None:
         found, name = _drawn(regions, frame, plane, size)
     else:
@@ -79,7 +79,7 @@ def _drawn(source: Any, frame: Frame, plane: Plane, radius: float | None) -> Any
         table = read_table(path)
         if "shape-type" in table.colnames:
             return napari_shapes(table, frame, text, plane), text
-        return catalogue(table, frame, text, radius), text
+        return catalogue(table, frame, text, radius, plane), text
     try:
         return parse(path.read_text(encoding="utf-8"), frame, text, radius), text
     except (OSError, UnicodeDecodeError) as error:

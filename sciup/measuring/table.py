@@ -59,7 +59,8 @@ def make_table(
     _places(table, np.array([row.region.shape.centre for row in rows]), draws)
     for name in _names(rows, quantity):
         _quantity(table, rows, name, quantity, draws)
-    _sky_of_centroids(table, draws)
+    if quantity.kinds.get("centroid_y") == "position":
+        _sky_of_centroids(table, draws)
     for row in rows:
         row.flag = row.flag or _failures(row, count)
     table["draws"] = [count if row.numbers else 0 for row in rows]
@@ -85,9 +86,9 @@ def _places(table: Table, centres: Array, draws: Draws) -> None:
     if draws.sky is not None:
         _degrees(table, ("ra", "dec"), centres, draws)
     elif draws.pixel is not None:
-        size, unit = draws.pixel
+        sizes, unit = draws.pixel_sizes, draws.pixel[1]
         for axis, name in enumerate("yx"):
-            at = inputs[:, axis] * size * draws.scale
+            at = inputs[:, axis] * sizes[axis] * draws.scale
             _column(table, f"{name}_physical", at, unit, "from the middle of the first input px")
 
 
@@ -169,7 +170,7 @@ def _degrees(table: Table, names: tuple[str, str], places: Array, draws: Draws) 
 
 
 def _sky_of_centroids(table: Table, draws: Draws) -> None:
-    if draws.sky is None or "centroid_y" not in table.colnames:
+    if draws.sky is None:
         return
     places = np.stack([np.asarray(table[f"centroid_{axis}"]) for axis in "yx"], -1)
     _degrees(table, ("centroid_ra", "centroid_dec"), Frame(draws).from_input(places), draws)

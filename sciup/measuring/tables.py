@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +51,9 @@ def read_table(path: Path) -> Table:
         raise InputError(f"{path} cannot be read as a table: {reason[0]}") from None
 
 
-def catalogue(table: Table, frame: Frame, name: str, radius: float | None) -> list[Region]:
+def catalogue(
+    table: Table, frame: Frame, name: str, radius: float | None, plane: Plane = ()
+) -> list[Region]:
     """Circles around the rows of a catalogue.
 
     Parameters
@@ -62,13 +66,18 @@ def catalogue(table: Table, frame: Frame, name: str, radius: float | None) -> li
         For errors.
     radius : float, optional
         Output px; goes before the column.
+    plane : tuple of int
+        Points of napari on other planes are left out.
     """
     columns = {str(c).lower(): table[c] for c in table.colnames}
     places = _places(columns, frame, name)
     radii = _radii(columns, frame, name, len(table), radius)
     ids = columns.get("id", np.arange(1, len(table) + 1))
     found = []
-    for number, place, size in zip(ids, places, radii, strict=True):
+    steps = _steps(columns, name)
+    for i, (number, place, size) in enumerate(zip(ids, places, radii, strict=True)):
+        if steps is not None and _elsewhere(steps[i : i + 1], plane):
+            continue
         # a row that says no place is kept, so that the table has the rows of the catalogue
         known = np.isfinite(place).all() and np.isfinite(size) and size > 0
         centre = (float(place[0]), float(place[1])) if known else NOWHERE
@@ -90,10 +99,23 @@ def _places(columns: dict[str, Any], frame: Frame, name: str) -> Array:
         return frame.from_sky(SkyCoord(*pair, unit="deg", frame="fk5" if "FK5" in told else "icrs"))
     if {"y", "x"} <= set(columns):
         return frame.from_input(np.stack([_numbers(columns[c], name) for c in ("y", "x")], -1))
-    axes = sorted(c for c in columns if c.startswith("axis-"))
+    axes = _axes(columns)
     if len(axes) >= 2:
         return frame.from_input(np.stack([_numbers(columns[c], name) for c in axes[-2:]], -1))
     raise InputError(f"{name} has the columns {', '.join(columns) or '(none)'}", COLUMNS)
+
+
+def _axes(names: Iterable[str]) -> list[str]:
+    """Columns of napari: axis-0 and so on, y and x last."""
+    return sorted((c for c in names if re.fullmatch(r"axis-\d+", c)), key=lambda c: int(c[5:]))
+
+
+def _steps(columns: dict[str, Any], name: str) -> Array | None:
+    """Places (n, axes) of points of napari, which lie on planes; None for other catalogues."""
+    axes = _axes(columns)
+    if len(axes) < 3 or {"ra", "dec"} <= set(columns) or {"y", "x"} <= set(columns):
+        return None
+    return np.stack([_numbers(columns[c], name) for c in axes], -1)
 
 
 def _radii(columns: Any, frame: Frame, name: str, n: int, radius: float | None) -> Array:
@@ -126,7 +148,7 @@ def napari_shapes(table: Table, frame: Frame, name: str, plane: Plane) -> list[R
 
     Shapes on other planes of a stack are left out.
     """
-    axes = sorted(c for c in table.colnames if c.startswith("axis-"))
+    axes = _axes(table.colnames)
     if len(axes) < 2 or "index" not in table.colnames:
         raise InputError(
             f"{name} has the columns {', '.join(table.colnames)}",

@@ -59,7 +59,7 @@ class Draws:
     flux : int
         Value of an input pixel over that of an output pixel of the same brightness.
     pixel : (float, str) or None
-        Size of an *output* pixel and its unit.
+        Size of an *output* pixel and its unit; where it is not square, of a square as large.
     sky : Sky or None
         World coordinates.
     target_fwhm : float
@@ -70,6 +70,8 @@ class Draws:
         What made them: ``model``, ``weights``, ``source``, ``seed``, ``samples``, ``sciup``.
     input_shape : (int, int)
         Height and width of the input plane, of which `region` is a part.
+    pixel_axes : (float, float) or None
+        Height and width of an *output* pixel in the unit of `pixel`; None: it is square.
     """
 
     scale: int
@@ -86,6 +88,7 @@ class Draws:
     name: str
     about: dict[str, Any] = field(default_factory=dict)
     input_shape: tuple[int, int] = (0, 0)
+    pixel_axes: tuple[float, float] | None = None
     _job: Job | str = field(repr=False, default="")
     _done: Finished | None = field(repr=False, default=None)
     _checked: bool = field(repr=False, default=False)
@@ -124,6 +127,7 @@ class Draws:
             name=image.source,
             about=about(provenance(job, "fits")),
             input_shape=image.plane_shape,
+            pixel_axes=None if size is None else (size[0] / s, size[1] / s),
             _job=job,
             _checked=True,
         )
@@ -153,6 +157,7 @@ class Draws:
         done = Finished.open(path)
         facts = find_facts(done, model)
         result = result_of(done, facts, find_input(done, opener, source))
+        size = done.image.grid.size
         return cls(
             scale=done.scale,
             region=done.region,
@@ -168,6 +173,7 @@ class Draws:
             name=str(done.path),
             about=about(done.facts),
             input_shape=tuple(done.facts["fingerprint"]["shape"][-2:]),
+            pixel_axes=None if size is None else (size[0], size[1]),
             _job=result if isinstance(result, str) else result.job,
             _done=done,
         )
@@ -176,6 +182,12 @@ class Draws:
     def night_sky(self) -> bool:
         """Whether this is an image of the sky: only micrographs have a bright end."""
         return self.instruments[0].bright.value is None
+
+    @property
+    def pixel_sizes(self) -> tuple[float, float]:
+        """Height and width of an output pixel in the unit of `pixel`; NaN if that is not known."""
+        size = float("nan") if self.pixel is None else self.pixel[0]
+        return self.pixel_axes or (size, size)
 
     def noise(self, plane: Plane) -> float:
         """Noise of the background of an input pixel, spread over its output pixels: output units.

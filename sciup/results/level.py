@@ -16,6 +16,7 @@ from sciup.results.draws import Draws
 
 Array = NDArray[np.float64]
 
+
 @dataclass
 class Level:
     """The level of one plane of the draws.

@@ -95,13 +95,32 @@ def test_candidates_at_edges_do_not_count():
 def test_nothing_to_calibrate_on(tmp_path):
     class Nowhere:
         samples, conditions = 4, ("a",)
-        model = SimpleNamespace(domain="night-sky")
+        data, scenes, every, seed, precision = None, None, 1, 0, "fp32"
+        model = SimpleNamespace(domain="night-sky", weights="0" * 64, trust={})
 
         def fields(self, *_, **__):
             return iter(())
 
     with pytest.raises(InputError, match=r"0 candidates of kind 'point'.*check DATA"):
         make(Gathering(Nowhere(), tmp_path, 5.0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"weights": "1" * 64}, {"trust": {"blur": 2.0}}, {"split": "test"}, {"every": 2}, {"seed": 1},
+     {"precision": "bf16"}, {"data": "elsewhere"}, {"scenes": "pack"}],
+)  # fmt: skip
+def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
+    made = {"every": 1, "seed": 0, "precision": "fp32", "data": None, "scenes": None}
+    calls = []
+    monkeypatch.setattr(Gathering, "_gather", lambda _, c: calls.append(c) or Pairs.join([]))
+    for more, expected in (({}, 1), ({}, 1), (change, 2)):
+        of = {k: more.get(k, v) for k, v in {"weights": "0" * 64, "trust": {"blur": 1.0}}.items()}
+        source = SimpleNamespace(
+            samples=4, model=SimpleNamespace(**of), **{k: more.get(k, v) for k, v in made.items()}
+        )
+        Gathering(source, tmp_path, 5.0, more.get("split", "calibrate")).pairs("1:200")
+        assert len(calls) == expected
 
 
 @pytest.fixture(scope="module")

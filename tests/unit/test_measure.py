@@ -15,6 +15,7 @@ from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.io import open_image
 from sciup.measuring import groups
+from sciup.measuring.own import COLUMNS, ENDS
 from sciup.results.draws import Draws
 from sciup.results.tables import write_table
 from sciup.testing.toy_images import cells, star, star_field
@@ -274,6 +275,24 @@ def test_planes_of_a_micrograph_with_its_pixel_size(tmp_path):
     assert light.meta["background"] == "local ring"
 
 
+@pytest.mark.parametrize("suffix", [None, "fits", "ome.zarr"])
+def test_pixels_that_are_not_square(tmp_path, suffix):
+    model = write_toy_model(
+        tmp_path / "toy", scale=2, channels=4, head_channels=4, domain="fluorescence"
+    )
+    image = open_image(cells((40, 48)))
+    image.grid = type(image.grid)((0.4, 0.1), "micrometer")
+    result = sciup.upscale(image, model=model, psf_fwhm=2.0, **FIXED | {"keep_samples": 5})
+    if suffix:
+        result = result.save(tmp_path / f"out.{suffix}")
+    for table in (
+        sciup.measure(result, "intensity", regions="circle(21,11,4)", samples=3),
+        sciup.detect(result, "nucleus", samples=4),
+    ):
+        np.testing.assert_allclose(table["y_physical"], 0.4 * table["y"])
+        np.testing.assert_allclose(table["x_physical"], 0.1 * table["x"])
+
+
 def test_counts_have_whole_intervals(kept):
     table = sciup.measure(kept, "count", samples=5)
     assert list(table["id"]) == ["all"] or table["flag"][0]
@@ -458,6 +477,31 @@ def test_own_functions_that_fail(kept, own, capsys, name, message):
     assert "Traceback" not in text
     with pytest.raises(OptionError, match=f"(?s){message}"):
         sciup.measure(kept, f"{own}:{name}", regions=regions[1], samples=5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["y", "X", "id", "flag", "draws", "plane", "ra", "dec", "y_output", "x_physical", "a_std",
+     "flux_lo95", "flux_hi68"],
+)  # fmt: skip
+def test_names_that_are_columns_already(kept, name):
+    with pytest.raises(OptionError, match=f"a number named '{name}', which is a column"):
+        sciup.measure(kept, lambda i, m: {name: 1.0}, regions="circle(21,21,4)", samples=5)
+
+
+def test_every_column_of_a_table_is_a_name_nobody_else_may_use(kept):
+    table = sciup.measure(kept, lambda i, m: {"a": 1.0}, regions="circle(21,21,4)", samples=5)
+    taken = (*COLUMNS, "a", *(f"a{end}" for end in ENDS))
+    assert set(table.colnames) <= set(taken)
+
+
+def test_centroids_of_own_functions_have_no_place_on_the_sky(kept):
+    own = lambda i, m: {"centroid_y": 1.0}  # noqa: E731
+    table = sciup.measure(kept, own, regions="circle(21,21,4)", samples=5)
+    assert "centroid_y" in table.colnames
+    assert "centroid_ra" not in table.colnames
+    with pytest.raises(OptionError, match="more than capital letters"):
+        sciup.measure(kept, lambda i, m: {"a": 1.0, "A": 2.0}, regions=CIRCLES, samples=5)
 
 
 @pytest.mark.parametrize(

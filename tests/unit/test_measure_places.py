@@ -157,6 +157,9 @@ def test_polygons_on_the_sky(draws, field):
         ("icrs;circle(330,-42,0.001)", "not on this part of the sky"),
         ("icrs;circle(33,142,0.001)", "line 1"),
         ("fk4;circle(3,4,5)", "no region"),
+        ("physical\ncircle(3,4,5)", "line 2.*physical coordinates may be binned"),
+        ("circle(3p,4p,5)", "physical coordinates"),
+        ("image;circle(3,4,5p)", "physical coordinates"),
         ("# nothing\n", "holds nothing to measure"),
     ],
 )
@@ -315,6 +318,33 @@ def test_a_label_image_is_read_once_and_then_object_by_object(model, field, monk
 def test_labels_that_cannot_be_used(draws, labels, message):
     with pytest.raises(InputError, match=message):
         found(draws, labels=labels)
+
+
+@pytest.mark.parametrize("roi", ["10:40,10:40", "0:30,0:30", "30:60,30:60"])
+def test_labels_that_fit_input_and_result_are_refused(model, roi):
+    """60 x 60 input px, and 30 x 30 of them upscaled to as many."""
+    image = star_field((60, 60), stars=3)
+    part = Draws.of_result(sciup.upscale(image, model=model, samples=2, roi=roi, **PLAIN))
+    with pytest.raises(InputError, match=r"those of the input and of the result: .* ambiguous"):
+        found(part, labels=np.ones((60, 60), int))
+    assert only(part, labels=np.ones((30, 30), int)).box == Box((0, 0), (60, 60))
+
+
+def test_labels_at_scale_1_fit_everything(tmp_path):
+    same = write_toy_model(tmp_path / "toy", scale=1, channels=4, head_channels=4)
+    image = star_field(SHAPE, stars=3)
+    draws = Draws.of_result(sciup.upscale(image, model=same, samples=2, **PLAIN))
+    assert only(draws, labels=np.ones(SHAPE, int)).box == Box((0, 0), SHAPE)
+
+
+def test_points_of_napari_on_other_planes_are_left_out(draws, tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("index,axis-0,axis-1,axis-2\n0,0,20,30\n1,2,25,31\n2,1.9,26,40\n")
+    for given in ({"regions": path}, {"catalog": path}):
+        for plane, ids in (((0,), ["1"]), ((2,), ["2", "3"]), ((), ["1", "2", "3"])):
+            regions = find_regions(draws, plane, 10**6, radius=2, **given)
+            assert [r.id for r in regions] == ids
+        np.testing.assert_allclose(at_input(regions[1].shape), [25, 31])
 
 
 def test_a_damaged_file_of_labels(draws, tmp_path):
