@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sciup.measuring.context import Array, Mask
 
 WIDE = 2.0
-"""FWHM of the window over that of the PSF: wide enough for a point, hardly for neighbours."""
+"""FWHM of the window over that of the PSF: it holds all of a point, and hardly its neighbours."""
 
 REACH, LEAST = 6.0, 3.0
 """Sigmas of the window that are summed, and that must lie in the image."""
