@@ -33,7 +33,7 @@ LIMIT = 5.0
 SAMPLES = 64
 """Draws that vote, unless told otherwise: chances are told apart by 1/65."""
 
-FEWEST, MOST = 4, 1024
+FEWEST, MOST = 4, 256
 
 Progress = Callable[[int, int], None]
 """Called with the number of cells done and of all."""
@@ -113,6 +113,7 @@ def detect(
         raise OptionError(f"--samples {samples}", f"{FEWEST} to {MOST}")
     draws = _draws(result, source, model, opener)
     kind, part = _kind(kind, draws), _part(roi, draws)
+    curve = _curve(draws, kind, limit, samples)  # a damaged one is told before any work
     wanted = [(p, _believed(draws, p, kind, limit)) for p in _planes(plane, draws)]
     total = sum(len(row) for _, b in wanted for row in cells(draws, b.target, part))
     ticks = iter(range(1, total + 1))
@@ -125,7 +126,6 @@ def detect(
         Found(p, _plane(draws, level, b, part, samples + 1, wide, tick), b)
         for (p, b), level in zip(wanted, levels, strict=True)
     ]
-    curve = _curve(draws, kind, limit, samples)
     meta = _meta(draws, found[0].believed, limit, samples) | {
         "level": levels[0].words,
         "p_exists": _words(curve),

@@ -326,7 +326,7 @@ def test_files_hold_the_catalogue(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"samples": 3}, r"--samples 3.*4 to 1024"),
+        ({"samples": 3}, r"--samples 3.*4 to 256"),
         ({"kind": "spot"}, r"--kind 'spot' for a result of night-sky.*point, extended"),
         ({"limit": 0.0}, "limit of S/N 0"),
         ({"limit": float("nan")}, "limit of S/N nan"),
