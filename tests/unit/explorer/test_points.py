@@ -35,15 +35,19 @@ def points(model, *stars, seed=0, radius=6.0):
     return Points(open_stamp(result, Box((19, 18), (43, 42))), AT, radius)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_one_star_is_one(model, seed):
-    found = points(model, (*AT, 2000.0), seed=seed)
-    one, two = found.fit(1), found.fit(2)
-    assert one.fits
-    assert one.chi2 - two.chi2 < NEEDED
-    assert verdict(one, two).startswith("one point source is enough")
-    assert one.places[0] == pytest.approx(AT, abs=0.1)
-    assert one.fluxes[0] * 5 == pytest.approx(2000, rel=0.03)
+def test_one_star_is_one(model):
+    """The noise asks for a second source now and then: in one field of a hundred by design."""
+    asked = []
+    for seed in range(6):
+        found = points(model, (*AT, 2000.0), seed=seed)
+        one, two = found.fit(1), found.fit(2)
+        assert one.fits
+        asked.append(one.chi2 - two.chi2 > NEEDED)
+        if not asked[-1]:
+            assert verdict(one, two).startswith("one point source is enough")
+        assert one.places[0] == pytest.approx(AT, abs=0.1)
+        assert one.fluxes[0] * 5 == pytest.approx(2000, rel=0.03)
+    assert sum(asked) <= 1
 
 
 def test_two_stars_are_two_and_are_found(model):
