@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from napari.layers import Image, Labels
 
@@ -60,6 +60,7 @@ def test_leading_axes_do_not_matter_and_level_0_of_a_pyramid_counts():
     assert np.allclose(to_world(Image(levels, multiscale=True)), np.eye(3))
 
 
+@example(a=(1, 1), b=(144, 278), core=16)
 @given(a=st.tuples(sizes, sizes), b=st.tuples(sizes, sizes), core=st.sampled_from((16, 128)))
 def test_cores_cover_the_box_once_nearest_first(a, b, core):
     box = Box((min(a[0], b[0]), min(a[1], b[1])), (max(a[0], b[0]) + 1, max(a[1], b[1]) + 1))
@@ -71,7 +72,7 @@ def test_cores_cover_the_box_once_nearest_first(a, b, core):
     assert (seen[box.slices] == 1).all()
     middle = np.add(box.start, box.stop) / 2
     away = [np.hypot(*(np.add(c, core / 2) - middle)) for c in cores]
-    assert away == sorted(away)
+    assert (np.diff(away) > -1e-9).all()  # two ways to the same distance round differently
 
 
 def test_nothing_on_the_screen_needs_no_windows():
