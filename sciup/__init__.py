@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sciup.api import Result, upscale
-    from sciup.detecting.run import detect
     from sciup.errors import SciupError
     from sciup.explorer.run import explore
     from sciup.io import open_image
-    from sciup.measuring.run import measure
-    from sciup.varying.run import robustness
+    from sciup.science.detect.run import detect
+    from sciup.science.measure.run import measure
+    from sciup.science.robustness.run import robustness
 
 _HOMES = {
     "Result": "sciup.api",
     "SciupError": "sciup.errors",
-    "detect": "sciup.detecting.run",
+    "detect": "sciup.science.detect.run",
     "explore": "sciup.explorer.run",
-    "measure": "sciup.measuring.run",
+    "measure": "sciup.science.measure.run",
     "open_image": "sciup.io",
-    "robustness": "sciup.varying.run",
+    "robustness": "sciup.science.robustness.run",
     "upscale": "sciup.api",
 }
 

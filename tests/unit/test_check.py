@@ -9,11 +9,11 @@ from scipy.ndimage import gaussian_filter, shift
 
 import sciup
 from sciup import cli
-from sciup.checking.agree import agreement
-from sciup.checking.align import fit
-from sciup.checking.run import check
-from sciup.checking.words import verdict
 from sciup.errors import InputError
+from sciup.science.check.agree import agreement
+from sciup.science.check.align import fit
+from sciup.science.check.run import check
+from sciup.science.check.words import verdict
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -72,9 +72,9 @@ def test_a_wrong_spread_is_seen(factor, word):
 
 
 def verdict_of(rows):
-    from sciup.checking.align import Fit
-    from sciup.checking.run import Check
     from sciup.geometry import Box
+    from sciup.science.check.align import Fit
+    from sciup.science.check.run import Check
 
     return verdict(Check("reference", Box((0, 0), (1, 1)), Fit((0, 0), 1.0, 0.01, 0.0), rows))
 

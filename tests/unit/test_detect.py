@@ -13,9 +13,6 @@ from astropy.wcs import WCS
 
 import sciup
 from sciup.cli import main
-from sciup.detecting.heatmaps import expected
-from sciup.detecting.regions import write_regions
-from sciup.detecting.walk import spans
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.existence import Curve, Existence
 from sciup.generators.facts import ModelFacts
@@ -25,6 +22,9 @@ from sciup.physics.instrument import Fact, Instrument
 from sciup.results.draws import Draws
 from sciup.results.sky import Sky
 from sciup.results.tables import write_table
+from sciup.science.detect.heatmaps import expected
+from sciup.science.detect.regions import write_regions
+from sciup.science.detect.walk import spans
 from sciup.testing.toy_images import cells, star, star_field
 from sciup.testing.toy_model import write_toy_model
 

@@ -14,10 +14,10 @@ from sciup import cli
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.io import open_image
-from sciup.measuring import groups
-from sciup.measuring.own import COLUMNS, ENDS
 from sciup.results.draws import Draws
 from sciup.results.tables import write_table
+from sciup.science.measure import groups
+from sciup.science.measure.own import COLUMNS, ENDS
 from sciup.testing.toy_images import cells, star, star_field
 from sciup.testing.toy_model import write_toy_model
 

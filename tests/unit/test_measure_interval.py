@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciup.measuring.interval import LEVELS, interval, summarise, words
+from sciup.science.measure.interval import LEVELS, interval, summarise, words
 
 TRIALS = 6000
 

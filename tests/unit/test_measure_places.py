@@ -12,10 +12,10 @@ from astropy.wcs import WCS
 import sciup
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
-from sciup.measuring import labels as labelling
-from sciup.measuring.frame import Frame
-from sciup.measuring.places import find_regions
 from sciup.results.draws import Draws
+from sciup.science.measure import labels as labelling
+from sciup.science.measure.frame import Frame
+from sciup.science.measure.places import find_regions
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from sciup.measuring.context import Context, ring_around
-from sciup.measuring.quantities import QUANTITIES
-from sciup.measuring.shapes import Ellipse, Polygon
+from sciup.science.measure.context import Context, ring_around
+from sciup.science.measure.quantities import QUANTITIES
+from sciup.science.measure.shapes import Ellipse, Polygon
 from sciup.testing.toy_images import star
 
 FWHM = 2.0

@@ -10,10 +10,10 @@ from astropy.table import Table
 import sciup
 from sciup import cli
 from sciup.errors import ModelError
+from sciup.science.robustness.run import summary
+from sciup.science.robustness.vary import noisier, stretched, variations, wider
 from sciup.testing.toy_images import star, star_field
 from sciup.testing.toy_model import write_toy_model
-from sciup.varying.run import summary
-from sciup.varying.vary import noisier, stretched, variations, wider
 
 SHAPE = (64, 90)
 STATED = {"psf_fwhm": 2.3, "background": 100.0, "noise_sigma": 5.0, "gain": 10.0}
