@@ -93,41 +93,31 @@ def items_of(inputs: Sequence[str], out: Path, suffix: str | None) -> list[Item]
 
 def _images(name: str) -> Iterator[tuple[Path, Path]]:
     """Images behind a name, and the path of each in the folder of results, without suffix."""
+    from sciup.io._detect import url_of
+
     matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - it may be absolute
     paths = [Path(p) for p in matches] or [Path(name)]
-    if not paths[0].exists():
+    if not paths[0].exists() and not url_of(name):
         raise InputError(f"{name!r} matches no file", "files, OME-Zarr folders, patterns, YAML")
     for path in paths:
         stem = path.name
-        while stem.lower().endswith((*SUFFIXES, ".gz", ".ome")):
+        while stem.lower().endswith((*SUFFIXES, ".gz", ".zip", ".ome")):
             stem = stem.rsplit(".", 1)[0]
-        fields = _plate(path)
+        fields = _fields(path)
         if not fields:
             yield path, Path(stem)
         for inner in fields:
             yield path / inner, Path(stem) / inner
 
 
-def _plate(path: Path) -> list[str]:
-    """Fields of view of a plate (OME-Zarr 0.4, 0.5), ``ROW/COLUMN/FIELD``; empty if it is none."""
-    plate = _attributes(path).get("plate")
-    if plate is None:
+def _fields(path: Path) -> list[str]:
+    """Fields of view of a plate; nothing for others, and for what fails by itself later."""
+    from sciup.io import plate_fields
+
+    try:
+        return plate_fields(path) or []
+    except InputError:
         return []
-    wells = [str(well["path"]) for well in plate["wells"]]
-    return [
-        f"{well}/{image['path']}"
-        for well in wells
-        for image in _attributes(path / well).get("well", {}).get("images", [])
-    ]
-
-
-def _attributes(path: Path) -> dict[str, Any]:
-    for name, key in (("zarr.json", "attributes"), (".zattrs", None)):
-        if (path / name).is_file():
-            found = json.loads((path / name).read_text())
-            found = found.get(key, {}) if key else found
-            return dict(found.get("ome", found))
-    return {}
 
 
 def _item(path: Path, inner: Path, out: Path, suffix: str | None) -> Item:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sciup.errors import OptionError
 from sciup.image import Image
 from sciup.io._writer import CHUNK, SHARD, Layout, Writer
+
+if TYPE_CHECKING:
+    from sciup.io._detect import Format
 
 OutputFormat = Literal["fits", "ome-zarr"]
 
@@ -95,6 +98,11 @@ def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
         from sciup.io._ome_zarr import open_ome_zarr
 
         return open_ome_zarr(url or path)
+    if kind == "zarr-zip":
+        from sciup.io._ome_zarr import open_ome_zarr
+        from sciup.io._zipped import zipped
+
+        return open_ome_zarr(zipped(path) or path)
     if kind == "tiff":
         from sciup.io._tiff import open_tiff
 
@@ -106,8 +114,10 @@ def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
     return open_array(source)
 
 
-def detect_format(path: str | Path) -> Literal["fits", "ome-zarr", "tiff"]:
+def detect_format(path: str | Path) -> Format:
     """Format of a file or folder, from its first bytes.
+
+    ``zarr-zip`` is a Zarr image in a zip file, or a path that leads into such a file.
 
     Raises
     ------
@@ -117,6 +127,42 @@ def detect_format(path: str | Path) -> Literal["fits", "ome-zarr", "tiff"]:
     from sciup.io._detect import detect
 
     return detect(Path(path))
+
+
+def plate_fields(path: str | Path) -> list[str] | None:
+    """Fields of view of an OME-Zarr plate, as ``ROW/COLUMN/FIELD``; None for all that is no plate.
+
+    Each opens as ``open_image(f"{path}/{field}")``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder, address (ending in ``.zarr``) or zip file of the plate.
+
+    Raises
+    ------
+    InputError
+        If the plate's metadata are damaged or it has no fields.
+
+    Examples
+    --------
+    >>> plate_fields("no/such/plate") is None
+    True
+    """
+    from sciup.io._detect import url_of
+    from sciup.io._zipped import ZARR, zipped
+
+    place: Any = url_of(str(path))
+    if place is None:
+        folder = Path(path)
+        place = folder if any((folder / name).is_file() for name in ZARR) else zipped(folder)
+    elif not place.rstrip("/").endswith(".zarr"):
+        return None
+    if place is None:
+        return None
+    from sciup.io._zarr_groups import fields_of
+
+    return fields_of(place)
 
 
 def open_writer(work: str | Path, layout: Layout, output_format: OutputFormat) -> Writer:
@@ -151,4 +197,5 @@ __all__ = [
     "detect_format",
     "open_image",
     "open_writer",
+    "plate_fields",
 ]

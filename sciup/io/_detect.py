@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sciup.errors import InputError
+from sciup.io._zipped import ZARR, zipped
 
-KNOWN = "FITS, OME-Zarr, TIFF, OME-TIFF and ImageJ TIFF"
+Format = Literal["fits", "ome-zarr", "tiff", "zarr-zip"]
+
+KNOWN = "FITS, OME-Zarr (also in a zip file), TIFF, OME-TIFF and ImageJ TIFF"
 FITS = b"SIMPLE  ="
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-ZARR = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 OTHER = {
     b"\x89PNG": ("a PNG picture", "save the raw data as TIFF"),
     b"\xff\xd8\xff": ("a JPEG picture", "use the raw data: JPEG has thrown the faint signal away"),
     b"GIF8": ("a GIF picture", "save the raw data as TIFF"),
-    b"PK\x03\x04": ("a zip file", "unzip it and give what is inside"),
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "export it as OME-Zarr or OME-TIFF"),
     b"\x93NUMPY": ("a NumPy file", "np.load it and call sciup.upscale with the array"),
     b"#ASDF": ("an ASDF file", "export the image and its WCS as FITS"),
@@ -77,7 +78,7 @@ def url_of(source: str) -> Url | None:
     return Url(f"{found[1]}://{found[2]}") if found else None
 
 
-def detect(path: Path) -> Literal["fits", "ome-zarr", "tiff"]:
+def detect(path: Path) -> Format:
     """The format of a file or folder.
 
     Raises
@@ -94,15 +95,11 @@ def detect(path: Path) -> Literal["fits", "ome-zarr", "tiff"]:
             f"the folder {path} is not an OME-Zarr image", KNOWN,
             "give the folder that holds zarr.json, .zgroup or .zarray, or one file",
         )  # fmt: skip
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-        if head.startswith(FITS) or _inside(path, head).startswith(FITS):
-            return "fits"
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}", "", "check the path") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error})", "", "check permissions") from error
+    if zipped(path):
+        return "zarr-zip"
+    head, unpacked = _first_bytes(path)
+    if FITS in (head[: len(FITS)], unpacked[: len(FITS)]):
+        return "fits"
     if head.startswith(TIFF):
         return "tiff"
     for magic, (what, fix) in OTHER.items():
@@ -110,6 +107,18 @@ def detect(path: Path) -> Literal["fits", "ome-zarr", "tiff"]:
             raise InputError(f"{path} is {what}", KNOWN, fix)
     what = "is empty" if not head else f"has an unknown format (it starts with {head[:8]!r})"
     raise InputError(f"{path} {what}", KNOWN)
+
+
+def _first_bytes(path: Path) -> tuple[bytes, bytes]:
+    """The first bytes of a file, and of what it unpacks to."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+        return head, _inside(path, head)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"there is no file {path}", "", "check the path") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error})", "", "check permissions") from error
 
 
 def _inside(path: Path, head: bytes) -> bytes:
@@ -125,4 +134,4 @@ def _inside(path: Path, head: bytes) -> bytes:
     return FITS if head.startswith(b"\x1f\x9d") else b""
 
 
-__all__ = ["Url", "detect", "url_of"]
+__all__ = ["Format", "Url", "detect", "url_of"]

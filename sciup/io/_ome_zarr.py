@@ -16,7 +16,8 @@ from sciup.image import Bool, Float, Image, PixelGrid, Plane
 from sciup.io._check import AXES, check_pixels, default_axes, index_of, input_errors
 from sciup.io._detect import Url
 from sciup.io._lengths import convert
-from sciup.io._remote import open_store
+from sciup.io._remote import open_node
+from sciup.io._zarr_groups import Place, attributes_of, member, read_node
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class OmeZarrImage(Image):
         Fields of `Image`.
     """
 
-    def __init__(self, path: Path | Url, **about: Any) -> None:
+    def __init__(self, path: Place, **about: Any) -> None:
         super().__init__(format="ome-zarr", **about)
         self.path = path
         self._array: zarr.Array[Any] | None = None
@@ -58,17 +59,18 @@ class OmeZarrImage(Image):
         return values, np.isfinite(values)
 
 
-def open_ome_zarr(path: str | Path | Url) -> OmeZarrImage:
+def open_ome_zarr(path: str | Place) -> OmeZarrImage:
     """Open an OME-Zarr image, a container of images, or a plain Zarr array.
 
     A container (``bioformats2raw.layout``) opens at its first image, a result of sciup at its map
-    ``sample``. A plain array gets the axes that its dimension names tell, else the last letters
-    of ``tczyx``.
+    ``sample``, a group without OME metadata at its only array. A plain array gets the axes that its
+    dimension names tell, else the last letters of ``tczyx``.
 
     Parameters
     ----------
-    path : str, Path or Url
-        Folder of the image group, the container, or an array; or its address in a store.
+    path : str, Path, Url or Zipped
+        Folder of the image group, the container, or an array; its address in a store; or its place
+        in a zip file.
 
     Returns
     -------
@@ -81,20 +83,14 @@ def open_ome_zarr(path: str | Path | Url) -> OmeZarrImage:
         If there is no image at the path, the metadata cannot be read, it is a plate or a well
         with several fields, or the values are not real numbers.
     """
-    path = path if isinstance(path, Url) else Path(path)
-    node = _open_node(path)
+    path = Path(path) if isinstance(path, str) and not isinstance(path, Url) else path
+    node = read_node(path)
     if isinstance(node, zarr.Array):
         return _from_array(path, node)
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     if "multiscales" in attributes:
         return _from_multiscale(path, attributes, node.attrs.get("sciup"))
-    if "plate" in attributes:
-        raise _plate_error(path, attributes["plate"])
-    if "well" in attributes:
-        return _from_well(path, attributes["well"])
-    if "bioformats2raw.layout" in attributes:
-        return _from_container(path, node)
-    raise _nothing_error(path, node)
+    return open_ome_zarr(member(path, node, attributes))
 
 
 def _refuse_empty_shards(path: Path, array: zarr.Array[Any], plane: Plane, box: Box) -> None:
@@ -109,31 +105,14 @@ def _refuse_empty_shards(path: Path, array: zarr.Array[Any], plane: Plane, box: 
             raise InputError(f"{shard} is cut off: it holds no bytes", "", DAMAGED)
 
 
-def _open_node(path: Path | Url) -> zarr.Group | zarr.Array[Any]:
-    fix = "check zarr.json or .zarray"
-    if isinstance(path, Url):
-        fix = "check the address; of files that are not OME-Zarr download a copy"
-    with input_errors(f"the Zarr metadata of {path} cannot be read", fix):
-        return zarr.open(open_store(path), mode="r")
-
-
-def _open_array(path: Path | Url) -> zarr.Array[Any]:
-    node = _open_node(path)
+def _open_array(path: Place) -> zarr.Array[Any]:
+    node = read_node(path)
     if not isinstance(node, zarr.Array):
         raise InputError(f"{path} is a Zarr group", "a Zarr array")
     return node
 
 
-def _attributes(group: zarr.Group) -> dict[str, Any]:
-    """The OME attributes: under ``ome`` since 0.5, at the top before."""
-    attributes = dict(group.attrs)
-    inner = attributes.get("ome")
-    if isinstance(inner, Mapping):
-        return {**attributes, **inner}
-    return attributes
-
-
-def _from_multiscale(path: Path | Url, attributes: Mapping[str, Any], ours: Any) -> OmeZarrImage:
+def _from_multiscale(path: Place, attributes: Mapping[str, Any], ours: Any) -> OmeZarrImage:
     what = f"the OME metadata of {path} cannot be understood"
     with input_errors(what, "check 'multiscales' with ome-zarr-models validate"):
         multiscale = attributes["multiscales"][0]
@@ -154,7 +133,7 @@ def _from_multiscale(path: Path | Url, attributes: Mapping[str, Any], ours: Any)
 
 
 def _described(
-    source: Path | Url, path: Path | Url, array: zarr.Array[Any], multiscale: Any, dataset: Any
+    source: Place, path: Place, array: zarr.Array[Any], multiscale: Any, dataset: Any
 ) -> OmeZarrImage:
     """The image that a dataset of a multiscale describes."""
     named = multiscale.get("axes") or [{"name": a} for a in default_axes(array.ndim, str(source))]
@@ -179,7 +158,7 @@ def _described(
     )
 
 
-def _letters(named: list[dict[str, Any]], source: Path | Url) -> str:
+def _letters(named: list[dict[str, Any]], source: Place) -> str:
     """One letter per axis in the order ``tczyx``; an axis of another type gets a letter of its own.
 
     Types say what an axis is; names are free in OME-Zarr, so they only help where types are
@@ -248,10 +227,10 @@ def _other_axes(
     return out
 
 
-def _from_array(path: Path | Url, array: zarr.Array[Any]) -> OmeZarrImage:
+def _from_array(path: Place, array: zarr.Array[Any]) -> OmeZarrImage:
     """A plain array; if it is a level of an image, the image's metadata describe it."""
     try:
-        attributes = _attributes(zarr.open_group(open_store(path.parent), mode="r"))
+        attributes = attributes_of(open_node(path.parent))
         for dataset in attributes["multiscales"][0]["datasets"]:
             if str(dataset["path"]) == path.name:
                 return _described(path, path, array, attributes["multiscales"][0], dataset)
@@ -267,72 +246,17 @@ def _from_array(path: Path | Url, array: zarr.Array[Any]) -> OmeZarrImage:
     letters = "".join(str(n).lower() for n in names if n)
     order = [AXES.find(a) for a in letters]
     told = len(letters) == array.ndim and letters.endswith("yx") and order == sorted(set(order))
+    told = told and -1 not in order
+    axes = letters if told else default_axes(array.ndim, str(path))
+    why = "named by the array" if told else "by their number"
+    logger.info("%s is a plain array: axes %s (%s), pixel size unknown", path, axes, why)
     return OmeZarrImage(
         path,
-        axes=letters if told and -1 not in order else default_axes(array.ndim, str(path)),
+        axes=axes,
         shape=tuple(array.shape),
         dtype=array.dtype,
         source=str(path),
     )
-
-
-def _from_container(path: Path | Url, group: zarr.Group) -> OmeZarrImage:
-    """The first image of a container; the map ``sample`` of a result of sciup."""
-    with input_errors(f"the list of images in {path} cannot be read"):
-        series = _series(group)
-    if not series:
-        raise _nothing_error(path, group)
-    first = "sample" if "sciup" in group.attrs and "sample" in series else series[0]
-    others = [name for name in series if name != first]
-    if others:
-        logger.info("%s: opening %r; other images: %s", path, first, ", ".join(others))
-    return open_ome_zarr(path / first)
-
-
-def _series(group: zarr.Group) -> list[str]:
-    """Names of the images of a container, as listed in OME, else numbered from 0."""
-    if "OME" in group:
-        ome = group["OME"]
-        listed = _attributes(ome).get("series") if isinstance(ome, zarr.Group) else None
-        if listed:
-            return [str(name) for name in listed]
-    return sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
-
-
-def _from_well(path: Path | Url, well: Any) -> OmeZarrImage:
-    with input_errors(f"the list of fields in {path} cannot be read"):
-        fields = [str(field["path"]) for field in well["images"]]
-    if len(fields) == 1:
-        return open_ome_zarr(path / fields[0])
-    raise InputError(
-        f"{path} is a well with {len(fields)} fields", "one image",
-        "give one of them: " + _some([str(path / name) for name in fields]),
-    )  # fmt: skip
-
-
-def _plate_error(path: Path | Url, plate: Any) -> InputError:
-    with input_errors(f"the list of wells in {path} cannot be read"):
-        wells = [str(path / str(well["path"]) / "0") for well in plate["wells"]]
-    return InputError(
-        f"{path} is a plate with {len(wells)} wells", "one image",
-        "give one field of one well: " + _some(wells),
-    )  # fmt: skip
-
-
-def _nothing_error(path: Path | Url, group: zarr.Group) -> InputError:
-    """Say what is in a group that is not an image."""
-    inside = [str(path / name) for name, _ in group.members()]
-    fix = f"give one of {_some(inside)}" if inside else "check the path"
-    return InputError(
-        f"{path} is a Zarr group without OME image metadata, perhaps not finished",
-        "an OME-Zarr image (0.4 or 0.5) or a Zarr array",
-        fix,
-    )
-
-
-def _some(names: list[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 __all__ = ["OmeZarrImage", "open_ome_zarr"]

@@ -12,10 +12,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
-from zarr.storage import FsspecStore, LocalStore, WrapperStore
+from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from sciup.errors import MissingPackageError
 from sciup.io._detect import Url
+from sciup.io._zipped import Zipped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,8 +48,17 @@ PASSING = (errno.EIO, errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT, errno.ECONNRES
 """What libraries of stores make of a busy or silent one."""
 
 
-def open_store(path: Path | Url) -> Store:
-    """The Zarr store at a path or an address, for reading."""
+def open_node(path: Path | Url | Zipped) -> zarr.Group | zarr.Array[Any]:
+    """The Zarr group or array at a path, an address or a place in a zip file, for reading."""
+    import zarr
+
+    inner = path.inner if isinstance(path, Zipped) else ""
+    return zarr.open(_store(path), mode="r", path=inner)
+
+
+def _store(path: Path | Url | Zipped) -> Store:
+    if isinstance(path, Zipped):
+        return ZipStore(path.file, mode="r")
     if not isinstance(path, Url):
         return LocalStore(path, read_only=True)
     try:
@@ -188,4 +198,4 @@ def _is_final(error: Exception) -> bool:
     return refused or isinstance(error, FINAL)
 
 
-__all__ = ["Patient", "open_store", "patient_array", "patiently"]
+__all__ = ["Patient", "open_node", "patient_array", "patiently"]

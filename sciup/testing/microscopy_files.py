@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -169,6 +170,15 @@ def write_plate(path: Path, wells: Sequence[str] = ("A/1", "B/2"), fields: int =
     return write_group(path, {"plate": plate})
 
 
+def write_zip(folder: Path, inside: str = "") -> Path:
+    """Write all files of a folder into ``FOLDER.zip``, perhaps in a folder `inside` it."""
+    target = folder.with_name(folder.name + ".zip")
+    with zipfile.ZipFile(target, "w") as archive:
+        for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+            archive.write(file, Path(inside) / file.relative_to(folder))
+    return target
+
+
 def write_tiff(path: Path, array: NDArray[Any], kind: str = "plain", **more: Any) -> Path:
     """Write a TIFF file in one of the ways of `TIFF_KINDS`.
 
@@ -211,4 +221,5 @@ __all__ = [
     "write_ome_zarr",
     "write_plate",
     "write_tiff",
+    "write_zip",
 ]

@@ -13,7 +13,7 @@ from sciup.geometry import Box
 from sciup.image import mirror
 from sciup.io import open_image
 from sciup.io._array import open_array
-from sciup.testing.microscopy_files import TIFF_KINDS, write_ome_zarr, write_tiff
+from sciup.testing.microscopy_files import TIFF_KINDS, write_ome_zarr, write_tiff, write_zip
 
 HEIGHT, WIDTH = 70, 90
 MEGABYTE = 1_000_000
@@ -51,6 +51,10 @@ def ome(path, array, axes, **options):
     return open_image(write_ome_zarr(path / "image", array, axes, **options))
 
 
+def zipped(path, array, axes, **options):
+    return open_image(write_zip(write_ome_zarr(path / "image", array, axes, **options), "a.zarr"))
+
+
 READERS = {
     "numpy": ("i2", (2, 3), lambda path, a: open_image(a)),
     "numpy float64": ("f8", (), lambda path, a: open_image(a)),
@@ -64,6 +68,7 @@ READERS = {
         "u1", (2, 1, 2),
         lambda p, a: ome(p, a, "tczyx", chunks=(1, 1, 1, 16, 16), shards=(1, 1, 1, 64, 48)),
     ),
+    "ome-zarr in a zip": ("u2", (2,), lambda p, a: zipped(p, a, "tyx", chunks=(1, 32, 40))),
     "zarr array": ("i4", (2,), lambda p, a: open_image(write_ome_zarr(p / "i", a, "zyx") / "0")),
     "selected": ("u2", (2, 3), lambda p, a: open_image(np.stack([a, a[::-1]])[::-1], time=1)),
     "fits": (">i2", (), lambda p, a: fits_image(p, a, "plane")),
@@ -190,6 +195,7 @@ SIDE = 3000
 BIG = {
     "array": lambda path, a: open_array(a),
     "ome-zarr": lambda path, a: ome(path, a, "yx", chunks=(256, 256)),
+    "ome-zarr in a zip": lambda p, a: zipped(p, a, "yx", chunks=(256, 256)),
     "ome-zarr sharded": lambda p, a: ome(p, a, "yx", chunks=(250, 250), shards=(3000, 3000)),
     "tiff plain": lambda p, a: open_image(write_tiff(p / "i.tif", a)),
     "tiff strips": lambda p, a: open_image(write_tiff(p / "i.tif", a, "strips")),
