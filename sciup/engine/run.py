@@ -19,6 +19,7 @@ import numpy as np
 
 from sciup.engine.job import Job
 from sciup.engine.shard import Bench, windows
+from sciup.engine.sums import checksums
 from sciup.errors import (
     ClusterError,
     InputError,
@@ -55,6 +56,12 @@ def output_format(output: Path, job: Job) -> OutputFormat:
         return "fits"
     if name.endswith(".zarr"):
         return "ome-zarr"
+    if name.endswith((".tif", ".tiff")):
+        whole = output.name.partition(".")[0] + ".ome.zarr"
+        raise OutputError(
+            f"results are not written as TIFF: {output.name!r}", ".fits, .ome.zarr, .zarr",
+            f"write {whole}, then run: sciup convert {whole} {output.name}",
+        )  # fmt: skip
     if output.suffix:
         raise OutputError(
             f"the output name {output.name!r} has an unknown suffix", ".fits, .ome.zarr, .zarr"
@@ -213,6 +220,7 @@ def run(
         facts |= {"unreadable": lost} if lost else {}
         if job.calibrated is not None:
             facts["domain"] = job.calibrated.verdict(journal.scores(), job.instruments)
+        facts["checksums"] = checksums(job, writer, journal)
         writer.finish(facts, {"psf": psf.astype(np.float32)})
         _move(writer.path, output, overwrite)
         shutil.rmtree(work)

@@ -166,11 +166,12 @@ def primary_header(layout: Layout, provenance: Mapping[str, Any]) -> Any:
     """The header of the empty primary HDU: what the result is and where it comes from."""
     from astropy.io import fits
 
-    start, stop = layout.region.start, layout.region.stop
+    source, scale, region = layout.origin or (layout.image.source, layout.scale, layout.region)
+    start, stop = region.start, region.stop
     facts = {
         **provenance,
-        "SCISCALE": layout.scale,
-        "SCISRC": layout.image.source,
+        "SCISCALE": scale,
+        "SCISRC": source,
         "SCIROI": f"{start[0]}:{stop[0]},{start[1]}:{stop[1]}",
         "SCIMAPS": " ".join(layout.names).upper(),
     }

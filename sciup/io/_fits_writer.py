@@ -21,10 +21,10 @@ from sciup.io._fits_cards import carried_header, map_header, primary_header, wcs
 from sciup.io._fits_clean import open_hdus, quiet
 from sciup.io._fits_files import local_file
 from sciup.io._fits_pixels import PlainPixels
+from sciup.io._fits_sums import BLOCK, add_cards, seal, without_sums
 from sciup.io._wcs import scale_lookup_table
 from sciup.io._writer import Layout
 
-BLOCK = 2880
 _CARD = 80
 _PRIMARY_BLOCKS = 4  # 143 cards: provenance is written when the maps already stand behind it
 
@@ -93,7 +93,9 @@ class FitsWriter:
             found, begin = {}, _PRIMARY_BLOCKS * BLOCK
             for name in self.layout.names:
                 with quiet(str(self._path)):  # long comments are cut
-                    header = map_header(self.layout, name, carried).tostring().encode("ascii")
+                    cards = map_header(self.layout, name, carried)
+                    add_cards(cards)
+                    header = cards.tostring().encode("ascii")
                 pixels = PlainPixels(
                     str(self._path), self.layout.shape_of(name), begin + len(header), -32
                 )
@@ -147,7 +149,8 @@ class FitsWriter:
             )
             for slot in self.slots.values():
                 stream.seek(slot.begin)
-                same = same and stream.read(len(slot.header)) == slot.header
+                stored = stream.read(len(slot.header))  # perhaps sealed before it was cut off
+                same = same and without_sums(stored) == without_sums(slot.header)
             if not same:
                 raise ResumeError(
                     f"{self._path} was started with other maps, another input or other settings",
@@ -200,7 +203,7 @@ class FitsWriter:
         """Nothing: a FITS file holds the maps alone."""
 
     def finish(self, provenance: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
-        """Append the output PSF, the tables of the WCS and the provenance; then all is complete.
+        """Append the output PSF, the tables of the WCS and the provenance; then sum all up.
 
         Parameters
         ----------
@@ -216,14 +219,18 @@ class FitsWriter:
             hdus.append(self._psf_hdu(np.asarray(extras["psf"], np.float32)))
         hdus += self._table_hdus()
         hdus.append(_provenance_hdu(provenance))
+        primary = primary_header(self.layout, provenance)
+        for header in (primary, *(hdu.header for hdu in hdus[1:])):
+            add_cards(header)
         with quiet(str(self._path)):
             buffer = io.BytesIO()
             fits.HDUList(hdus).writeto(buffer, output_verify="exception")
         with _output_errors(self._path), self._path.open("r+b") as stream:
-            stream.write(_padded(primary_header(self.layout, provenance)))
+            stream.write(_padded(primary))
             stream.truncate(self._end)
             stream.seek(self._end)
             stream.write(buffer.getvalue()[BLOCK:])  # without the primary that astropy wants
+            seal(stream, stream.tell())
             stream.flush()
             os.fsync(stream.fileno())
 

@@ -41,6 +41,8 @@ class Layout:
         Number of samples stored in the extra map ``samples`` (leading axis); 0 for none.
     labels : mapping of str to str
         What must be said of a map wherever it is shown.
+    origin : (str, int, Box), optional
+        Input, scale and region of a result that is converted: `image` has its own pixels then.
     """
 
     image: Image
@@ -50,6 +52,7 @@ class Layout:
     units: Mapping[str, str | None]
     samples: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    origin: tuple[str, int, Box] | None = None
 
     def title(self, name: str) -> str:
         """Name of a map, with its label."""

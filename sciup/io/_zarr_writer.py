@@ -39,6 +39,7 @@ from sciup.io._shards import (
     storage,
 )
 from sciup.io._writer import SHARD, Layout
+from sciup.io._zarr_sums import OWN, own_sum, small_files
 
 Opener = Callable[[Path], zarr.Array[Any]]
 CONTAINER = {"version": VERSION, "bioformats2raw.layout": 3}
@@ -174,7 +175,11 @@ class ZarrWriter:
             _write_group(self._path / "OME", {"ome": series})
             shapes = {i: self._shape_of(i, len(axes)) for i, axes in self.images().items()}
             (self._path / "OME" / "METADATA.ome.xml").write_bytes(ome_xml(self.images(), shapes))
-            _write_group(self._path, {"ome": CONTAINER, "sciup": self._about(provenance)})
+            about = self._about(provenance)
+            about["files"] = small_files(self._path, levels, extras)
+            root = {"ome": CONTAINER, "sciup": about}
+            about[OWN] = own_sum(root)
+            _write_group(self._path, root)
 
     def _build_pyramids(self) -> dict[str, int]:
         """Number of levels of every image, which are made here, some images at a time."""

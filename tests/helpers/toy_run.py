@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -68,12 +69,14 @@ def arrays(path):
 def metadata(path):
     if path.suffix == ".fits":
         with fits.open(path) as hdus:
+            for sum_of_the_date in ("CHECKSUM", "DATASUM"):
+                del hdus["PROVENANCE"].header[sum_of_the_date]
             cards = {h.name: [c for c in h.header.cards if "DATE" not in c[0]] for h in hdus}
         text = repr(cards)
     else:
         text = "".join(p.read_text() for p in sorted(path.rglob("zarr.json")))
     created = read_provenance(path)["created"]
-    return text.replace(created, "")
+    return re.sub(r'"checksum": "crc32:\w+"', "", text).replace(created, "")
 
 
 def assert_equal_results(a, b):
