@@ -1,0 +1,31 @@
+"""Checksums of all shards of a result, for its provenance: `sciup verify` compares with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sciup.engine.job import SHARD, Job
+from sciup.io import Writer
+from sciup.io._journal import Journal, checksum
+
+
+def checksums(job: Job, writer: Writer, journal: Journal) -> dict[str, Any]:
+    """Side of the shards, and for every map a list per plane, row-major, of the shards' sums.
+
+    The planes of ``samples`` are those of sample 0, then of sample 1, and so on. They are sums of
+    values, not of bytes, so that they hold in every container.
+    """
+    known = journal.read()
+    maps: dict[str, list[list[str]]] = {}
+    for name in job.layout.names:
+        for k in range(job.layout.samples if name == "samples" else 1):
+            planes: list[list[str]] = [[] for _ in job.image.planes]
+            for task in job.tasks():
+                record = known.get((task.number, task.index), {})
+                said = record.get(f"samples_{k}" if name == "samples" else name)
+                if said is None:  # lost input: two workers may have written different parts of it
+                    plane = (k, *task.plane) if name == "samples" else task.plane
+                    said = checksum(writer.read(name, plane, task.box))
+                planes[task.number].append(said)
+            maps.setdefault(name, []).extend(planes)
+    return {"shard": SHARD, "maps": maps}
