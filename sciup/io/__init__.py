@@ -38,8 +38,9 @@ def open_image(
     Parameters
     ----------
     source : path, array or Image
-        A FITS or TIFF file, an OME-Zarr folder or its address (``https://``, ``s3://``, whatever
-        fsspec knows), a numpy, dask or zarr array, or an image that is already open.
+        A FITS or TIFF file, an OME-Zarr folder, zip file or address (``https://``, ``s3://``,
+        whatever fsspec knows), a numpy, dask or zarr array, an xarray DataArray, NDData or CCDData
+        of astropy, an image layer of napari, or an image that is already open.
     hdu, err, weight, dq, dq_bad : optional
         Which FITS extensions hold the image, its error, weight and data quality, and which bits of
         the data quality are bad.
@@ -110,8 +111,9 @@ def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
     if isinstance(source, Image):
         return source
     from sciup.io._array import open_array
+    from sciup.io._labelled import open_labelled
 
-    return open_array(source)
+    return open_labelled(source) or open_array(source)
 
 
 def detect_format(path: str | Path) -> Format:

@@ -12,7 +12,9 @@ from sciup.geometry import Box
 from sciup.image import Bool, Domain, Float, Image, PixelGrid, Plane
 from sciup.io._check import check_pixels, default_axes, index_of, input_errors
 
-KINDS = "a numpy array, a dask array or a zarr array"
+KINDS = (
+    "a numpy, dask or zarr array, an xarray DataArray, NDData of astropy, an image layer of napari"
+)
 
 
 class ArrayImage(Image):

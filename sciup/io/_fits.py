@@ -33,7 +33,7 @@ ALL_BITS = -1
 """Default of `dq_bad`: a pixel with any non-zero data quality is left out."""
 
 _LEADING = "abcdefghijklmnopqrstuvwz"
-_STRUCTURE = re.compile(
+STRUCTURE = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|EXTNAME|EXTVER|EXTLEVEL|INHERIT|"
     r"BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|DATAMIN|DATAMAX|NEXTEND|FILENAME|COMMENT|HISTORY|"
     r"(CTYPE|CRPIX|CRVAL|CDELT|CROTA|CUNIT)\d+[A-Z]?|(CD|PC|PV)\d+_\d+[A-Z]?|WCSAXES[A-Z]?|"
@@ -160,22 +160,25 @@ def open_fits(
     with input_errors(f"the headers of {source} contradict the FITS standard", "check the file"):
         companions, notes = find_companions(hdus, science, given, scratch, source)
         bad = ALL_BITS if dq_bad is None else dq_bad
-        return _image(hdus, science, companions, notes, bad, source)
+        pixels, dtype = pixels_of(science), stored_dtype(science.header)
+        return fits_image(hdus, science, companions, notes, bad, source, pixels, dtype)
 
 
-def _image(
+def fits_image(
     hdus: Sequence[Hdu],
     science: Hdu,
     companions: tuple[Companion, ...],
     notes: dict[str, Fact],
     dq_bad: int,
     source: str,
+    pixels: Pixels,
+    dtype: np.dtype[Any],
 ) -> FitsImage:
+    """The image of an HDU, with what its headers say; see `FitsImage`."""
     header = _header(science, hdus[0])
     unit = normalise_unit(header.get("BUNIT"), source)
     headers = Headers([(_place(h), h.header) for h in dict.fromkeys((science, hdus[0]))])
     grid = _grid(header, headers, source)
-    dtype = stored_dtype(science.header)
     facts = header_facts(headers, unit, grid, dtype) | notes
     if (psf := _psf(hdus, science, grid, source)) is not None:
         facts["psf"] = psf
@@ -184,7 +187,7 @@ def _image(
         shape=science.shape, dtype=dtype, source=source, format="fits", grid=grid, unit=unit,
         flux_per_pixel=is_flux_per_pixel(unit), domain="night-sky", facts=facts, header=header,
         metadata={"hdu": science.index, "extname": science.name, "extver": science.version},
-        pixels=pixels_of(science), companions=companions, dq_bad=dq_bad,
+        pixels=pixels, companions=companions, dq_bad=dq_bad,
         saturation=facts["saturation"].value if "saturation" in facts else None,
         wcs_tables=_wcs_tables(hdus, science, source),
     )  # fmt: skip
@@ -203,7 +206,7 @@ def _header(science: Hdu, primary: Hdu) -> Any:
     for card in primary.header.cards:
         key = card.keyword
         wanted = inherit or INSTRUMENT_CARD.fullmatch(key)
-        if wanted and key not in header and not _STRUCTURE.fullmatch(key):
+        if wanted and key not in header and not STRUCTURE.fullmatch(key):
             header.append(card, end=True)
     return header
 

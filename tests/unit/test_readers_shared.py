@@ -41,6 +41,15 @@ def dask_array(array, chunks):
     return pytest.importorskip("dask.array").from_array(array, chunks=chunks)
 
 
+def data_array(array, chunks):
+    xarray = pytest.importorskip("xarray")
+    return xarray.DataArray(dask_array(array, chunks), dims=("time", "z", "y", "x")[-array.ndim :])
+
+
+def nddata(array):
+    return pytest.importorskip("astropy.nddata").NDData(array)
+
+
 def zarr_array(array):
     import zarr
 
@@ -59,6 +68,8 @@ READERS = {
     "numpy": ("i2", (2, 3), lambda path, a: open_image(a)),
     "numpy float64": ("f8", (), lambda path, a: open_image(a)),
     "dask": ("f4", (2,), lambda path, a: open_image(dask_array(a, (1, 33, 50)))),
+    "xarray": ("f4", (2, 3), lambda path, a: open_image(data_array(a, (1, 1, 33, 50)))),
+    "nddata": (">f4", (2,), lambda path, a: open_image(nddata(a))),
     "zarr in memory": ("u2", (2,), lambda path, a: open_image(zarr_array(a))),
     "ome-zarr 0.4": (
         "u2", (2, 3), lambda p, a: ome(p, a, "czyx", version="0.4", chunks=(1, 1, 32, 40)),
