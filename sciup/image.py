@@ -101,7 +101,7 @@ class Image(ABC):
     source : str
         Path or a word such as ``array``.
     format : str
-        ``fits``, ``ome-zarr``, ``tiff`` or ``array``.
+        ``fits``, ``ome-zarr``, ``tiff``, ``picture`` or ``array``.
     grid : PixelGrid
         Pixel size and origin; for the sky the size on the sky in arcsec.
     unit : str or None
@@ -152,6 +152,11 @@ class Image(ABC):
     def load_sigma(self, plane: Plane, box: Box) -> Float | None:
         """One-sigma noise (h, w) in the image's units, if the file brings it; else None."""
         return None
+
+    @property
+    def sky_source(self) -> Image:
+        """The image on which level and noise of the sky are measured: this one."""
+        return self
 
     @property
     def plane_shape(self) -> tuple[int, int]:

@@ -38,9 +38,9 @@ def open_image(
     Parameters
     ----------
     source : path, array or Image
-        A FITS or TIFF file, an OME-Zarr folder, zip file or address (``https://``, ``s3://``,
-        whatever fsspec knows), a numpy, dask or zarr array, an xarray DataArray, NDData or CCDData
-        of astropy, an image layer of napari, or an image that is already open.
+        A FITS or TIFF file, a picture (PNG, JPEG, JPEG 2000), an OME-Zarr folder, zip file or
+        address (``https://``, ``s3://``, whatever fsspec knows), a numpy, dask or zarr array, an
+        xarray DataArray, NDData or CCDData of astropy, an image layer of napari, or an image that is already open.
     hdu, err, weight, dq, dq_bad : optional
         Which FITS extensions hold the image, its error, weight and data quality, and which bits of
         the data quality are bad.
@@ -108,6 +108,10 @@ def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
         from sciup.io._tiff import open_tiff
 
         return open_tiff(path, scratch=scratch)
+    if kind == "picture":
+        from sciup.io._pictures import open_picture
+
+        return open_picture(path, scratch=scratch)
     if isinstance(source, Image):
         return source
     from sciup.io._array import open_array
@@ -119,7 +123,8 @@ def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
 def detect_format(path: str | Path) -> Format:
     """Format of a file or folder, from its first bytes.
 
-    ``zarr-zip`` is a Zarr image in a zip file, or a path that leads into such a file.
+    ``zarr-zip`` is a Zarr image in a zip file, or a path that leads into such a file;
+    ``picture`` is PNG, JPEG or JPEG 2000.
 
     Raises
     ------

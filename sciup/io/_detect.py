@@ -13,14 +13,20 @@ from typing import Any, Literal
 from sciup.errors import InputError
 from sciup.io._zipped import ZARR, zipped
 
-Format = Literal["fits", "ome-zarr", "tiff", "zarr-zip"]
+Format = Literal["fits", "ome-zarr", "tiff", "zarr-zip", "picture"]
 
-KNOWN = "FITS, OME-Zarr (also in a zip file), TIFF, OME-TIFF and ImageJ TIFF"
+KNOWN = "FITS, OME-Zarr (also in a zip file), TIFF, OME-TIFF, ImageJ TIFF, PNG, JPEG, JPEG 2000"
 FITS = b"SIMPLE  ="
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PICTURES = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+}
+"""First bytes of the pictures that are read, with a warning."""
+
 OTHER = {
-    b"\x89PNG": ("a PNG picture", "save the raw data as TIFF"),
-    b"\xff\xd8\xff": ("a JPEG picture", "use the raw data: JPEG has thrown the faint signal away"),
     b"GIF8": ("a GIF picture", "save the raw data as TIFF"),
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "export it as OME-Zarr or OME-TIFF"),
     b"\x93NUMPY": ("a NumPy file", "np.load it and call sciup.upscale with the array"),
@@ -102,6 +108,8 @@ def detect(path: Path) -> Format:
         return "fits"
     if head.startswith(TIFF):
         return "tiff"
+    if head.startswith(tuple(PICTURES)):
+        return "picture"
     for magic, (what, fix) in OTHER.items():
         if head.startswith(magic):
             raise InputError(f"{path} is {what}", KNOWN, fix)

@@ -178,7 +178,7 @@ def fits_image(
     header = _header(science, hdus[0])
     unit = normalise_unit(header.get("BUNIT"), source)
     headers = Headers([(_place(h), h.header) for h in dict.fromkeys((science, hdus[0]))])
-    grid = _grid(header, headers, source)
+    grid = sky_grid(header, headers, source)
     facts = header_facts(headers, unit, grid, dtype) | notes
     if (psf := _psf(hdus, science, grid, source)) is not None:
         facts["psf"] = psf
@@ -211,7 +211,7 @@ def _header(science: Hdu, primary: Hdu) -> Any:
     return header
 
 
-def _grid(header: Any, headers: Headers, source: str) -> PixelGrid:
+def sky_grid(header: Any, headers: Headers, source: str) -> PixelGrid:
     """Pixel size on the sky in arcsec, or of a plain length in micrometer."""
     size_unit = None
     if alternates(header):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
-import shutil
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,10 +10,11 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from sciup.errors import InputError, OutputError
+from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import Bool, Float, Image, Plane
 from sciup.io._check import check_pixels, input_errors
+from sciup.io._scratch import remove, scratch_folder
 from sciup.io._tiff_metadata import About, read_metadata
 from sciup.io._tiff_pages import (
     Order,
@@ -177,16 +174,11 @@ def _segment_bytes(page: tifffile.TiffPage) -> int:
     return int(deep * high * wide * page.shaped[-1] * np.dtype(page.dtype).itemsize)
 
 
-# -- unpacking ---------------------------------------------------------------------------------
-
-_unpacked: dict[Path, int] = {}
-
-
 def _unpack(path: Path, order: Order, dtype: np.dtype[Any], scratch: str | Path | None) -> Raw:
     """Decode all planes once into a plain array on disk."""
     shape = order.image_shape
     total = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    folder = _scratch_folder(path, total, scratch)
+    folder = scratch_folder(path, total, scratch)
     raw = Raw(
         folder / "pixels.raw", 0, dtype.newbyteorder("=").str, Order(order.axes, order.axes, shape)
     )
@@ -203,41 +195,9 @@ def _unpack(path: Path, order: Order, dtype: np.dtype[Any], scratch: str | Path 
                     raise InputError(f"{path} leaves out a part of plane {plane}", "", DAMAGED)
                 file.write(np.ascontiguousarray(values, dtype.newbyteorder("=")).data)
     except BaseException:
-        _remove(folder)
+        remove(folder)
         raise
     return raw
-
-
-def _scratch_folder(path: Path, total: int, scratch: str | Path | None) -> Path:
-    """A new folder with room for `total` bytes, removed when this process ends."""
-    parent = Path(scratch or tempfile.gettempdir())
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(parent).free
-        if free < total:
-            raise OutputError(
-                f"unpacking {path} needs {total / 1e9:.1f} GB and {parent} has {free / 1e9:.1f} GB",
-                "", "give a larger folder with --scratch",
-            )  # fmt: skip
-        folder = Path(tempfile.mkdtemp(prefix="sciup-", dir=parent))
-    except OSError as error:
-        raise OutputError(
-            f"{parent} cannot be written ({error})", "", "give another folder with --scratch"
-        ) from error
-    _unpacked[folder] = os.getpid()
-    return folder
-
-
-def _remove(folder: Path) -> None:
-    # A forked worker inherits the list, but the folder belongs to the process that made it.
-    if _unpacked.pop(folder, None) == os.getpid():
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@atexit.register
-def _remove_all() -> None:
-    for folder in list(_unpacked):
-        _remove(folder)
 
 
 __all__ = ["TiffImage", "open_tiff"]

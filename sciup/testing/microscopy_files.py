@@ -206,6 +206,29 @@ def write_tiff(path: Path, array: NDArray[Any], kind: str = "plain", **more: Any
     return path
 
 
+def write_picture(path: Path, array: NDArray[Any], kind: str = "png") -> Path:
+    """Write a picture of shape (y, x) or (channel, y, x) without loss: ``png`` or ``jpeg2k``."""
+    import imagecodecs
+
+    last = np.ascontiguousarray(np.moveaxis(array, 0, -1) if array.ndim == 3 else array)
+    if kind == "png":
+        path.write_bytes(imagecodecs.png_encode(last))
+    else:
+        path.write_bytes(imagecodecs.jpeg2k_encode(last, reversible=True))
+    return path
+
+
+def add_header(path: Path, cards: Mapping[str, Any]) -> Path:
+    """Put a FITS header into a JPEG 2000 file, as the solar archives do."""
+    text = "".join(f"<{key}>{value}</{key}>" for key, value in cards.items())
+    xml = f'<?xml version="1.0" encoding="UTF-8"?><meta><fits>{text}</fits></meta>'.encode()
+    box = (len(xml) + 8).to_bytes(4, "big") + b"xml " + xml
+    data = path.read_bytes()
+    at = data.index(b"jp2c") - 4
+    path.write_bytes(data[:at] + box + data[at:])
+    return path
+
+
 def truncate(path: Path, fraction: float = 0.5) -> Path:
     """Cut a file short, as an interrupted copy does."""
     data = path.read_bytes()
@@ -215,10 +238,12 @@ def truncate(path: Path, fraction: float = 0.5) -> Path:
 
 __all__ = [
     "TIFF_KINDS",
+    "add_header",
     "truncate",
     "write_container",
     "write_group",
     "write_ome_zarr",
+    "write_picture",
     "write_plate",
     "write_tiff",
     "write_zip",

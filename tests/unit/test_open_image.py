@@ -48,8 +48,8 @@ def test_fits_also_when_compressed(pack, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "empty"), (b"hello", "unknown format"), (b"\x89PNG\r\n\x1a\n", "PNG"),
-        (b"\xff\xd8\xff\xe0", "JPEG"), (b"PK\x03\x04", "zip"), (b"\x93NUMPY\x01", "NumPy"),
+        (b"", "empty"), (b"hello", "unknown format"), (b"\x89PNG\r\n\x1a\n", "read as PNG"),
+        (b"\xff\xd8\xff\xe0", "read as JPEG"), (b"PK\x03\x04", "zip"), (b"\x93NUMPY\x01", "NumPy"),
         (gzip.compress(b"II*\0"), "unknown format"), (gzip.compress(FITS)[:12], "damaged"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
     ],

@@ -13,7 +13,13 @@ from sciup.geometry import Box
 from sciup.image import mirror
 from sciup.io import open_image
 from sciup.io._array import open_array
-from sciup.testing.microscopy_files import TIFF_KINDS, write_ome_zarr, write_tiff, write_zip
+from sciup.testing.microscopy_files import (
+    TIFF_KINDS,
+    write_ome_zarr,
+    write_picture,
+    write_tiff,
+    write_zip,
+)
 
 HEIGHT, WIDTH = 70, 90
 MEGABYTE = 1_000_000
@@ -82,6 +88,9 @@ READERS = {
     "ome-zarr in a zip": ("u2", (2,), lambda p, a: zipped(p, a, "tyx", chunks=(1, 32, 40))),
     "zarr array": ("i4", (2,), lambda p, a: open_image(write_ome_zarr(p / "i", a, "zyx") / "0")),
     "selected": ("u2", (2, 3), lambda p, a: open_image(np.stack([a, a[::-1]])[::-1], time=1)),
+    "png": ("u2", (), lambda p, a: open_image(write_picture(p / "i", a))),
+    "png in colours": ("u1", (3,), lambda p, a: open_image(write_picture(p / "i", a))),
+    "jpeg 2000": ("u2", (), lambda p, a: open_image(write_picture(p / "i", a, "jpeg2k"))),
     "fits": (">i2", (), lambda p, a: fits_image(p, a, "plane")),
     "fits cube": (">f4", (3,), lambda p, a: fits_image(p, a, "cube")),
 }  # fmt: skip
@@ -163,8 +172,8 @@ def test_facts_that_everybody_needs(case):
     assert len(set(image.axes)) == len(image.axes)
     assert len(list(image.planes)) == len(planes)
     assert image.dtype.kind in "iuf"
-    assert image.format in ("array", "fits", "ome-zarr", "tiff")
-    assert image.random_access
+    assert image.format in ("array", "fits", "ome-zarr", "picture", "tiff")
+    assert image.random_access == (image.format != "picture")
 
 
 def test_it_can_be_pickled_before_and_after_a_read(case):
@@ -212,6 +221,7 @@ BIG = {
     "tiff strips": lambda p, a: open_image(write_tiff(p / "i.tif", a, "strips")),
     "tiff tiles": lambda p, a: open_image(write_tiff(p / "i.tif", a, "tiles", tile=(256, 256))),
     "tiff one strip": lambda p, a: open_image(write_tiff(p / "i.tif", a, "one strip"), scratch=p),
+    "png": lambda p, a: open_image(write_picture(p / "i", a), scratch=p),
     "fits": lambda p, a: fits_image(p, a.astype(">i2"), "big"),
 }
 
