@@ -97,7 +97,7 @@ def test_a_broken_header_is_told_and_left_out(text, tmp_path):
     assert open_image(path).shape == BYTES.shape
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.95, 0.99])
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.95])
 @pytest.mark.parametrize("kind", ["png", "jpeg2k", "jpeg"])
 def test_pictures_that_were_cut_off_are_refused(kind, fraction, tmp_path):
     if kind == "jpeg":
