@@ -40,8 +40,8 @@ def open_image(
     source : path, array or Image
         A FITS or TIFF file, a picture (PNG, JPEG, JPEG 2000), an OME-Zarr folder, zip file or
         address (``https://``, ``s3://``, whatever fsspec knows), a numpy, dask or zarr array, an
-        xarray DataArray, NDData or CCDData of astropy, an image layer of napari, or an image that is
-        already open.
+        xarray DataArray, NDData or CCDData of astropy, an image layer of napari, or an image that
+        is already open.
     hdu, err, weight, dq, dq_bad : optional
         Which FITS extensions hold the image, its error, weight and data quality, and which bits of
         the data quality are bad.

@@ -122,7 +122,8 @@ def open_fits(
         ``FILE``, ``FILE[HDU]``, or ``[HDU]`` (or its number) of the same file: one-sigma noise in
         the image's units, weight, and data quality. By default the extensions ERR (VAR, IVAR),
         WHT and DQ with the same EXTVER. Pixels of weight zero are left out; a weight becomes a
-        noise only where its header says that it is an inverse variance.
+        noise only where its header says that it is an inverse variance, or ``ivar:`` stands before
+        the file (``var:`` for a variance).
     dq_bad : int, optional
         Bits of the data quality that leave a pixel out; by default any non-zero value does.
     scratch : path, optional

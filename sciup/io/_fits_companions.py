@@ -34,6 +34,9 @@ _ROLES: dict[Kind, Role] = {
     "sigma": "err", "variance": "err", "inverse variance": "weight", "weight": "weight",
     "quality": "dq",
 }  # fmt: skip
+_SAID: dict[str, Kind] = {"var:": "variance", "ivar:": "inverse variance"}
+"""What may stand before a file's name where its header does not say what it holds."""
+
 _NOTES: dict[Kind, str] = {
     "sigma": "one-sigma noise",
     "variance": "sigma = sqrt(variance)",
@@ -96,7 +99,8 @@ def find_companions(
     science : Hdu
         The image chosen; only companions with its EXTVER are taken.
     given : mapping
-        ``FILE``, ``FILE[HDU]``, ``[HDU]`` or a number for the roles ``err``, ``weight`` and ``dq``.
+        ``FILE``, ``FILE[HDU]``, ``[HDU]`` or a number for the roles ``err``, ``weight`` and ``dq``;
+        ``var:`` or ``ivar:`` before it says what it holds where its header does not.
     scratch, source
         As in `sciup.io._fits.open_fits`.
 
@@ -196,6 +200,8 @@ def _given(
 ) -> tuple[Kind, Hdu]:
     """The HDU that ``FILE``, ``FILE[HDU]``, ``[HDU]`` or a number names, and what it is."""
     text = f"[{wanted}]" if isinstance(wanted, int) else wanted
+    said = next((p for p in _SAID if text.startswith(p) and role != "dq"), "")
+    text = text.removeprefix(said)
     if not Path(text).exists() and text.partition(",")[0].strip().upper() in {h.name for h in hdus}:
         text = f"[{text}]"
     match = None if Path(text).exists() else re.fullmatch(r"(.*)\[([^\[\]]+)\]", text)
@@ -211,6 +217,7 @@ def _given(
         kind = _CONVENTION[hdu.name]
     if kind == "weight" and _is_inverse_variance(hdu):
         kind = "inverse variance"
+    kind = _SAID.get(said, kind)
     problem = _unfit(hdu, kind, science)
     if problem:
         raise InputError(
@@ -222,12 +229,24 @@ def _given(
 
 
 def _likely(hdus: Sequence[Hdu], role: Role, science: Hdu, file: str) -> Hdu:
-    """In another file: the extension of that name, else of the image's name, else the first."""
+    """In another file: the extension of that name, else of the image's name, else the only one.
+
+    An image in the primary is what the file is about, whatever stands behind it.
+    """
     images = [hdu for hdu in hdus if hdu.usable]
     named = [h for h in images if h.name in _CONVENTION and _ROLES[_CONVENTION[h.name]] == role]
+    version = [h for h in named if h.version == science.version]
     same = [h for h in images if (h.name, h.version) == (science.name, science.version)]
-    for found in (named, same, images):
+    only = [found for found in (named, images) if len(found) == 1]
+    primary = [h for h in images if h.index == 0]
+    for found in (version, same, *only, primary):
         if found:
             return found[0]
+    if images:
+        raise InputError(
+            f"{file} holds {len(images)} images, none of them named like the image "
+            f"({science.name or 'no name'},{science.version})", f"an image of {_size(science)} px",
+            f"say which one belongs to it, {file}[HDU]: {describe(hdus)}",
+        )  # fmt: skip
     raise InputError(f"{file} holds no image to use as {role}", f"an image of {_size(science)} px",
                      f"give another file; this one has HDUs {describe(hdus)}")  # fmt: skip

@@ -376,6 +376,38 @@ def test_given_files_replace_the_convention(tmp_path, path):
     assert open_fits(path, err="ERR").companions[0].kind == "sigma"
 
 
+def fpacked(path, **images):
+    """A row-compressed file with one extension per name."""
+    hdus = [fits.CompImageHDU(v, name=k, tile_shape=(1, SHAPE[1])) for k, v in images.items()]
+    return write(path, None, *hdus)
+
+
+def test_science_weight_and_mask_in_separate_compressed_files(tmp_path):
+    """As DECam's pipeline writes them: the extension of the same chip is taken from each."""
+    chips = {"N14": 1, "N15": 2}
+    flat = np.ones(SHAPE, "i4")
+    science = fpacked(tmp_path / "ooi.fits.fz", **{k: flat * v for k, v in chips.items()})
+    weight = fpacked(tmp_path / "oow.fits.fz", **{k: flat * 4 * v for k, v in chips.items()})
+    flags = fpacked(tmp_path / "ood.fits.fz", **{k: flat * (v - 1) for k, v in chips.items()})
+    image = open_fits(science, hdu="N14", err=f"ivar:{weight}", dq=str(flags))
+    assert (image.load_sigma((), WHOLE) == 0.5).all()
+    assert image.read((), WHOLE)[1].all()
+    image = open_fits(science, hdu="N15", weight=str(weight), dq=f"{flags}[2]")
+    assert image.companions[0].kind == "weight"
+    assert not image.read((), WHOLE)[1].any()
+    assert (open_fits(science, err=f"var:{weight}[N14]").load_sigma((), WHOLE) == 2).all()
+
+
+def test_a_file_of_other_chips_is_not_guessed_at(tmp_path):
+    flat = np.ones(SHAPE, "i4")
+    science = fpacked(tmp_path / "ooi.fits", N14=flat)
+    with pytest.raises(InputError, match=r"2 images, none of them named .*N14,1") as error:
+        open_fits(science, weight=str(fpacked(tmp_path / "oow.fits", S1=flat, S2=flat)))
+    assert "oow.fits[HDU]: 0 (PRIMARY" in error.value.fix
+    alone = fpacked(tmp_path / "one.fits", S1=flat)
+    assert open_fits(science, weight=str(alone)).companions[0].kind == "weight"
+
+
 def test_given_files_that_do_not_fit_are_refused(tmp_path, path):
     fits_files.hst_flt(path)
     small = write(tmp_path / "small.fits", np.ones((5, 5)))
