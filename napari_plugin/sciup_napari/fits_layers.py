@@ -9,10 +9,9 @@ from typing import Any
 
 from sciup.errors import InputError
 from sciup.image import Image
-from sciup.io._fits import ALL_BITS, FitsImage
-from sciup.io._fits import _image as image_of  # one scan of the file serves all its extensions
+from sciup.io._fits import ALL_BITS, FitsImage, fits_image
 from sciup.io._fits_files import Hdu, describe, local_file, scan
-from sciup.io._fits_pixels import PlainPixels
+from sciup.io._fits_pixels import PlainPixels, pixels_of, stored_dtype
 from sciup_napari.fits_place import celestial, place_beside
 from sciup_napari.lazy import data_of, few, pyramid, robust_limits, token
 
@@ -68,7 +67,9 @@ def images_of(path: str | Path, hdus: Sequence[Hdu]) -> list[FitsImage]:
     for hdu in hdus:
         if hdu.usable:
             try:
-                found.append(image_of(hdus, hdu, (), {}, ALL_BITS, str(path)))
+                # one scan of the file serves all its extensions
+                pixels, dtype = pixels_of(hdu), stored_dtype(hdu.header)
+                found.append(fits_image(hdus, hdu, (), {}, ALL_BITS, str(path), pixels, dtype))
             except (InputError, KeyError, ValueError, TypeError) as error:
                 logger.warning("%s: extension %s is left out: %s", path, hdu, error)
     if not found:
