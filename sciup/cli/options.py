@@ -33,7 +33,7 @@ class Source:
     channel: Annotated[str | None, Opt(help="keep one channel: index or name")] = None
     time: Annotated[int | None, Opt(help="keep one time: index")] = None
     z: Annotated[int | None, Opt("--z", help="keep one z: index")] = None
-    err: Annotated[str | None, Opt(help="noise map: FILE[HDU]")] = None
+    err: Annotated[str | None, Opt(help="noise map: FILE[HDU], or ivar:FILE, var:FILE")] = None
     weight: Annotated[str | None, Opt(help="weight map: FILE[HDU]")] = None
     dq: Annotated[str | None, Opt(help="data quality: FILE[HDU]")] = None
     dq_bad: Annotated[int | None, Opt(help="bits of --dq that mean bad; default: all")] = None
