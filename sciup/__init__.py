@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sciup.explorer.run import explore
     from sciup.io import open_image
     from sciup.science.detect.run import detect
+    from sciup.science.inject.run import inject
     from sciup.science.measure.run import measure
     from sciup.science.robustness.run import robustness
 
@@ -22,6 +23,7 @@ _HOMES = {
     "SciupError": "sciup.errors",
     "detect": "sciup.science.detect.run",
     "explore": "sciup.explorer.run",
+    "inject": "sciup.science.inject.run",
     "measure": "sciup.science.measure.run",
     "open_image": "sciup.io",
     "robustness": "sciup.science.robustness.run",
@@ -33,6 +35,7 @@ __all__ = [
     "SciupError",
     "detect",
     "explore",
+    "inject",
     "measure",
     "open_image",
     "robustness",

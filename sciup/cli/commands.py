@@ -19,6 +19,7 @@ from sciup.cli.detect import detect
 from sciup.cli.evaluate import evaluate
 from sciup.cli.explore import explore
 from sciup.cli.figure import figure
+from sciup.cli.inject import inject
 from sciup.cli.measure import measure
 from sciup.cli.models import app as models
 from sciup.cli.options import Drawing, Input, Json, Machines, Physics, Source, grouped
@@ -146,6 +147,7 @@ PANELS = {
     ),
     "Questions to an image": (
         robustness,
+        inject,
         explore,
         compare,
     ),

@@ -304,6 +304,12 @@ class ReadAhead(Image):
         """Wrap an image."""
         return cls(**about(base), base=base, tile=tile, halo=halo)
 
+    @property
+    def sky_source(self) -> Image:
+        """Of the base, where that is another image; else read from the blocks kept here."""
+        other = self.base.sky_source
+        return self if other is self.base else other
+
     def load(self, plane: Plane, box: Box) -> tuple[Float, Bool]:
         """Window from the buffer; the buffer is read anew when the window is not in it."""
         with self._lock:

@@ -99,7 +99,7 @@ class SkySigmas:
         self.louder = _louder(i)
         typical = (float(i.background.value), float(i.noise_sigma.value) / self.louder)
         self.mesh = Mesh(
-            self.image,
+            self.image.sky_source,
             self.plane,
             level=typical[0] if i.background.origin == "given" else None,
             sigma=typical[1] if i.noise_sigma.origin == "given" else None,

@@ -1,0 +1,202 @@
+"""Two tables: every injection, and completeness, purity, flux bias and risk by S/N and method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import units
+from astropy.table import Column, Table
+from numpy.typing import NDArray
+
+from sciup.results.draws import Draws
+from sciup.science.detect.rows import flux_unit
+from sciup.science.inject.methods import OURS
+from sciup.science.inject.places import Sources
+from sciup.science.measure.frame import Frame
+
+if TYPE_CHECKING:
+    from astropy.units import UnitBase
+
+Array = NDArray[np.float64]
+
+CLASSES = (0.0, 3.0, 5.0, 7.0, 10.0, 15.0, 25.0, 50.0, np.inf)
+"""Edges of the classes of S/N, the lower one included."""
+
+WORDS = {
+    "method": "whose catalogue it is",
+    "threshold": "of P(exists), or of the flux in the unit of the sources",
+    "snr_low": "least S/N of the class; 0 to 0: places where nothing was injected",
+    "snr_high": "S/N below which the class ends",
+    "n": "places",
+    "found": "of them, with a detection",
+    "completeness": "found / n; at empty places this is the false rate",
+    "completeness_lo95": "lower end of the 95 % Wilson interval",
+    "completeness_hi95": "upper end of the 95 % Wilson interval",
+    "purity": "of detections, if half of all places held such a source: c / (c + false rate)",
+    "flux_bias": "median of flux / true flux - 1 of what was found, where nothing was before",
+    "flux_p16": "16th percentile of the same",
+    "flux_p84": "84th percentile of the same",
+    "flux_in68": "share of the same whose 68 % interval holds the true flux",
+    "risk": "mean of the map risk at the places",
+    "risk_invented": "mean of the map risk_invented at the places",
+    "risk_raw": "mean of the map risk_raw at the places, an uncalibrated vote",
+}
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What became of the injections in the catalogue of one method.
+
+    Attributes
+    ----------
+    threshold : float
+    found, known : ndarray of bool (n,)
+        Recovered; there already without the injection.
+    score, flux, low, high : ndarray (n,)
+        Of the detection there, NaN without one.
+    false : ndarray of bool (m,)
+        Which empty places have a detection.
+    different : int
+        Detections there: several places may have the same.
+    """
+
+    threshold: float
+    found: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    score: Array
+    flux: Array
+    low: Array
+    high: Array
+    false: NDArray[np.bool_]
+    different: int
+
+
+def wilson(found: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22, 209).
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in wilson(5, 10)]
+    [0.237, 0.763]
+    """
+    from astropy.stats import binom_conf_interval
+
+    low, high = binom_conf_interval(found, n, confidence_level=0.95, interval="wilson")
+    return float(low), float(high)
+
+
+def sources_table(
+    sources: Sources,
+    of_round: NDArray[np.intp],
+    recoveries: Mapping[str, Recovery],
+    risk: Mapping[str, Array],
+    draws: Draws,
+    meta: dict[str, Any],
+) -> Table:
+    """One row for each injection."""
+    ours, unit = recoveries[OURS], flux_unit(draws)
+    out = Table(meta=meta)
+
+    def add(name: str, values: Any, words: str, unit: UnitBase | None = None) -> None:
+        out[name] = Column(values, unit=unit, description=words)
+
+    add("id", np.arange(1, len(sources) + 1), "number")
+    for axis, name in enumerate("yx"):
+        add(name, sources.places[:, axis], "where it was put, input px from 0", units.pix)
+    if draws.sky is not None:
+        at = Frame(draws).from_input(sources.places)
+        degrees = np.array([draws.sky.degrees(*place) for place in at])
+        for axis, name in enumerate(("ra", "dec")):
+            add(name, degrees[:, axis], "FK5, where it was put", units.deg)
+    add("round", of_round, "run in which it was put in, from 1")
+    add("flux_true", sources.fluxes, "sum over input px", unit)
+    add("snr", sources.snr, "of this flux in the noise of the background")
+    add("found", ours.found, "recovered by the draws")
+    add("known", ours.known, "something was detected there without it, too")
+    add("p_exists", ours.score, "of the detection there; NaN without one")
+    add("flux", ours.flux, "mean over all draws", unit)
+    add("flux_lo68", ours.low, "lower end of the 68 % interval", unit)
+    add("flux_hi68", ours.high, "upper end of the 68 % interval", unit)
+    for name, values in risk.items():
+        add(name, values, "of the output pixel that holds the place")
+    for name, other in recoveries.items():
+        if name != OURS:
+            key = column_of(name)
+            add(f"found_{key}", other.found, f"recovered by {name} at the same false rate")
+            add(f"flux_{key}", other.flux, f"in its picture, {name}", unit)
+    return out
+
+
+def column_of(method: str) -> str:
+    """Name of a method as part of a column.
+
+    Examples
+    --------
+    >>> column_of("Richardson-Lucy")
+    'richardson_lucy'
+    """
+    return method.lower().replace("-", "_")
+
+
+def summary_table(
+    sources: Sources,
+    recoveries: Mapping[str, Recovery],
+    risk: Mapping[str, Array],
+    empty_risk: Mapping[str, Array],
+    meta: dict[str, Any],
+) -> Table:
+    """A row for each method and class of S/N, and one for the empty places."""
+    rows = []
+    for name, r in recoveries.items():
+        told = {"method": name, "threshold": r.threshold}
+        mine = name == OURS
+        maps = empty_risk if mine else {}
+        rows.append(told | _empty(r) | _means(maps, risk, slice(None)))
+        for low, high in pairwise(CLASSES):
+            part = (sources.snr >= low) & (sources.snr < high)
+            if part.any():
+                row = told | {"snr_low": low, "snr_high": high} | _class(sources, r, part)
+                rows.append(row | _means(risk if mine else {}, risk, part))
+    out = Table(rows=rows, meta=meta)
+    for column in out.colnames:
+        out[column].description = WORDS[column]
+    return out
+
+
+def _empty(r: Recovery) -> dict[str, Any]:
+    row: dict[str, Any] = {"snr_low": 0.0, "snr_high": 0.0}
+    nan = dict.fromkeys(("purity", "flux_bias", "flux_p16", "flux_p84", "flux_in68"), np.nan)
+    return row | _share(r.false) | nan
+
+
+def _share(found: NDArray[np.bool_]) -> dict[str, Any]:
+    k, n = int(found.sum()), len(found)
+    low, high = wilson(k, n)
+    ends = {"completeness_lo95": low, "completeness_hi95": high}
+    return {"n": n, "found": k, "completeness": k / n} | ends
+
+
+def _class(sources: Sources, r: Recovery, part: NDArray[np.bool_]) -> dict[str, Any]:
+    row = _share(r.found[part])
+    c, false = row["completeness"], float(r.false.mean())
+    row["purity"] = c / (c + false) if c + false > 0 else np.nan
+    kept = part & r.found & ~r.known  # what shines there already has light of its own
+    true, off = sources.fluxes[kept], r.flux[kept] / sources.fluxes[kept] - 1
+    percentiles = np.percentile(off, [50, 16, 84]) if len(off) else [np.nan] * 3
+    row |= dict(zip(("flux_bias", "flux_p16", "flux_p84"), map(float, percentiles), strict=True))
+    told = np.isfinite(r.low[kept])
+    inside = (r.low[kept] <= true) & (true <= r.high[kept])
+    return row | {"flux_in68": float(inside[told].mean()) if told.any() else np.nan}
+
+
+def _means(maps: Mapping[str, Array], names: Mapping[str, Array], part: Any) -> dict[str, Any]:
+    """Means of the maps that there are, NaN for the others."""
+    known = {k: v[part][np.isfinite(v[part])] for k, v in maps.items()}
+    return {k: float(known[k].mean()) if k in known and known[k].size else np.nan for k in names}
+
+
+__all__ = ["CLASSES", "Recovery", "column_of", "sources_table", "summary_table", "wilson"]
