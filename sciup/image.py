@@ -74,7 +74,7 @@ class PixelGrid:
         >>> PixelGrid((1.0, 1.0), "micrometer").scaled(4).origin
         (-0.375, -0.375)
         """
-        if self.size is None:
+        if self.size is None or (scale, start) == (1, (0, 0)):  # exactly the same grid
             return self
         y, x = (
             t + p * n - p / 2 + p / (2 * scale)

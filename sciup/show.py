@@ -25,6 +25,7 @@ from sciup.engine.cost import estimate
 from sciup.engine.run import output_format
 from sciup.image import Image
 from sciup.io._writer import ILLUSTRATIVE
+from sciup.physics.instrument import Instrument
 
 UNITS = {
     "psf_fwhm": "input px",
@@ -90,12 +91,16 @@ def describe(image: Image) -> str:
 
 def instrument_table(result: Result) -> Table:
     """The instrument of the first plane, with the origin of each value."""
-    planes = len(result.job.instruments)
+    return instrument_rows(result.instrument, len(result.job.instruments))
+
+
+def instrument_rows(instrument: Instrument, planes: int) -> Table:
+    """An instrument, the first of `planes`, with the origin of each value."""
     title = "instrument" + (f" of the first of {planes} planes" if planes > 1 else "")
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in ("value", "", "unit", "origin", "how"):
         table.add_column(column)
-    for name, value, origin, note in result.instrument.rows():
+    for name, value, origin, note in instrument.rows():
         colour = COLOURS[origin]
         table.add_row(
             name, value, UNITS.get(name, ""), f"[{colour}]{origin}[/{colour}]", escape(note)

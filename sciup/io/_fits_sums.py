@@ -22,17 +22,21 @@ KEYS = (b"CHECKSUM", b"DATASUM ")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Where an HDU stands in a file: ``begin <= header < data <= end``, bytes."""
+    """Where an HDU stands in a file: ``begin <= header < data <= end``, bytes.
 
-    header: Any
+    `header` holds the values of its cards, as far as they can be read.
+    """
+
+    header: dict[str, Any]
     begin: int
     data: int
     end: int
 
     @property
     def name(self) -> str:
-        """Its EXTNAME; PRIMARY for the first."""
-        return str(self.header.get("EXTNAME", "PRIMARY" if self.begin == 0 else "")).upper()
+        """Its EXTNAME; PRIMARY for the first; its place in the file for one without."""
+        usual = "PRIMARY" if self.begin == 0 else f"the extension at byte {self.begin}"
+        return str(self.header.get("EXTNAME", usual))
 
 
 def add_cards(header: Any) -> None:
@@ -46,7 +50,7 @@ def walk(stream: BinaryIO, size: int) -> Iterator[Part]:
 
     Raises
     ------
-    ValueError, OSError
+    ValueError, OSError, KeyError, TypeError
         If what stands where a header should be is none.
     """
     from astropy.io import fits
@@ -54,13 +58,26 @@ def walk(stream: BinaryIO, size: int) -> Iterator[Part]:
     begin = 0
     while begin < size:
         stream.seek(begin)
-        header = fits.Header.fromfile(stream, endcard=True)
+        header = _values(fits.Header.fromfile(stream, endcard=True))
         data = stream.tell()
         yield Part(header, begin, data, data + -(-_bytes(header) // BLOCK) * BLOCK)
         begin = data + -(-_bytes(header) // BLOCK) * BLOCK
 
 
-def _bytes(header: Any) -> int:
+def _values(header: Any) -> dict[str, Any]:
+    """All cards that can be read: a damaged one must not hide the others."""
+    from astropy.io.fits.verify import VerifyError
+
+    found = {}
+    for card in header.cards:
+        try:
+            found[card.keyword] = card.value
+        except (VerifyError, ValueError):
+            continue
+    return found
+
+
+def _bytes(header: dict[str, Any]) -> int:
     """Bytes of the data of an HDU, without what fills its last block (standard, equation 2)."""
     axes = [int(header[f"NAXIS{n + 1}"]) for n in range(int(header["NAXIS"]))]
     if not axes:
@@ -144,7 +161,7 @@ def header_is_whole(stream: BinaryIO, part: Part) -> bool | None:
     header = stream.read(part.data - part.begin)
     if -1 in [_place(header, key) for key in KEYS]:
         return None
-    stated = str(part.header["DATASUM"]).strip()
+    stated = str(part.header.get("DATASUM", "")).strip()
     return stated.isdigit() and ones_sum(header, int(stated)) in (0, FULL)
 
 
@@ -159,16 +176,13 @@ def without_sums(header: bytes) -> bytes:
 
 def _place(header: bytes | bytearray, key: bytes) -> int:
     """First byte of a card; -1 if there is none."""
-    return next(
-        (at for at in range(0, len(header), CARD) if header[at : at + 9] == key + b"="), -1
-    )
+    return next((at for at in range(0, len(header), CARD) if header[at : at + 9] == key + b"="), -1)
 
 
 def _fill(header: bytearray, at: int, text: str) -> None:
     comment = b"of the HDU" if header[at : at + 8] == KEYS[0] else b"of the data"
-    header[at : at + CARD] = (
-        header[at : at + 10] + f"'{text}'".encode() + b" / " + comment
-    ).ljust(CARD)
+    value = f"'{text}'".ljust(20).encode()
+    header[at : at + CARD] = (header[at : at + 10] + value + b" / " + comment).ljust(CARD)
 
 
 __all__ = ["Part", "add_cards", "data_sum", "header_is_whole", "seal", "walk", "without_sums"]

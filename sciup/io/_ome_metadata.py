@@ -78,11 +78,12 @@ def samples_axes(axes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | No
 
 def output_grid(layout: Layout) -> PixelGrid:
     """Pixel grid of the result; in input pixels where the input does not tell its pixel size."""
-    grid = layout.image.grid
+    grid, scale, region = layout.image.grid, layout.scale, layout.region
     if grid.size is None:
         grid = replace(grid, size=(1.0, 1.0), unit=None)
-    start = (layout.region.start[-2], layout.region.start[-1])
-    return grid.scaled(layout.scale, start)
+        if layout.origin is not None:
+            _, scale, region = layout.origin
+    return grid.scaled(scale, (region.start[-2], region.start[-1]))
 
 
 def multiscales(

@@ -101,12 +101,12 @@ def build_pyramid(path: Path, axes: list[str], ready: int = 0) -> int:
         side = max((target.shards or target.chunks)[-2:])
         for plane in iterate(Box.of_shape(source.shape[:-2])):
             for _, box in shards(plane_shape, side):
-                target[index_of(plane, box)] = _coarse(source, plane, box)
+                target[index_of(plane, box)] = coarse(source, plane, box)
         source = target
     return ready + len(shapes)
 
 
-def _coarse(source: zarr.Array[Any], plane: tuple[int, ...], box: Box) -> Float:
+def coarse(source: zarr.Array[Any], plane: tuple[int, ...], box: Box) -> Float:
     """One shard of the next level, from strips of the level before: at most CHUNK output rows."""
     fine = box.scaled(2).intersect(Box.of_shape((source.shape[-2], source.shape[-1])))
     out = np.empty(box.shape, np.float32)
@@ -118,4 +118,4 @@ def _coarse(source: zarr.Array[Any], plane: tuple[int, ...], box: Box) -> Float:
     return out
 
 
-__all__ = ["build_pyramid", "halve", "level_shapes"]
+__all__ = ["build_pyramid", "coarse", "halve", "level_shapes"]

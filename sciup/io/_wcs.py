@@ -89,6 +89,13 @@ def scale_header(
     _refuse(header, tables)
     new = header.copy()
     _drop(new)
+    if (scale, region_start) != (1, (0, 0)):  # else exactly the same coordinates
+        _scale(new, scale, region_start)
+    _rename(new)
+    return new
+
+
+def _scale(new: Any, scale: int, region_start: tuple[int, int]) -> None:
     for alternate in alternates(new):
         _scale_linear(new, alternate, scale, region_start)
     for key in list(new):
@@ -101,8 +108,6 @@ def scale_header(
             _multiply(new, key, 1 / scale**2)
         elif _SIZES.fullmatch(key):
             _multiply(new, key, 1 / scale)
-    _rename(new)
-    return new
 
 
 def _refuse(header: Any, tables: bool) -> None:

@@ -32,7 +32,9 @@ def _paths(root: Path, levels: Mapping[str, int], extras: Mapping[str, Any]) -> 
     yield from (root / "OME" / name for name in ("zarr.json", "METADATA.ome.xml"))
     for image, count in levels.items():
         yield from (root / image / name for name in ("zarr.json", *_arrays(count)))
-    yield from (root / folder / "zarr.json" for folder in {i.split("/")[0] for i in levels} - {*levels})
+    yield from (
+        root / folder / "zarr.json" for folder in {i.split("/")[0] for i in levels} - {*levels}
+    )
     for name in extras:
         yield from sorted(path for path in (root / name).rglob("*") if path.is_file())
 
