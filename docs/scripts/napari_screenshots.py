@@ -2,7 +2,7 @@
 
 xvfb-run -a -s "-screen 0 1400x900x24" python docs/scripts/napari_screenshots.py docs/images
 
-Behind the folder, names of tours: live, explore; all unless given.
+Behind the folder, names of tours: live, explore, measure; all unless given.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ class Studio:
         )
         self.explore_dock, self.explore = self.viewer.window.add_plugin_dock_widget(
             "sciup", "Explore", tabify=True
+        )
+        self.measure_dock, self.measure = self.viewer.window.add_plugin_dock_widget(
+            "sciup", "Measure", tabify=True
         )
         self.truth = next(x for x in self.viewer.layers if x.name.endswith(truth))
         self.source = next(x for x in self.viewer.layers if x is not self.truth)
@@ -140,7 +143,7 @@ def beside_truth(studio: Studio) -> None:
     studio.source.visible, studio.truth.visible = True, False
 
 
-def region(studio: Studio) -> None:
+def region(studio: Studio, shot: str = "6_result") -> None:
     """A rectangle, run and opened."""
     studio.enhance.follow.setChecked(False)
     studio.dock.raise_()
@@ -152,7 +155,8 @@ def region(studio: Studio) -> None:
     wait(lambda: studio.enhance.session.running.over)
     rest(2)
     studio.enhance.live.clear()
-    studio.shoot("6_result")
+    if shot:
+        studio.shoot(shot)
 
 
 GALAXY = (100.0, 105.0, 16.0)
@@ -186,7 +190,42 @@ def search(dock: Any) -> None:
     rest(3)
 
 
-TOURS = {"live": tour, "explore": explore}
+MEASURED = (100.0, 100.0, 7.0)
+"""Centre and zoom of what is measured."""
+
+
+def measure(folder: Path) -> None:
+    """A region as a result, with what is measured and found in it."""
+    studio = Studio(folder, "hubble", "truth")
+    studio.source.contrast_limits = BRIGHT
+    y, x, zoom = MEASURED
+    studio.look_at(y, x, zoom)
+    studio.viewer.layers.selection.active = studio.source
+    region(studio, shot="")
+    studio.viewer.layers.remove("sciup region")
+    for layer in studio.viewer.layers:
+        layer.visible = layer.name.startswith("Sample 0")
+    dock = studio.measure
+    studio.measure_dock.raise_()
+    dock.new.click()
+    shapes = dock.regions.currentData()
+    corners = np.array([(-5, -5), (-5, 5), (5, 5), (5, -5)])
+    for at in SOURCES:
+        shapes.add_ellipses(np.array(at) + corners)
+    wait(lambda: dock.measuring.rows and all(r.fresh for r in dock.measuring.rows))
+    dock.detect.click()
+    wait(lambda: not dock.measuring.detecting, 600)
+    dock.least.setValue(50)
+    dock.measured.setCurrentCell(0, 0)
+    shapes.mode = "select"
+    studio.shoot("9_measure")
+    studio.close()
+
+
+SOURCES = ((105.0, 114.0), (84.0, 92.0), (112.0, 84.0))
+"""Centres of what is measured, input pixels."""
+
+TOURS = {"live": tour, "explore": explore, "measure": measure}
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ from contextlib import suppress
 from functools import partial
 
 from sciup_napari.feeder import Feeder
+from sciup_napari.measure_messages import Detect, Measure
+from sciup_napari.measurer import Measurer
 from sciup_napari.messages import (
     CHILD,
     WINDOW,
@@ -41,7 +43,7 @@ POLITE = 5
 
 
 class Child:
-    """Answers messages: one thread listens, one opens, one searches, one hands out windows.
+    """Answers messages: one thread listens, one opens, one searches, one measures, one feeds.
 
     Windows are computed by several more.
     """
@@ -50,6 +52,7 @@ class Child:
         self.pipe = pipe
         self._feeder = Feeder(pipe.send, partial(self._tell_of, WINDOW))
         self._searcher = Searcher(pipe.send, self._guarded)
+        self._measurer = Measurer(pipe.send, self._guarded)
         self._orders: queue.SimpleQueue[Open] = queue.SimpleQueue()
         threading.Thread(target=self._opener, daemon=True).start()
 
@@ -72,8 +75,11 @@ class Child:
                 self._feeder.got(message)
             elif isinstance(message, Explore):
                 self._searcher.ask(message)
+            elif isinstance(message, Measure | Detect):
+                self._measurer.ask(message)
             elif isinstance(message, Stop):
                 self._searcher.stop()
+                self._measurer.stop()
 
     # -- windows -------------------------------------------------------------------------------
 

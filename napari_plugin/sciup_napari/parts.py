@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QScrollArea,
     QSlider,
     QSpinBox,
@@ -61,12 +62,27 @@ def form(*rows: tuple[str, Any]) -> QFormLayout:
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setVerticalSpacing(SPACE)
     for label, widget in rows:
-        if isinstance(widget, QComboBox):  # a long entry does not make all wider than the dock
-            policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            widget.setSizeAdjustPolicy(policy)
-            widget.setMinimumContentsLength(12)
+        if isinstance(widget, QComboBox):
+            narrow(widget)
         layout.addRow(label, widget)
     return layout
+
+
+def narrow(box: QComboBox, length: int = 12) -> None:
+    """Do not let a long entry make all wider than the dock."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(length)
+
+
+def beside(box: QComboBox, button: QPushButton) -> QWidget:
+    """A box with a button at its side, as one row of a form."""
+    narrow(box, 8)
+    whole = QWidget()
+    layout = QHBoxLayout(whole)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(box, 1)
+    layout.addWidget(button)
+    return whole
 
 
 def row(*widgets: QWidget) -> QHBoxLayout:

@@ -1,4 +1,4 @@
-"""What all widgets of one viewer share: the live view, the search and the run that goes on."""
+"""What all widgets of one viewer share: live view, search, measurements, the run that goes on."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from sciup_napari.bar import Bar
 from sciup_napari.layer_source import plane_of, source_of
 from sciup_napari.live import LiveView
 from sciup_napari.looks import LIGHT
+from sciup_napari.measure_messages import MadeBy
+from sciup_napari.measuring import Measuring
 from sciup_napari.messages import Order, Run
 from sciup_napari.place import finer, to_world
 from sciup_napari.runs import Running
@@ -26,7 +28,12 @@ _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 
 
 class Session(QObject):
-    """One viewer's live view, its search and its run.
+    """One viewer's live view, its search, its measurements and its run.
+
+    Attributes
+    ----------
+    made_by : dict of str to MadeBy
+        How the results of this session were made, by their path.
 
     Signals
     -------
@@ -47,6 +54,8 @@ class Session(QObject):
         self.viewer = viewer
         self.live = LiveView(viewer)
         self.search = Search(viewer)
+        self.measuring = Measuring(viewer)
+        self.made_by: dict[str, MadeBy] = {}
         self.running: Running | None = None
         self._given: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
         self._bar: Bar | None = None
@@ -111,6 +120,7 @@ class Session(QObject):
         _sessions.pop(self.viewer, None)  # the session holds the viewer
         self.live.close()
         self.search.close()
+        self.measuring.close()
         if self.running is not None:
             self.running.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -127,8 +137,10 @@ class Session(QObject):
 
     def _finished(self, path: str) -> None:
         self._close_bar()
-        layers = self.viewer.open(path, plugin="sciup")
         run = self.running.run if self.running is not None else None
+        if run is not None:
+            self.made_by[str(Path(path).absolute())] = MadeBy(run.order, not run.plane_only)
+        layers = self.viewer.open(path, plugin="sciup")
         if self._run_layer in self.viewer.layers:
             fit(layers, self._run_layer, placed=run is not None and run.order.source.kind == "file")
         self.ended.emit(f"done: {path}")

@@ -77,21 +77,17 @@ class Subject(QScrollArea):
         }
 
     def refresh_layers(self, *_: Any) -> None:
-        """Offer the image layers that there are, but not what sciup itself has made.
+        """Offer the layers that there are.
 
         Nothing begins here: if the layer that is enhanced goes, the live view ends.
         """
-        chosen = self.layer
-        offered = [
-            layer
-            for layer in reversed(self.viewer.layers)  # as in the list: the topmost first
-            if type(layer).__name__ == "Image" and not self.session.made(layer)
-        ]
+        chosen, names = self.layer, self.offered()
+        offered = list(names)
         wanted = chosen if chosen in offered else self.viewer.layers.selection.active
         with silent(self.layer_box):
             self.layer_box.clear()
-            for layer in offered:
-                self.layer_box.addItem(layer.name, layer)
+            for layer, name in names.items():
+                self.layer_box.addItem(name, layer)
             self.layer_box.setCurrentIndex(offered.index(wanted) if wanted in offered else 0)
         if self.layer is not chosen:
             self._quiet = True
@@ -101,6 +97,14 @@ class Subject(QScrollArea):
             button.setEnabled(self.layer is not None)
 
     # -- for those who differ ------------------------------------------------------------------
+
+    def offered(self) -> dict[Any, str]:
+        """Layers to choose from, with names: images, but not what sciup itself has made."""
+        return {
+            layer: layer.name
+            for layer in reversed(self.viewer.layers)  # as in the list: the topmost first
+            if type(layer).__name__ == "Image" and not self.session.made(layer)
+        }
 
     def at_work(self) -> bool:
         """Whether the choice stays, though another layer is selected in the list."""

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 
 from sciup.errors import SciupError
 from sciup_napari.link import Link
+from sciup_napari.measure_messages import Detect, Detected, MadeBy, Measure, Measured, Outline
 from sciup_napari.messages import (
     CHILD,
     WINDOW,
@@ -31,6 +33,9 @@ from sciup_napari.messages import (
     Wish,
 )
 
+ORDER = "order"
+"""What is asked for besides ``measure`` and ``detect``: windows, or a search."""
+
 
 class Talk(QObject):
     """Orders and wishes to a child process, which is started when it is first needed.
@@ -45,6 +50,10 @@ class Talk(QObject):
         Steps done of the last question, and in all.
     explored (Explored)
         The answer to the last question.
+    measured (Measured)
+        One region of those that were asked for last.
+    detected (Detected)
+        The answer to the last question of this kind.
     failed (Failed)
         Why the last order or question, a window or the child itself failed.
     """
@@ -52,6 +61,8 @@ class Talk(QObject):
     opened = Signal(object)
     progress = Signal(int, int)
     explored = Signal(object)
+    measured = Signal(object)
+    detected = Signal(object)
     made = Signal(object)
     failed = Signal(object)
     _heard = Signal(object)
@@ -59,7 +70,8 @@ class Talk(QObject):
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._link: Link | None = None
-        self._number = 0
+        self._numbers = count(1)
+        self._wanted: dict[str, int] = {}
         self._folder = tempfile.TemporaryDirectory(
             prefix="sciup-napari-", ignore_cleanup_errors=True
         )
@@ -92,11 +104,39 @@ class Talk(QObject):
         """Ask for a search; see `order` for `find`, and `Explore` for `question`."""
         self._ask(lambda number, folder: Explore(number, Order(find(folder), **order), question))
 
-    def _ask(self, make: Callable[[int, Path], Open | Explore]) -> None:
-        """Have a message made in a thread, and send it unless something else is asked for first."""
+    def measure(
+        self,
+        find: Callable[[Path], Source],
+        asked: dict[str, Any],
+        outlines: tuple[Outline, ...],
+        made_by: MadeBy | None,
+        **order: Any,
+    ) -> None:
+        """Ask for these regions, and no others any longer; see `order` and `Measure`."""
+
+        def message(number: int, folder: Path) -> Measure:
+            return Measure(number, Order(find(folder), **order), asked, outlines, made_by)
+
+        self._ask(message, "measure")
+
+    def detect(
+        self,
+        find: Callable[[Path], Source],
+        asked: dict[str, Any],
+        made_by: MadeBy | None,
+        **order: Any,
+    ) -> None:
+        """Ask for a catalogue, and no other any longer; see `order` and `Detect`."""
+
+        def message(number: int, folder: Path) -> Detect:
+            return Detect(number, Order(find(folder), **order), asked, made_by)
+
+        self._ask(message, "detect")
+
+    def _ask(self, make: Callable[[int, Path], Any], kind: str = ORDER) -> None:
+        """Have a message made in a thread, and send it unless another is asked for first."""
         self.warm_up()
-        self.forget()
-        number = self._number
+        number = self._wanted[kind] = next(self._numbers)
 
         def prepare() -> None:
             try:
@@ -113,13 +153,17 @@ class Talk(QObject):
         """Ask for windows, and for no others any longer."""
         self._tell(Wish(token, cores, quick))
 
-    def forget(self) -> None:
-        """The answer to the last order or question is not wanted any more."""
-        self._number += 1
+    def about(self, failure: Failed) -> str:
+        """What failed: ``order``, ``measure`` or ``detect``; empty for the child itself."""
+        return next((k for k, n in self._wanted.items() if n == failure.number), "")
+
+    def forget(self, kind: str = ORDER) -> None:
+        """The answer to the last question of a kind is not wanted any more."""
+        self._wanted.pop(kind, None)
 
     def stop(self) -> None:
-        """End the search."""
-        self.forget()
+        """End all searches and measurements."""
+        self._wanted.clear()
         self._tell(Stop())
 
     def close(self) -> None:
@@ -138,15 +182,17 @@ class Talk(QObject):
             self.made.emit(message)  # kept before the child is told: so no wish can lie between
             self._tell(Got(message.token, message.core, message.quick))
         elif isinstance(message, Failed):
-            if message.number in (self._number, WINDOW, CHILD):
+            if message.number in (*self._wanted.values(), WINDOW, CHILD):
                 self.failed.emit(message)
-        elif message.number != self._number:  # an answer to an earlier order
+        elif message.number not in self._wanted.values():  # an answer to an earlier order
             return
-        elif isinstance(message, Open | Explore):
+        elif isinstance(message, Open | Explore | Measure | Detect):
             self._tell(message)
-        elif isinstance(message, Opened):
-            self.opened.emit(message)
         elif isinstance(message, Progress):
             self.progress.emit(message.done, message.total)
-        elif isinstance(message, Explored):
-            self.explored.emit(message)
+        else:
+            answers = {
+                Opened: self.opened, Explored: self.explored, Measured: self.measured,
+                Detected: self.detected,
+            }  # fmt: skip
+            answers[type(message)].emit(message)

@@ -118,13 +118,12 @@ def _tell(found: Table, *, quiet: bool) -> None:
     """How many were found, whether chances are calibrated, and the first of them."""
     from rich.table import Table as Shown
 
-    meta, kinds = found.meta, [float(p) for p in found["p_exists"]]
-    console.print(
-        f"[bold]found[/bold]  {len(found)} candidates above S/N {meta['limit']:g}"
-        f" (flux {meta['limitflx']:.4g}); {sum(kinds):.1f} of them are expected to exist"
-    )
-    colour = "yellow" if str(meta["p_exists"]).startswith("raw") else "green"
-    console.print(f"[bold]P[/bold]      [{colour}]{escape(str(meta['p_exists']))}[/{colour}]")
+    from sciup.science.detect.rows import words_of
+
+    count, calibrated = words_of(found)
+    console.print(f"[bold]found[/bold]  {count}")
+    colour = "yellow" if calibrated.startswith("raw") else "green"
+    console.print(f"[bold]P[/bold]      [{colour}]{escape(calibrated)}[/{colour}]")
     if quiet or not len(found):
         return
     names = [n for n in ("id", "x", "y", "ra", "dec", "p_exists", "flux", "snr", "flag")

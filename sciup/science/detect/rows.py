@@ -159,6 +159,28 @@ def _flags(part: Found, draws: Draws) -> NDArray[np.str_]:
     return np.array(texts, dtype="U16")
 
 
+def words_of(found: Table) -> tuple[str, str]:
+    """How many candidates there are, and whether their chances are calibrated.
+
+    Parameters
+    ----------
+    found : Table
+        Of `sciup.detect`.
+
+    Examples
+    --------
+    >>> meta = {"limit": 5.0, "limitflx": 12.34, "p_exists": "raw: no existence.json"}
+    >>> words_of(Table({"p_exists": [0.9, 0.2]}, meta=meta))[0]
+    '2 candidates above S/N 5 (flux 12.34); 1.1 of them are expected to exist'
+    """
+    meta, expected = found.meta, sum(float(p) for p in found["p_exists"])
+    return (
+        f"{len(found)} candidates above S/N {meta['limit']:g} (flux {meta['limitflx']:.4g});"
+        f" {expected:.1f} of them are expected to exist",
+        str(meta["p_exists"]),
+    )
+
+
 def unit_of(text: str | None) -> units.UnitBase | None:
     """A unit, or none where the words of a file mean none.
 
@@ -179,4 +201,4 @@ def flux_unit(draws: Draws) -> units.UnitBase | None:
     return unit if unit is None or draws.flux > 1 or draws.scale == 1 else unit_of(f"{unit} pix2")
 
 
-__all__ = ["FLAGS", "Found", "flux_unit", "table_of", "unit_of"]
+__all__ = ["FLAGS", "Found", "flux_unit", "table_of", "unit_of", "words_of"]

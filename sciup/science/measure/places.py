@@ -70,7 +70,9 @@ def find_regions(
 
 
 def _drawn(source: Any, frame: Frame, plane: Plane, radius: float | None) -> Any:
-    """Regions of DS9 or of napari, by the content; and their name."""
+    """Regions of DS9 or of napari, by the content, or as they are; and their name."""
+    if not isinstance(source, str | Path):
+        return list(source), "the list of regions"
     text = str(source)
     if isinstance(source, str) and ("(" in source or "\n" in source):
         return parse(text, frame, "the regions", radius), "the list of regions"

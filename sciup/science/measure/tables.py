@@ -163,7 +163,7 @@ def napari_shapes(table: Table, frame: Frame, name: str, plane: Plane) -> list[R
             continue
         kind = str(table["shape-type"][rows[0]]).strip().lower()
         places = frame.from_input(corners[rows][:, -2:])
-        found.append(Region(str(number), _shape(kind, places, f"{name}, shape {number}")))
+        found.append(Region(str(number), shape_of(kind, places, f"{name}, shape {number}")))
     return found
 
 
@@ -174,7 +174,23 @@ def _elsewhere(corners: Array, plane: Plane) -> bool:
     return bool(n and np.any(np.rint(steps[-n:]) != np.array(plane[-n:])))
 
 
-def _shape(kind: str, corners: Array, name: str) -> Shape:
+def shape_of(kind: str, corners: Array, name: str) -> Shape:
+    """A shape of napari.
+
+    Parameters
+    ----------
+    kind : str
+        ``rectangle``, ``ellipse`` or ``polygon``; lines and paths have no area.
+    corners : ndarray (n, 2)
+        Output px; of an ellipse, those of the rectangle around it.
+    name : str
+        For errors.
+
+    Raises
+    ------
+    InputError
+        If it cannot be measured.
+    """
     if kind in ("line", "path") or kind not in ("rectangle", "ellipse", "polygon"):
         raise InputError(f"{name} is a {kind} and has no area", "rectangle, ellipse, polygon")
     if len(corners) < 3 or not np.isfinite(corners).all():
@@ -189,4 +205,4 @@ def _shape(kind: str, corners: Array, name: str) -> Shape:
     return Ellipse((float(y), float(x)), a, b, float(np.arctan2(along[0], along[1])))
 
 
-__all__ = ["catalogue", "napari_shapes", "read_table"]
+__all__ = ["catalogue", "napari_shapes", "read_table", "shape_of"]

@@ -1,0 +1,322 @@
+"""The widget that measures what is drawn on a result, and finds what may be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from sciup.errors import OptionError, SciupError
+from sciup.geometry import Box
+from sciup.image import parse_roi
+from sciup_napari.candidate_layer import CandidateLayer
+from sciup_napari.ground import domain_of, facts_of, input_matrix, inputs, results, seen
+from sciup_napari.layer_source import check, level_0
+from sciup_napari.measure_messages import Catalogue, Detected
+from sciup_napari.measure_panel import OWN, USUAL, MeasurePanel
+from sciup_napari.measure_rows import joined, save, text_of
+from sciup_napari.measuring import Question
+from sciup_napari.models import Choice
+from sciup_napari.outlines import KINDS
+from sciup_napari.parts import silent
+from sciup_napari.regions import region_of
+
+NAME = "regions"
+
+RECORDED = "as recorded in the result"
+"""The model of a finished result."""
+
+FILES = "ECSV: units and how it was made (*.ecsv);;CSV (*.csv);;FITS (*.fits)"
+
+
+class MeasureWidget(MeasurePanel):
+    """Draw regions, and read what they hold, with intervals.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The name is what napari fills in.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.attend(napari_viewer)
+        self.measuring = measuring = self.session.measuring
+        self.found = CandidateLayer(self.viewer)
+        self._selection: Any = None
+        self._words = ("", "")
+        self._connect()
+        self.destroyed.connect(lambda: measuring.ask(None))
+        self.refresh_layers()
+        self._going(measuring.detecting)
+        self._show_found()
+        measuring.warm_up()
+
+    def _connect(self) -> None:
+        for box in (self.quantity, self.regions, self.background):
+            box.currentIndexChanged.connect(self.ask)
+        for value in (self.radius, self.draws, self.seed):
+            value.valueChanged.connect(self.ask)
+        self.device.currentIndexChanged.connect(self.ask)
+        self.own.changed.connect(self.ask)
+        self.new.clicked.connect(self.new_regions)
+        self.again.clicked.connect(self.measure_again)
+        self.copy.clicked.connect(self.copy_table)
+        self.save.clicked.connect(lambda: self._save(joined(self.measuring.rows)))
+        self.measured.chosen.connect(self._chosen)
+        self.detect.clicked.connect(self.start)
+        self.cancel.clicked.connect(self.stop)
+        self.save_found.clicked.connect(lambda: self._save(self.found.found))
+        self.least.valueChanged.connect(self._show_found)
+        self.measuring.changed.connect(self._changed)
+        self.measuring.failed.connect(self._failed)
+        self.measuring.detected.connect(self._detected)
+        self.measuring.progress.connect(self._progressed)
+
+    # -- what is measured ----------------------------------------------------------------------
+
+    def offered(self) -> dict[Any, str]:
+        """Finished results first, then images, whose draws are made as needed."""
+        return results(self.viewer) | super().offered()
+
+    def able(self, choice: Choice) -> bool:
+        """A finished result says which model made it, unless that is a folder of the user."""
+        return not facts_of(self.layer)
+
+    def at_work(self) -> bool:
+        """Whether something is measured or looked for."""
+        return bool(self.measuring.rows) or self.measuring.detecting
+
+    def refresh_layers(self, *changes: Any) -> None:
+        """Offer layers, and what holds regions."""
+        before = self.regions.currentData()
+        drawn = [x for x in reversed(self.viewer.layers) if type(x).__name__ in KINDS]
+        with silent(self.regions):
+            self.regions.clear()
+            for layer in drawn:
+                self.regions.addItem(layer.name, layer)
+            self.regions.setCurrentIndex(drawn.index(before) if before in drawn else 0)
+        super().refresh_layers(*changes)
+        self.ask()
+
+    def values_stated(self) -> None:
+        """Measure with what is believed now."""
+        self.ask()
+
+    def _layer_changed(self, *changes: Any) -> None:
+        super()._layer_changed(*changes)
+        if self.layer is not None and facts_of(self.layer):
+            with silent(self.model_box):
+                self.model_box.insertItem(0, RECORDED)
+                self.model_box.setCurrentIndex(0)
+
+    def _model_changed(self, *_: Any) -> None:
+        super()._model_changed()
+        self.ask()
+
+    def question(self) -> Question | None:
+        """What is asked; None as long as something is missing.
+
+        Raises
+        ------
+        SciupError
+            With what is missing, and how to give it.
+        """
+        if self.layer is None or (self._owned and not self.own.place):
+            return None
+        draws, background = self.draws.value(), self.background.currentText()
+        asked = {
+            "with_": self.own.place if self._owned else self.quantity.currentText(),
+            "samples": draws if draws > 1 else None,
+            "background": None if background == USUAL else background,
+        }
+        ours, order = facts_of(self.layer), self.order()
+        if ours:
+            order = {"model": order["model"], "device": order["device"]}
+        else:
+            check(self.layer)
+            if self.model is None:
+                raise OptionError("no model is chosen", fix="choose one above")
+        made_by = self.session.made_by.get(ours.get("path", ""))
+        regions, radius = self.regions.currentData(), self.radius.value()
+        return Question(self.layer, regions, asked, radius, order, made_by)
+
+    @property
+    def _owned(self) -> bool:
+        return bool(self.quantity.currentText() == OWN)
+
+    def ask(self, *_: Any) -> None:
+        """Measure what is asked for now."""
+        regions = self.regions.currentData()
+        result = self.layer is not None and bool(facts_of(self.layer))
+        points = type(regions).__name__ == "Points"
+        self.show_rows(own=self._owned, points=points)
+        if self.layer is not None:
+            own = self.model.domain if self.model else None
+            self.offer_kinds(domain_of(self.layer) if result else own)
+        if result:
+            self.about.setText("")
+        self.failure.setText("")
+        question = None
+        try:
+            question = self.question()
+        except SciupError as error:
+            self.failure.setText(str(error))
+        self._follow(regions)
+        self.measuring.ask(question)
+
+    def measure_again(self) -> None:
+        """Measure everything once more."""
+        if self._owned and self.own.path is not None:
+            self.own.choose(self.own.path)
+        self.failure.setText("")
+        self.measuring.again()
+
+    def new_regions(self) -> None:
+        """Make a layer to draw in, in input pixels of what is measured."""
+        layer = self.viewer.add_shapes(
+            name=NAME,
+            ndim=2,
+            edge_color="#56B4E9",
+            face_color="transparent",
+            edge_width=0.5,
+            affine=input_matrix(self.layer),
+            units=self.layer.units[-2:],
+            axis_labels=self.layer.axis_labels[-2:],
+        )
+        self.regions.setCurrentIndex(self.regions.findData(layer))
+        self.viewer.layers.selection.active = layer
+        layer.mode = "add_ellipse"
+
+    # -- what was measured ---------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        rows = self.measuring.rows
+        answers = [row.answer for row in rows if row.fresh and row.answer]
+        known = [a for a in answers if a.row.columns]
+        self.measured.fill(rows)
+        for button in (self.copy, self.save):
+            button.setEnabled(bool(known))
+        self.again.setEnabled(bool(rows))
+        if self.measuring.waiting:
+            self.failure.setText("")
+            self.status.setText(f"measuring: {self.measuring.waiting} of {len(rows)} to go")
+        else:
+            draws = {str(a.row.meta["draws"]) for a in known}
+            self.status.setText(f"measured on {' or '.join(sorted(draws))} draws" if known else "")
+        self.words.setText(str(known[0].row.meta["coverage"]) if known else "")
+        told = [text for a in answers for text in a.told]
+        self.warning.setText("\n".join(dict.fromkeys(told)))
+
+    def _failed(self, text: str) -> None:
+        self.failure.setText(text)
+        self.status.setText("failed")
+        self._going(self.measuring.detecting)
+
+    def copy_table(self) -> None:
+        """Copy what is up to date, for a spreadsheet."""
+        QApplication.clipboard().setText(text_of(joined(self.measuring.rows)))
+
+    def _save(self, table: Catalogue) -> None:
+        path, chosen = QFileDialog.getSaveFileName(self, "Save the table", "", FILES)
+        if not path:
+            return
+        if not Path(path).suffix:
+            path += chosen.partition("(*")[2].rstrip(")")
+        try:
+            self.status.setText(f"saved: {save(table, Path(path))}")
+        except SciupError as error:
+            self.failure.setText(str(error))
+
+    def _chosen(self, index: int) -> None:
+        self.regions.currentData().selected_data = {index}
+
+    def _follow(self, regions: Any) -> None:
+        """Go to the row of what is selected in a layer, and in another one no longer."""
+        selection = getattr(regions, "selected_data", None)
+        events = getattr(selection, "events", None)  # a plain set before napari 0.9
+        if self._selection is events:
+            return
+        if self._selection is not None:
+            self._selection.items_changed.disconnect(self._selected)
+        self._selection = events
+        if events is not None:
+            events.items_changed.connect(self._selected)
+
+    def _selected(self, *_: Any) -> None:
+        chosen = list(getattr(self.regions.currentData(), "selected_data", ()))
+        if len(chosen) == 1:
+            self.measured.choose(int(chosen[0]))
+
+    # -- what may be there ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Look for candidates."""
+        draws = self.draws.value()
+        asked: dict[str, Any] = {"kind": self.kind.currentText(), "limit": self.limit.value()}
+        if draws > 1:
+            asked["samples"] = draws
+        try:
+            asked["roi"] = self._roi()
+        except SciupError as error:
+            self.failure.setText(str(error))
+            return
+        self.failure.setText("")
+        self.measuring.detect(asked)
+        self.progress.setRange(0, 0)
+        self._going(self.measuring.detecting)
+
+    def _roi(self) -> str | None:
+        """Where candidates are looked for, in input pixels."""
+        ours, where = facts_of(self.layer), self.place.currentData()
+        if where == "all":
+            return None
+        if where == "view":
+            box = seen(self.viewer, self.layer)
+        else:
+            found = region_of(self.viewer, self.layer)
+            box = parse_roi(found, level_0(self.layer).shape[-2:])
+            box = inputs(ours, box) if ours else box
+        if not box.size:
+            raise OptionError("nothing of it is on the screen", fix="move it into view")
+        return _text(box)
+
+    def stop(self) -> None:
+        """Cancel the search for candidates."""
+        self.measuring.cancel()
+        self._going(on=False)
+
+    def _going(self, on: bool) -> None:
+        self.detect.setEnabled(not on and self.layer is not None)
+        self.cancel.setEnabled(on)
+        self.progress.setVisible(on)
+
+    def _progressed(self, done: int, total: int) -> None:
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+
+    def _detected(self, message: Detected) -> None:
+        self._going(on=False)
+        self.found.fill(message.found, self.layer)
+        self._words = message.words
+        self._show_found()
+
+    def _show_found(self, *_: Any) -> None:
+        """Show candidates from the least chance on; nothing is computed anew."""
+        least = self.least.value() / 100
+        shown = self.found.show_from(least)
+        total = len(self.found.found.columns.get("id", ()))
+        self.save_found.setEnabled(bool(total))
+        self.least.setEnabled(bool(total))
+        if self.found.found.heads:
+            count, calibrated = self._words
+            told = f"<b>{count}.</b><br>P: {calibrated}."
+            self.candidates.setText(f"{told}<br>Shown: {shown} with P of {least:.2f} or more.")
+        if self.found.layer is not None and self.found.layer is self.regions.currentData():
+            self.measuring.read()
+
+
+def _text(box: Box) -> str:
+    (y0, x0), (y1, x1) = box.start, box.stop
+    return f"{y0}:{y1},{x0}:{x1}"
