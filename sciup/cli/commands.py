@@ -15,10 +15,12 @@ from sciup.cli.bench import bench
 from sciup.cli.calibrate import calibrate
 from sciup.cli.check import check
 from sciup.cli.compare import compare
+from sciup.cli.convert import convert
 from sciup.cli.detect import detect
 from sciup.cli.evaluate import evaluate
 from sciup.cli.explore import explore
 from sciup.cli.figure import figure
+from sciup.cli.info import info
 from sciup.cli.inject import inject
 from sciup.cli.measure import measure
 from sciup.cli.models import app as models
@@ -26,6 +28,7 @@ from sciup.cli.options import Drawing, Input, Json, Machines, Physics, Source, g
 from sciup.cli.report import report
 from sciup.cli.robustness import robustness
 from sciup.cli.train import pack, simulate, train
+from sciup.cli.verify import verify
 from sciup.console import console
 from sciup.errors import SciupError
 
@@ -139,6 +142,8 @@ def demo(
 
 PANELS = {
     "What a result says": (
+        info,
+        verify,
         report,
         figure,
         detect,
@@ -162,6 +167,7 @@ PANELS = {
 }
 
 app.command(rich_help_panel=IMAGES)(batch)
+app.command(rich_help_panel=IMAGES)(convert)
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
@@ -185,8 +191,8 @@ def version() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    Exit codes: 0, 2 (refused), 3 (batch: some images failed; explore: a region has no answer), 75
-    (interrupted, can go on).
+    Exit codes: 0, 2 (refused), 3 (batch: some images failed; explore: a region has no answer;
+    verify: the result is damaged), 75 (interrupted, can go on).
     """
     from rich.logging import RichHandler
 

@@ -154,11 +154,11 @@ def check_map(
 def _sums(name: str, shape: tuple[int, ...], stated: Mapping[str, Any]) -> list[list[str]] | None:
     """Checksums of a map, plane by plane; a sample that is an image of its own has a part."""
     kind, _, k = name.partition("/")
-    sums = stated.get("maps", {}).get(kind)
+    sums: list[list[str]] | None = stated.get("maps", {}).get(kind)
     if sums is None or not k:
         return sums
     planes = int(np.prod(shape[:-2], dtype=np.int64))
-    return list(sums[int(k) * planes : (int(k) + 1) * planes])
+    return sums[int(k) * planes : (int(k) + 1) * planes]
 
 
 def place(name: str, plane: Plane, box: Box) -> str:

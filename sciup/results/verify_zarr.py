@@ -70,8 +70,9 @@ def _image(path: Path, name: str, stated: dict[str, Any], verdict: Verdict) -> I
         yield Damage(name, "the map is missing")
         return
     try:
-        shape = open_ome_zarr(path / name).shape
-        levels = [_open(path / name / str(n)) for n in range(len(level_shapes(shape[-2:])))]
+        image = open_ome_zarr(path / name)
+        count, shape = len(level_shapes(image.plane_shape)), image.shape
+        levels = [_open(path / name / str(n)) for n in range(count)]
     except InputError as error:
         yield Damage(name, error.what)
         return

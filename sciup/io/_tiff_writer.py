@@ -1,0 +1,179 @@
+"""OME-TIFF: tiled, compressed, with a pyramid, in constant memory.
+
+One image of axes ``TCZYX`` whose channels are the maps. It is for other programs: what it cannot
+hold, such as world coordinates, stands as JSON in an annotation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sciup.errors import OptionError
+from sciup.geometry import Box, shards
+from sciup.image import Float, PixelGrid
+from sciup.io._pyramid import halve, level_shapes
+
+NAMESPACE = "sciup/provenance"
+TILE = 512
+UNITS = {
+    "meter": "m", "centimeter": "cm", "millimeter": "mm", "micrometer": "\u00b5m",
+    "nanometer": "nm", "picometer": "pm", "angstrom": "\u00c5",
+}  # fmt: skip
+"""Lengths of OME-Zarr as OME-XML writes them; it has no angles on the sky."""
+
+Address = tuple[int, int, int]
+"""Time, channel and z of a page."""
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What is written.
+
+    Attributes
+    ----------
+    sizes : (int, int, int)
+        Number of times, channels and z.
+    plane_shape : (int, int)
+    channels : sequence of str
+        A name for each channel.
+    read : callable
+        Values of a window of a page.
+    """
+
+    sizes: Address
+    plane_shape: tuple[int, int]
+    channels: Sequence[str]
+    read: Callable[[Address, Box], Float]
+
+    @property
+    def addresses(self) -> list[Address]:
+        """All pages in the order of the file."""
+        return [(t, c, z) for t, c, z in np.ndindex(self.sizes)]
+
+
+class Levels:
+    """The coarser levels of all pages in scratch files, filled window by window.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the scratch files are.
+    pages : Pages
+    """
+
+    def __init__(self, folder: Path, pages: Pages) -> None:
+        self.shapes = level_shapes(pages.plane_shape)
+        self._maps = [
+            np.memmap(folder / f"level{n}", np.float32, "w+", shape=(*pages.sizes, *shape))
+            for n, shape in enumerate(self.shapes[1:], start=1)
+        ]
+
+    def add(self, page: Address, box: Box, values: Float) -> None:
+        """Put in a window of level 0 that begins at multiples of the coarsest pixels."""
+        for level in self._maps:
+            box, values = box.coarsened(2), halve(values)
+            level[page][box.slices] = values
+
+    def read(self, number: int, page: Address, box: Box) -> Float:
+        """A window of a level above 0."""
+        return np.array(self._maps[number - 1][page][box.slices])
+
+
+def write_ome_tiff(path: Path, pages: Pages, levels: Levels, about: Mapping[str, Any]) -> None:
+    """Write all pages of all levels.
+
+    Parameters
+    ----------
+    path : Path
+    pages : Pages
+    levels : Levels
+        Filled already.
+    about : mapping
+        What `ome_facts` gives.
+    """
+    import tifffile
+
+    with tifffile.TiffWriter(path, bigtiff=True, ome=True) as tiff:
+        for number, shape in enumerate(levels.shapes):
+            side = min(TILE, -(-max(shape) // 16) * 16)
+            more: dict[str, Any] = {"subfiletype": 1}
+            if number == 0:
+                more = {"subifds": len(levels.shapes) - 1, "metadata": dict(about)}
+            tiff.write(
+                _tiles(pages, levels, number, side), shape=(*pages.sizes, *shape),
+                dtype=np.float32, tile=(side, side), compression="zlib",
+                photometric="minisblack", maxworkers=1, **more,
+            )  # fmt: skip
+
+
+def _tiles(pages: Pages, levels: Levels, number: int, side: int) -> Iterator[Float]:
+    """All tiles of a level in the order of the file, NaN beyond the far edges."""
+    for page in pages.addresses:
+        for _, box in shards(levels.shapes[number], side):
+            values = levels.read(number, page, box) if number else pages.read(page, box)
+            tile = np.full((side, side), np.nan, np.float32)
+            tile[: box.shape[0], : box.shape[1]] = values
+            yield tile
+
+
+def ome_facts(
+    name: str, pages: Pages, grid: PixelGrid, axes: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Metadata of the image, as tifffile writes them into OME-XML.
+
+    Parameters
+    ----------
+    name : str
+        Of the image.
+    pages : Pages
+    grid : PixelGrid
+        Sizes that are lengths are written.
+    axes : mapping
+        ``scale`` and ``unit`` of the axes ``t`` and ``z``, if they are known.
+    facts : mapping
+        Provenance, for the annotation.
+    """
+    about: dict[str, Any] = {
+        "axes": "TCZYX", "Name": name, "Channel": {"Name": list(pages.channels)},
+        "CommentAnnotation": {"Namespace": NAMESPACE, "Value": json.dumps(facts)},
+    }  # fmt: skip
+    if grid.size is not None and grid.unit in UNITS:
+        for axis, size in zip("YX", grid.size, strict=True):
+            about |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": UNITS[grid.unit]}
+    z, t = axes.get("z", {}), axes.get("t", {})
+    if z.get("unit") in UNITS:
+        about |= {"PhysicalSizeZ": z["scale"], "PhysicalSizeZUnit": UNITS[z["unit"]]}
+    if t.get("unit") == "second":
+        about |= {"TimeIncrement": t["scale"], "TimeIncrementUnit": "s"}
+    return about
+
+
+def page_sizes(axes: str, shape: Sequence[int]) -> Address:
+    """Number of times, channels and z of an image.
+
+    Raises
+    ------
+    OptionError
+        If it has axes that OME-TIFF does not know.
+
+    Examples
+    --------
+    >>> page_sizes("zyx", (5, 40, 60))
+    (1, 1, 5)
+    """
+    if other := set(axes) - set("tczyx"):
+        raise OptionError(
+            f"OME-TIFF has no place for the axes {', '.join(sorted(other))} of {axes}",
+            "t, c, z, y, x",
+        )
+    sizes = dict(zip(axes, shape, strict=True))
+    return sizes.get("t", 1), sizes.get("c", 1), sizes.get("z", 1)
+
+
+__all__ = ["NAMESPACE", "Levels", "Pages", "ome_facts", "page_sizes", "write_ome_tiff"]

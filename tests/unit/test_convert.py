@@ -1,0 +1,330 @@
+"""`sciup convert`: other containers hold the same, field by field, and say what they cannot."""
+
+import json
+import shutil
+import tracemalloc
+
+import numpy as np
+import pytest
+import tifffile
+import toy_run
+import zarr
+from astropy.io import fits
+from astropy.wcs import WCS
+from typer.testing import CliRunner
+
+import sciup
+from sciup.cli import app
+from sciup.errors import InputError, OptionError, OutputError
+from sciup.geometry import Box
+from sciup.io import Layout, open_image, open_writer
+from sciup.io._array import open_array
+from sciup.io._provenance import read_provenance
+from sciup.report.write import write_report
+from sciup.results.convert import convert
+from sciup.results.finished import Finished
+from sciup.results.verify import verify
+from sciup.testing.toy_images import cells, star_field
+from sciup.testing.toy_model import write_toy_model
+
+OTHER = {".fits": ".ome.zarr", ".ome.zarr": ".fits"}
+OPTIONS = {"samples": 1, "maps": ("sample", "mean", "support"), "psf_fwhm": 2.4,
+           "device": "cpu", "precision": "fp32", "keep_samples": 2}  # fmt: skip
+
+
+def sky_result(folder, suffix):
+    """A result of an image with SIP distortions and cards of all kinds."""
+    header = fits.Header({"BUNIT": "electron", "CRPIX1": 12.3, "CRPIX2": -7.1, "CD1_1": -1e-4,
+                          "CD1_2": 1e-5, "CD2_1": 1e-5, "CD2_2": 1e-4, "CTYPE1": "RA---TAN-SIP",
+                          "CTYPE2": "DEC--TAN-SIP", "CRVAL1": 150.1, "CRVAL2": 2.2, "A_ORDER": 2,
+                          "B_ORDER": 2, "A_2_0": 1e-5, "B_0_2": 2e-5, "OBJECT": "a field",
+                          "GAIN": 1.5})  # fmt: skip
+    header.add_history("reduced")
+    values = star_field((40, 50), stars=12)
+    values[3:6, 4:9] = np.nan
+    if not (folder / "sky.fits").exists():
+        fits.PrimaryHDU(values, header).writeto(folder / "sky.fits")
+    model = write_toy_model(folder / "sky", channels=4, head_channels=4)
+    result = sciup.upscale(folder / "sky.fits", model=model, roi="2:36,3:47", **OPTIONS)
+    return result.save(folder / f"sky_out{suffix}")
+
+
+def cell_result(folder, suffix=".ome.zarr"):
+    """A result with channels, times and z, sizes and places."""
+    group = zarr.open_group(str(folder / "cells.zarr"), mode="w", zarr_format=3)
+    axes = [{"name": "t", "type": "time", "unit": "second"}, {"name": "c", "type": "channel"},
+            {"name": "z", "type": "space", "unit": "micrometer"},
+            *({"name": n, "type": "space", "unit": "micrometer"} for n in "yx")]  # fmt: skip
+    steps = [{"type": "scale", "scale": [2.5, 1, 0.3, 0.1, 0.11]},
+             {"type": "translation", "translation": [0, 0, 0, 7.3, -1.1]}]  # fmt: skip
+    facts = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}]}
+    channels = [{"label": "DAPI", "color": "0000FF"}, {"label": "Actin", "color": "00FF00"}]
+    channels = [c | {"window": {"min": 0, "max": 9, "start": 0, "end": 9}} for c in channels]
+    group.attrs["ome"] = {
+        "version": "0.5", "multiscales": [facts], "omero": {"channels": channels}
+    }  # fmt: skip
+    values = np.stack([cells((36, 44), seed=s) for s in range(8)]).reshape(2, 2, 2, 36, 44)
+    values[..., 30:, 40:] = np.nan
+    group.create_array("0", data=values, chunks=(1, 1, 1, 36, 44))
+    model = write_toy_model(folder / "cell", domain="fluorescence", channels=4, head_channels=4)
+    result = sciup.upscale(folder / "cells.zarr", model=model, **OPTIONS)
+    return result.save(folder / f"cells_out{suffix}")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    return {
+        "sky.fits": sky_result(folder, ".fits"),
+        "sky.ome.zarr": sky_result(folder, ".ome.zarr"),
+        "cells": cell_result(folder),
+        "large.fits": toy_run.straight(".fits"),
+        "large.ome.zarr": toy_run.straight(".ome.zarr"),
+    }
+
+
+ALL = ("sky.fits", "sky.ome.zarr", "cells", "large.fits", "large.ome.zarr")
+
+
+def level_0(path):
+    """Values of all maps, samples as one map, and the PSF."""
+    found = toy_run.arrays(path)
+    if path.suffix == ".fits":
+        return {name.lower(): values for name, values in found.items()}
+    out = {n.removesuffix("/0"): v for n, v in found.items() if n == "psf" or n.endswith("/0")}
+    parts = [out.pop(f"samples/{k}") for k in range(9) if f"samples/{k}" in out]
+    return out | ({"samples": np.stack(parts)} if parts else {})
+
+
+def there_and_back(path, folder):
+    suffix = ".fits" if path.suffix == ".fits" else ".ome.zarr"
+    there, back = folder / f"there{OTHER[suffix]}", folder / f"back{suffix}"
+    convert(path, there)
+    convert(there, back)
+    return there, back
+
+
+def story(path):
+    """The provenance, without what a conversion is to change."""
+    facts = read_provenance(path)
+    for key in ("converted", "image"):
+        facts.pop(key, None)
+    facts["fingerprint"].pop("format")
+    return facts
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_values_and_provenance_survive_bit_for_bit(name, made, tmp_path):
+    first = level_0(made[name])
+    assert {"sample", "mean", "samples", "psf"} <= set(first)
+    assert np.isnan(first["mean"]).any()
+    for copy in there_and_back(made[name], tmp_path):
+        values = level_0(copy)
+        assert set(values) == set(first)
+        for key, value in first.items():
+            assert value.shape == values[key].shape
+            assert np.array_equal(value, values[key], equal_nan=True), key
+        assert story(copy) == story(made[name])
+        assert verify(copy).damage == []
+        assert verify(copy).shards == verify(made[name]).shards > 0
+
+
+@pytest.mark.parametrize("name", ["sky.ome.zarr", "cells", "large.ome.zarr"])
+def test_every_field_of_ome_zarr_comes_back(name, made, tmp_path):
+    _, back = there_and_back(made[name], tmp_path)
+    for path in sorted(made[name].rglob("zarr.json")):
+        old = json.loads(path.read_text())
+        new = json.loads((back / path.relative_to(made[name])).read_text())
+        if path.parent == made[name]:
+            for document in (old, new):
+                about = document["attributes"]["sciup"]
+                for key in ("provenance", "files", "checksum"):
+                    del about[key]
+                cards = fits.Header.fromstring(about.pop("fits_header", ""), sep="\n")
+                document["cards"] = {c.keyword: c.value for c in cards.cards}
+            old["cards"], new["cards"] = carried(old["cards"]), carried(new["cards"])
+        assert new == old, path
+    assert (back / "OME/METADATA.ome.xml").read_text() == (
+        made[name] / "OME/METADATA.ome.xml"
+    ).read_text()
+
+
+def carried(cards):
+    structure = ("SIMPLE", "BITPIX", "EXTEND", "NAXIS", "XTENSION", "PCOUNT", "GCOUNT", "EXTNAME",
+                 "BUNIT")  # fmt: skip
+    return {k: str(v) for k, v in cards.items() if not k.startswith(structure)}
+
+
+@pytest.mark.parametrize("name", ["sky.fits", "large.fits"])
+def test_every_card_of_fits_comes_back(name, made, tmp_path):
+    _, back = there_and_back(made[name], tmp_path)
+    with fits.open(made[name]) as old, fits.open(back) as new:
+        assert [h.name for h in old] == [h.name for h in new]
+        for a, b in zip(old, new, strict=True):
+            if a.name == "PROVENANCE":
+                continue
+            cards = [
+                [(c.keyword, c.value, c.comment) for c in h.header.cards if "SUM" not in c.keyword]
+                for h in (a, b)
+            ]
+            assert sorted(map(str, cards[0])) == sorted(map(str, cards[1])), a.name
+
+
+def test_the_sky_stays_where_it_is(made, tmp_path):
+    there, _ = there_and_back(made["sky.ome.zarr"], tmp_path)
+    with fits.open(made["sky.fits"]) as direct, fits.open(there) as converted:
+        for name in ("SAMPLE", "MEAN", "SAMPLES"):
+            old, new = (
+                WCS(h[name].header, naxis=2).all_pix2world([[0, 0], [60, 40]], 0)
+                for h in (direct, converted)
+            )
+            assert np.array_equal(old, new)
+        for key in ("SCISCALE", "SCIROI", "SCISRC", "SCIMODEL", "SCISEED", "SCIMAPS"):
+            assert direct[0].header[key] == converted[0].header[key], key
+        assert converted["MEAN"].header["BUNIT"] == "electron"
+        assert "BUNIT" not in converted["SUPPORT"].header
+        assert converted["MEAN"].header["SCI_GAIN"] == 1.5
+
+
+def test_pixel_sizes_of_cells_stand_in_fits(made, tmp_path):
+    there, _ = there_and_back(made["cells"], tmp_path)
+    header = fits.getheader(there, "MEAN")
+    assert (header["CDELT1"], header["CDELT2"]) == pytest.approx((0.055, 0.05))
+    assert header["CUNIT1"].strip() == "um"
+    assert header["CRVAL2"] == pytest.approx(7.3 - 0.025)
+
+
+def test_a_copy_is_a_finished_result(made, tmp_path):
+    there, back = there_and_back(made["sky.fits"], tmp_path)
+    for copy in (there, back):
+        done = Finished.open(copy)
+        assert done.scale == 2
+        assert done.region == Box((2, 3), (36, 47))
+        page, *_ = write_report(copy, model=str(made["sky.fits"].parent / "sky"))
+        assert done.facts["weights"] in page.read_text()
+    assert sciup.upscale(  # and counts as done
+        made["sky.fits"].parent / "sky.fits", model=made["sky.fits"].parent / "sky",
+        roi="2:36,3:47", **OPTIONS,
+    ).save(there, resume=True) == there  # fmt: skip
+
+
+def test_steps_are_told(made, tmp_path):
+    _, back = there_and_back(made["sky.fits"], tmp_path)
+    steps = read_provenance(back)["converted"]
+    assert [(s["from"], s["to"]) for s in steps] == [("fits", "ome-zarr"), ("ome-zarr", "fits")]
+
+
+# -- OME-TIFF ----------------------------------------------------------------------------------
+
+
+def test_ome_tiff_holds_all_maps_and_says_so(made, tmp_path):
+    path = tmp_path / "cells.ome.tif"
+    lost = convert(made["cells"], path)
+    assert any("not as a result" in line for line in lost)
+    values = level_0(made["cells"])
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.is_bigtiff
+        assert tiff.is_ome
+        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
+        names = [c["Name"] for c in pixels["Channel"]]
+        assert names == [f"{m} {c}" for m in ("sample", "mean", "support", "sample 0", "sample 1")
+                         for c in ("DAPI", "Actin")]  # fmt: skip
+        assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeXUnit"]) == (0.055, "µm")
+        assert (pixels["PhysicalSizeZ"], pixels["TimeIncrement"]) == (0.3, 2.5)
+        stack = tiff.series[0].asarray()
+        assert tiff.series[0].axes == "TCZYX"
+        assert tiff.pages[0].is_tiled
+        assert tiff.pages[0].compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+        note = tifffile.xml2dict(tiff.ome_metadata)["OME"]["StructuredAnnotations"]
+    for i, name in enumerate(("sample", "mean", "support")):
+        assert np.array_equal(stack[:, 2 * i : 2 * i + 2], values[name], equal_nan=True)
+    for k in (0, 1):
+        part = stack[:, 6 + 2 * k : 8 + 2 * k]
+        assert np.array_equal(part, values["samples"][k], equal_nan=True)
+    facts = json.loads(note["CommentAnnotation"]["Value"])
+    assert facts["weights"] == read_provenance(made["cells"])["weights"]
+    image = open_image(path)
+    assert image.axes == "tczyx"
+    assert image.grid.size == (0.05, 0.055)
+
+
+def test_levels_of_ome_tiff_are_those_of_ome_zarr(made, tmp_path):
+    convert(made["large.fits"], tmp_path / "a.ome.tif")
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as tiff:
+        levels = tiff.series[0].levels
+        assert [level.shape[-2:] for level in levels][:3] == [(4200, 100), (2100, 50), (1050, 25)]
+        for number, level in enumerate(levels):
+            expected = zarr.open_array(str(made["large.ome.zarr"] / "mean" / str(number)), mode="r")
+            assert np.array_equal(level.asarray()[1], expected[...], equal_nan=True), number
+        note = tifffile.xml2dict(tiff.ome_metadata)["OME"]["StructuredAnnotations"]
+    assert "fits_header" in json.loads(note["CommentAnnotation"]["Value"])
+
+
+# -- memory, and what goes wrong ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ome.tif"])
+def test_memory_is_that_of_a_shard(suffix, made, tmp_path):
+    """100 MB in two maps; a shard has 16 MB."""
+    layout = Layout(
+        open_array(np.zeros((1024, 3072), "f4")), Box((0, 0), (1024, 3072)), 2,
+        ("sample", "mean"), {},
+    )  # fmt: skip
+    writer = open_writer(tmp_path, layout, "ome-zarr")
+    writer.create()
+    for name in layout.maps:
+        for x in range(0, 6144, 2048):
+            writer.write(name, (), Box((0, x), (2048, x + 2048)), np.ones((2048, 2048), "f4"))
+    facts = read_provenance(made["large.ome.zarr"])
+    del facts["checksums"]
+    facts["fingerprint"]["settings"]["keep"] = 0
+    facts["fingerprint"]["region"] = [[0, 0], [1024, 3072]]
+    writer.finish(facts, {})
+    source = tmp_path / "in.ome.zarr"
+    shutil.move(writer.path, source)
+    tracemalloc.start()
+    convert(source, tmp_path / f"out{suffix}")
+    assert tracemalloc.get_traced_memory()[1] < 80e6
+    tracemalloc.stop()
+    if suffix == ".fits":
+        assert verify(tmp_path / "out.fits").shards == 6
+
+
+def test_a_damaged_result_is_not_copied(made, tmp_path):
+    source, new = tmp_path / "in.ome.zarr", tmp_path / "new.fits"
+    shutil.copytree(made["large.ome.zarr"], source)
+    (source / "mean/0/c/1/0").unlink()
+    for name in ("new.fits", "new.ome.tif"):
+        with pytest.raises(InputError, match=r"damaged at mean, y 2048:4096.*sciup verify"):
+            convert(source, tmp_path / name)
+    assert not new.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["in.ome.zarr"]
+
+
+def test_what_is_refused(made, tmp_path):
+    source = made["sky.fits"]
+    with pytest.raises(OptionError, match="fits already"):
+        convert(source, tmp_path / "b.fits")
+    with pytest.raises(OptionError, match="suffix"):
+        convert(source, tmp_path / "b.png")
+    with pytest.raises(OutputError, match="no folder"):
+        convert(source, tmp_path / "no" / "b.ome.zarr")
+    with pytest.raises(InputError, match="sciup inspect"):
+        convert(source.parent / "sky.fits", tmp_path / "b.ome.zarr")
+    (tmp_path / "b.ome.zarr").mkdir()
+    with pytest.raises(OutputError, match="--overwrite"):
+        convert(source, tmp_path / "b.ome.zarr")
+    convert(source, tmp_path / "b.ome.zarr", overwrite=True)
+    assert verify(tmp_path / "b.ome.zarr").damage == []
+
+
+def test_the_command_prints_what_is_lost(made, tmp_path):
+    new = tmp_path / "new.fits"
+    done = CliRunner().invoke(app, ["convert", str(made["cells"]), str(new)])
+    assert done.exit_code == 0
+    assert new.exists()
+
+
+def test_upscale_says_how_to_get_tiff(made, tmp_path):
+    with pytest.raises(OutputError, match=r"sciup convert out\.ome\.zarr out\.ome\.tif"):
+        toy_run.lazy().save(tmp_path / "out.ome.tif")
