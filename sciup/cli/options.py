@@ -45,7 +45,8 @@ class Source:
     @property
     def files(self) -> tuple[str | None, ...]:
         """Files that are read beside the input."""
-        return self.err, self.weight, self.dq
+        given = (self.err, self.weight, self.dq)
+        return tuple(text and text.removeprefix("ivar:").removeprefix("var:") for text in given)
 
     def open(self, path: str) -> Any:
         """Open the input; a pixel size given by hand wins and is told."""

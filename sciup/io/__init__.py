@@ -38,10 +38,10 @@ def open_image(
     Parameters
     ----------
     source : path, array or Image
-        A FITS or TIFF file, a picture (PNG, JPEG, JPEG 2000), an OME-Zarr folder, zip file or
-        address (``https://``, ``s3://``, whatever fsspec knows), a numpy, dask or zarr array, an
-        xarray DataArray, NDData or CCDData of astropy, an image layer of napari, or an image that
-        is already open.
+        A FITS file or its address (``https://``, ``s3://``, whatever fsspec knows), an OME-Zarr
+        folder, zip file or address, a TIFF file, a picture (PNG, JPEG, JPEG 2000), a numpy, dask
+        or zarr array, an xarray DataArray, NDData or CCDData of astropy, an image layer of napari,
+        or an image that is already open.
     hdu, err, weight, dq, dq_bad : optional
         Which FITS extensions hold the image, its error, weight and data quality, and which bits of
         the data quality are bad.
@@ -80,14 +80,14 @@ def open_image(
 def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
     kind: str
     if isinstance(source, str | os.PathLike):
-        from sciup.io._detect import url_of
+        from sciup.io._detect import detect_remote, url_of
 
         url, path = url_of(os.fspath(source)), Path(os.fspath(source)).expanduser()
-        kind = "ome-zarr" if url else detect_format(path)
+        kind = detect_remote(url) if url else detect_format(path)
         if kind == "fits":
             from sciup.io._fits import open_fits
 
-            return open_fits(path, **fits, scratch=scratch)
+            return open_fits(url or path, **fits, scratch=scratch)
     else:
         url, path, kind = None, Path(), "image" if isinstance(source, Image) else "array"
     given = sorted(name for name, value in fits.items() if value is not None)

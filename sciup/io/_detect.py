@@ -117,6 +117,16 @@ def detect(path: Path) -> Format:
     raise InputError(f"{path} {what}", KNOWN)
 
 
+def detect_remote(url: Url) -> Literal["fits", "ome-zarr"]:
+    """What is behind an address: FITS, perhaps packed, by its first bytes; else a Zarr folder."""
+    from sciup.io._remote_file import first_bytes
+
+    if url.rstrip("/").endswith(".zarr"):
+        return "ome-zarr"
+    head = first_bytes(url)
+    return "fits" if head.startswith((FITS, *PACKED)) else "ome-zarr"
+
+
 def _first_bytes(path: Path) -> tuple[bytes, bytes]:
     """The first bytes of a file, and of what it unpacks to."""
     try:
@@ -142,4 +152,4 @@ def _inside(path: Path, head: bytes) -> bytes:
     return FITS if head.startswith(b"\x1f\x9d") else b""
 
 
-__all__ = ["Format", "Url", "detect", "url_of"]
+__all__ = ["Format", "Url", "detect", "detect_remote", "url_of"]

@@ -7,8 +7,9 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
+
+from sciup.io._remote_file import open_stream
 
 logger = logging.getLogger("sciup")
 
@@ -27,10 +28,13 @@ def quiet(source: str) -> Iterator[None]:
 
 @contextmanager
 def open_hdus(local: str, **options: Any) -> Iterator[Any]:
-    """`astropy.io.fits.open`, which by itself leaves damaged files open when it gives up."""
+    """`astropy.io.fits.open`, which by itself leaves damaged files open when it gives up.
+
+    `local` may be an address, of which only what is looked at is fetched.
+    """
     from astropy.io import fits
 
-    with Path(local).open("rb") as stream, fits.open(stream, **options) as hdus:
+    with open_stream(local) as stream, fits.open(stream, **options) as hdus:
         yield hdus
 
 

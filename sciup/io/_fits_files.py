@@ -17,7 +17,10 @@ from typing import Any
 
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.io._check import input_errors
+from sciup.io._detect import Url, url_of
 from sciup.io._fits_clean import clean_header, logger, open_hdus, quiet
+from sciup.io._remote_file import RemoteFile, size_of
+from sciup.io._scratch import remove, scratch_folder
 
 _MAGIC: dict[bytes, tuple[str, Callable[..., Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
@@ -92,7 +95,7 @@ def local_file(path: str | os.PathLike[str], scratch: str | os.PathLike[str] | N
     Parameters
     ----------
     path : path
-        A FITS file, plain or packed with gzip, bzip2 or xz; told apart by content.
+        A FITS file or its address, plain or packed with gzip, bzip2 or xz; told apart by content.
     scratch : path or None
         Folder for the unpacked copy; a folder for temporary files if None. The copy is removed
         when the program ends.
@@ -104,6 +107,9 @@ def local_file(path: str | os.PathLike[str], scratch: str | os.PathLike[str] | N
     OutputError
         If the copy does not fit on the disk.
     """
+    url = url_of(os.fspath(path))
+    if url is not None:
+        return _of_address(url, scratch)
     try:
         with Path(path).open("rb") as stream:
             start = stream.read(16)
@@ -118,6 +124,38 @@ def local_file(path: str | os.PathLike[str], scratch: str | os.PathLike[str] | N
             return target
     _check_start(path, path)
     return str(path)
+
+
+def _of_address(url: Url, scratch: str | os.PathLike[str] | None) -> str:
+    """The address itself if parts of a plain file can be asked for, else a local copy."""
+    file = RemoteFile(url)
+    if file.random_access and file.read(0, 9) == b"SIMPLE  =":
+        return str(url)
+    return local_file(download(url, scratch), scratch)
+
+
+def download(url: Url, scratch: str | os.PathLike[str] | None) -> str:
+    """A copy of a remote file, for what has no random access; removed when the program ends.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    OutputError
+        If the copy does not fit on the disk.
+    """
+    file = RemoteFile(url)
+    folder = scratch_folder(Path(url), file.size or 0, None if scratch is None else Path(scratch))
+    target = folder / (url.name or "file.fits")
+    logger.info(
+        "%s: copying %.1f MB to %s, removed at the end", url, (file.size or 0) / 1e6, folder
+    )
+    try:
+        file.download(target)
+    except BaseException:
+        remove(folder)
+        raise
+    return str(target)
 
 
 def _check_start(local: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
@@ -179,24 +217,25 @@ def scan(local: str, source: str) -> list[Hdu]:
         If a header cannot be read, or the file ends before its data.
     """
     found: list[Hdu] = []
+    mapped = url_of(local) is None
+    size = size_of(local)
     with (
         input_errors(
             f"{source} is damaged or not FITS",
             "download or copy it again, or check it with the program fitsverify",
         ),
         quiet(source),
-        open_hdus(local, memmap=True, disable_image_compression=True) as raw,
-        open_hdus(local, memmap=True) as images,
+        open_hdus(local, memmap=mapped, disable_image_compression=True) as raw,
+        open_hdus(local, memmap=mapped) as images,
     ):
         for index, (stored, image) in enumerate(zip(raw, images, strict=True)):
             offset = int(stored.fileinfo()["datLoc"])
-            _check_complete(local, source, stored, index, offset + int(stored.size))
+            _check_complete(size, source, stored, index, offset + int(stored.size))
             found.append(_entry(local, source, index, image, offset))
     return found
 
 
-def _check_complete(local: str, source: str, hdu: Any, index: int, end: int) -> None:
-    size = Path(local).stat().st_size
+def _check_complete(size: int, source: str, hdu: Any, index: int, end: int) -> None:
     if end > size:
         raise InputError(
             f"{source} is cut off: the data of HDU {index} ({hdu.name or 'no name'}) end at byte "
@@ -227,6 +266,19 @@ def _entry(local: str, source: str, index: int, hdu: Any, offset: int) -> Hdu:
     return Hdu(
         local, index, str(hdu.name).strip().upper(), int(hdu.ver), kind, shape, header, offset
     )
+
+
+def scan_file(path: str | os.PathLike[str], scratch: str | os.PathLike[str] | None) -> list[Hdu]:
+    """The table of all HDUs of a file or address; see `local_file` and `scan`.
+
+    A compressed image behind an address is copied: its tiles lie in a heap that is read as a whole.
+    """
+    local = local_file(path, scratch)
+    hdus = scan(local, str(path))
+    url = url_of(local)
+    if url is not None and any(hdu.kind == "compressed" for hdu in hdus):
+        hdus = scan(download(url, scratch), str(path))
+    return hdus
 
 
 def find_hdu(hdus: Sequence[Hdu], wanted: int | str, source: str) -> Hdu:

@@ -22,12 +22,16 @@ from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import Bool, Float, Plane
 from sciup.io._check import input_errors
+from sciup.io._detect import url_of
 from sciup.io._fits_clean import open_hdus, quiet
 from sciup.io._fits_files import Hdu
+from sciup.io._remote_file import RemoteFile
 
 _STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _BAND_BYTES = 8 << 20
 _CACHE_BYTES = 64 << 20
+_SPAN_BYTES = 16 << 20
+"""Rows of a remote image that are fetched, and kept, as a whole."""
 
 
 class Pixels(Protocol):
@@ -58,7 +62,9 @@ def pixels_of(hdu: Hdu) -> Pixels:
     )
     if hdu.kind == "compressed":
         return CompressedPixels(hdu.path, hdu.index, hdu.shape, coding)
-    return PlainPixels(hdu.path, hdu.shape, hdu.offset, int(header["BITPIX"]), coding)
+    url = url_of(hdu.path)
+    remote = RemoteFile(url) if url else None
+    return PlainPixels(hdu.path, hdu.shape, hdu.offset, int(header["BITPIX"]), coding, remote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ class PlainPixels:
     offset: int
     bitpix: int
     coding: Coding = Coding()
+    remote: RemoteFile | None = None
 
     def values(self, plane: Plane, box: Box) -> Float:
         """See `Pixels`."""
@@ -155,16 +162,23 @@ class PlainPixels:
                 (y * width + box.start[1], row.view(np.uint8).data)
                 for y, row in zip(range(box.start[0], box.stop[0]), out, strict=True)
             ]
+        places = [(begin + pixel * dtype.itemsize, buffer) for pixel, buffer in pieces]
+        if self.remote is None:
+            self._from_disk(places)
+        else:
+            _from_afar(self.remote, places)
+        return out
+
+    def _from_disk(self, places: list[tuple[int, memoryview]]) -> None:
         try:
             handle = os.open(self.path, os.O_RDONLY)
         except OSError as error:
             raise InputError(f"{self.path} can no longer be opened ({error.strerror})") from None
         try:
-            for pixel, buffer in pieces:
-                self._fill(handle, begin + pixel * dtype.itemsize, buffer)
+            for position, buffer in places:
+                self._fill(handle, position, buffer)
         finally:
             os.close(handle)
-        return out
 
     def _fill(self, handle: int, position: int, buffer: memoryview) -> None:
         done = 0
@@ -173,6 +187,20 @@ class PlainPixels:
             if count == 0:
                 raise InputError(f"{self.path} became shorter while it was being read")
             done += count
+
+
+def _from_afar(file: RemoteFile, places: list[tuple[int, memoryview]]) -> None:
+    """Fill buffers with parts of a remote file: whole rows at once, unless they are very long."""
+    first, last = places[0][0], places[-1][0] + len(places[-1][1])
+    if last - first <= _SPAN_BYTES:
+        whole = memoryview(file.read(first, last))
+        parts = [whole[at - first : at - first + len(buffer)] for at, buffer in places]
+    else:
+        parts = [memoryview(p) for p in file.parts([(at, at + len(b)) for at, b in places])]
+    for (_, buffer), part in zip(places, parts, strict=True):
+        if len(part) < len(buffer):
+            raise InputError(f"{file.url} became shorter while it was being read")
+        buffer[:] = part
 
 
 def _bits(values: NDArray[Any], bad: int) -> Bool:

@@ -153,7 +153,7 @@ async def _patiently(what: str, function: Callable[..., Awaitable[T]], *argument
         try:
             return await function(*arguments)
         except Exception as error:  # noqa: BLE001 - every library of a store has its own errors
-            await asyncio.sleep(_pause(what, error, number))
+            await asyncio.sleep(pause(what, error, number))
     raise AssertionError  # the last pause raises
 
 
@@ -168,11 +168,11 @@ def patiently(what: str, function: Callable[[], T]) -> T:
         except OSError as error:
             if not (isinstance(error, TimeoutError | ConnectionError) or error.errno in PASSING):
                 raise
-            time.sleep(_pause(what, error, number))
+            time.sleep(pause(what, error, number))
     raise AssertionError  # the last pause raises
 
 
-def _pause(what: str, error: Exception, number: int) -> float:
+def pause(what: str, error: Exception, number: int) -> float:
     """Seconds to wait after an error of try `number`, which is raised if there is no use.
 
     Waits differ by chance, so that a thousand workers do not come back at the same moment.

@@ -1,0 +1,134 @@
+"""FITS and OME-Zarr over HTTP: right pixels, and hardly more bytes than the windows need."""
+
+import gzip
+import pickle
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from range_server import serve
+
+from sciup.errors import InputError
+from sciup.geometry import Box
+from sciup.io import open_image
+from sciup.io._remote_file import BLOCK
+from sciup.testing import fits_files
+from sciup.testing.microscopy_files import write_ome_zarr
+
+SIDE, WINDOW, WINDOWS = 1500, 64, 10
+BIG = np.arange(SIDE * SIDE, dtype=np.uint32).reshape(SIDE, SIDE).astype(np.float32)
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A server of the test's folder; nobody waits for long."""
+    monkeypatch.setattr("sciup.io._remote.FIRST", 0.001)
+    with serve(tmp_path) as found:
+        yield found
+
+
+def boxes(seed=0):
+    """Windows anywhere in the image."""
+    corners = np.random.default_rng(seed).integers(0, SIDE - WINDOW, (WINDOWS, 2))
+    return [Box((y, x), (y + WINDOW, x + WINDOW)) for y, x in corners.tolist()]
+
+
+def read_all(image):
+    for box in boxes():
+        np.testing.assert_array_equal(image.load((), box)[0], BIG[box.slices])
+
+
+def test_windows_of_remote_fits_fetch_their_rows_only(tmp_path, served):
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(BIG, name="SCI"), fits.ImageHDU(BIG, name="OTHER")]
+    fits.HDUList(hdus).writeto(tmp_path / "big.fits")
+    image = open_image(f"{served.address}/big.fits", hdu="SCI")
+    assert served.bytes_of() < 20 * BLOCK  # headers
+    image = pickle.loads(pickle.dumps(image))
+    served.requests.clear()
+    read_all(image)
+    rows = len({row for box in boxes() for row in range(box.start[0], box.stop[0])})
+    assert served.bytes_of() < 2 * rows * SIDE * BIG.itemsize
+    assert len(served.requests) < 3 * WINDOWS
+
+
+def test_very_long_rows_are_fetched_in_pieces(tmp_path, served, monkeypatch):
+    monkeypatch.setattr("sciup.io._fits_pixels._SPAN_BYTES", 100_000)
+    fits.PrimaryHDU(BIG).writeto(tmp_path / "big.fits")
+    pixels = open_image(f"{served.address}/big.fits").pixels
+    pixels.remote.size  # noqa: B018 - one request, which is no part of the window
+    served.requests.clear()
+    for box in boxes()[:2]:
+        np.testing.assert_array_equal(pixels.values((), box), BIG[box.slices])
+    assert served.bytes_of() == 2 * WINDOW**2 * BIG.itemsize
+
+
+def test_a_second_window_of_the_same_rows_costs_nothing(tmp_path, served):
+    fits.PrimaryHDU(BIG).writeto(tmp_path / "big.fits")
+    image = open_image(f"{served.address}/big.fits")
+    image.load((), Box((99, 0), (165, 64)))
+    served.requests.clear()
+    image.load((), Box((100, 1400), (164, 1464)))
+    assert served.requests == []
+
+
+@pytest.mark.parametrize("shards", [None, (512, 512)])
+def test_windows_of_remote_zarr_fetch_their_chunks_only(shards, tmp_path, served):
+    write_ome_zarr(tmp_path / "big.zarr", BIG, "yx", chunks=(128, 128), shards=shards)
+    image = open_image(f"{served.address}/big.zarr")
+    served.requests.clear()
+    read_all(image)
+    chunks = sum(
+        np.prod([-(-b // 128) - a // 128 for a, b in zip(box.start, box.stop, strict=True)])
+        for box in boxes()
+    )
+    stored = sum(f.stat().st_size for f in (tmp_path / "big.zarr/0/c").rglob("*") if f.is_file())
+    assert served.bytes_of() < 2 * chunks * stored / (SIDE / 128) ** 2
+
+
+@pytest.mark.parametrize("name", sorted(fits_files.GOOD))
+def test_every_good_file_reads_the_same_from_afar(name, tmp_path, served):
+    path = fits_files.GOOD[name](tmp_path / f"{name}.fits")
+    here, afar = open_image(path), open_image(f"{served.address}/{name}.fits", scratch=tmp_path)
+    whole = Box.of_shape(here.plane_shape)
+    for mine, other in zip(
+        here.read(next(here.planes), whole), afar.read(next(here.planes), whole), strict=True
+    ):
+        np.testing.assert_array_equal(mine, other)
+    assert (here.grid, here.unit, here.facts.keys()) == (afar.grid, afar.unit, afar.facts.keys())
+
+
+def test_weights_and_masks_may_be_elsewhere(tmp_path, served):
+    fits.PrimaryHDU(np.ones((30, 40))).writeto(tmp_path / "a.fits")
+    flags = np.zeros((30, 40), "i2")
+    flags[3, 4] = 1
+    fits.PrimaryHDU(flags).writeto(tmp_path / "dq.fits")
+    image = open_image(tmp_path / "a.fits", dq=f"{served.address}/dq.fits")
+    np.testing.assert_array_equal(image.read((), Box((0, 0), (30, 40)))[1], flags == 0)
+
+
+def test_packed_files_and_servers_without_parts_are_copied(tmp_path, served, caplog):
+    caplog.set_level("INFO", "sciup")
+    fits.PrimaryHDU(BIG[:30, :40]).writeto(tmp_path / "a.fits")
+    (tmp_path / "a.fits.gz").write_bytes(gzip.compress((tmp_path / "a.fits").read_bytes()))
+    packed = open_image(f"{served.address}/a.fits.gz", scratch=tmp_path)
+    served.ranges = False
+    for image in (packed, open_image(f"{served.address}/a.fits", scratch=tmp_path)):
+        np.testing.assert_array_equal(image.read((), Box((0, 0), (30, 40)))[0], BIG[:30, :40])
+    assert caplog.text.count("removed at the end") >= 2
+
+
+def test_a_server_that_is_busy_is_asked_again(tmp_path, served):
+    fits.PrimaryHDU(BIG).writeto(tmp_path / "big.fits")
+    image = open_image(f"{served.address}/big.fits")
+    served.fail = 3
+    read_all(image)
+
+
+def test_what_is_not_there_or_was_cut_off(tmp_path, served):
+    with pytest.raises(InputError, match="nothing"):
+        open_image(f"{served.address}/nothing.fits")
+    path = tmp_path / "short.fits"
+    fits.PrimaryHDU(BIG).writeto(path)
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(InputError, match="cut off"):
+        open_image(f"{served.address}/short.fits")
