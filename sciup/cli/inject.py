@@ -69,7 +69,7 @@ def inject(
     from sciup.science.inject.write import check_folder
 
     span = _span(snr)
-    check_folder(out, overwrite=overwrite)
+    check_folder(out, field, *source.files, catalog, stamp, physics.psf, overwrite=overwrite)
     image = source.open(field)
     result = api.upscale(image, samples=samples, seed=seed, roi=roi, **physics.options())
     show.beliefs(console, result, "you" if physics.model else "the domain of the file")

@@ -8,9 +8,11 @@ from astropy.table import Table
 import sciup
 from sciup import cli
 from sciup.errors import InputError, OptionError, OutputError
+from sciup.results.draws import Draws
 from sciup.science.inject import plan as plan_module
 from sciup.science.inject import run as run_module
 from sciup.science.inject.methods import METHODS, Classical
+from sciup.science.inject.places import listed
 from sciup.science.inject.write import FILES
 from sciup.testing.toy_images import cells, star_field
 from sciup.testing.toy_model import write_toy_model
@@ -118,25 +120,20 @@ def equal(one, other):
 
 
 @pytest.mark.usefixtures("few")
-def test_the_seed_decides_everything(image, model):
-    one, again, other = (run(image, model, random=2, seed=s, roi="0:36,20:64") for s in (3, 3, 4))
-    equal(one, again)
-    assert (one.sources["y"] != other.sources["y"]).any()
-
-
-@pytest.mark.usefixtures("few")
-def test_a_lazy_result_is_as_good_as_its_image(image, model):
-    result = sciup.upscale(image, model=model, roi="0:60,16:80", **STATED | FIXED)
-    one = sciup.inject(result, random=3, samples=6)
-    equal(one, run(image, model, roi="0:60,16:80", random=3))
-    assert (np.asarray(one.sources["x"]) > 16).all()
-
-
-@pytest.mark.usefixtures("few")
-def test_every_run_tells_how_far_it_is(image, model):
+def test_the_seed_decides_everything_and_progress_is_told(image, model):
     told = []
-    run(image, model, random=3, progress=lambda *step: told.append(step))
-    assert {what for what, _, _ in told} == {"field as it is", "round 1 of 1"}
+    tell = {"progress": lambda *step: told.append(step)}
+    options = {"random": 2, "roi": "0:36,20:64"}
+    one = run(image, model, seed=3, **options, **tell)
+    result = sciup.upscale(image, model=model, seed=3, roi="0:36,20:64", **STATED | FIXED)
+    equal(one, sciup.inject(result, random=2, samples=6, seed=3))  # a lazy result is as good
+    assert (np.asarray(one.sources["x"]) > 20).all()
+    other = run(image, model, seed=4, **options)
+    assert (one.sources["y"] != other.sources["y"]).any()
+    runs = ("field as it is", "round 1 of 1")
+    assert list(dict.fromkeys(what for what, _, _ in told)) == [
+        words for run in runs for words in (run, f"{run}: other pictures, risk")
+    ]
     assert all(1 <= done <= total for _, done, total in told)
 
 
@@ -183,6 +180,8 @@ def test_bicubic_is_right_about_a_star(image, model):
         ({"random": 3, "catalog": "a.csv"}, "both say where"),
         ({"random": 3, "threshold": 0.0}, "--threshold 0"),
         ({"random": 3, "match": -1.0}, "--match -1"),
+        ({"random": 3, "match": 7.0}, r"--match 7.*at most 6\.2"),
+        ({"random": 3, "seed": -1}, "--seed -1"),
         ({"random": 3, "samples": 2}, "--samples 2"),
         ({"random": 3, "limit": 0.0}, "a limit of S/N 0"),
         ({"random": 6000}, "--random 6000"),
@@ -192,6 +191,29 @@ def test_bicubic_is_right_about_a_star(image, model):
 def test_options_that_are_refused(image, model, options, message):
     with pytest.raises(OptionError, match=message):
         run(image, model, **options)
+
+
+def test_more_photons_than_can_be_counted(image, model):
+    with pytest.raises(InputError, match=r"4e\+30 photons"):
+        run(image, model, catalog=Table({"y": [30.0], "x": [30.0], "flux": [1e30]}))
+
+
+def test_the_catalogue_of_an_injection_is_one_to_inject(both, image, model, folder):
+    both.sources.write(folder / "again.ecsv")
+    result = sciup.upscale(image, model=model, **STATED | FIXED)
+    b, optics = run_module.believed(result, 5.0), plan_module.Optics.of(result)
+    found = listed(folder / "again.ecsv", Draws.of_result(result), optics, b)
+    np.testing.assert_array_equal(found.fluxes, both.sources["flux_true"])
+    np.testing.assert_allclose(found.places[:, 0], both.sources["y"])
+
+
+def test_what_is_read_is_not_replaced(both, field, model, folder, capsys):
+    out = both.save(folder / "read")
+    words = ["--catalog", str(out / "injections.ecsv"), "--out", str(out), "--overwrite"]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["inject", str(field), "--model", str(model), *FEW, *words])
+    assert end.value.code == 2
+    assert "injections.ecsv is what is measured" in said(capsys)
 
 
 def test_stacks_are_refused(model):

@@ -26,6 +26,9 @@ POINT = np.ones((1, 1))
 LARGEST = 512
 """Side of a stamp, output px."""
 
+MOST_PHOTONS = 1e18
+"""Of one source: what numpy can count, and no camera."""
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -148,8 +151,19 @@ class Optics:
         """A source with the Poisson noise of its light; the same for the same seed.
 
         What a kernel with negative lobes takes away is taken away without noise.
+
+        Raises
+        ------
+        InputError
+            For more photons than can be counted.
         """
         box, light = self.expected(place, flux)
+        if not flux * self.gain < MOST_PHOTONS:
+            raise InputError(
+                f"a source of flux {flux:g} has {flux * self.gain:.3g} photons",
+                f"fewer than {MOST_PHOTONS:g}",
+                "give fainter sources, or the right --gain",
+            )
         rng = np.random.default_rng(seed)
         counted = rng.poisson(np.maximum(light, 0) * self.gain) / self.gain
         return Patch(box, light, counted + np.minimum(light, 0))

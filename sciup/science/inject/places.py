@@ -193,7 +193,7 @@ def listed(path: str | Path | Table, draws: Draws, optics: Optics, b: Believed) 
             "leave these rows out, or choose a larger --roi",
         )
     columns = {str(c).lower(): table[c] for c in table.colnames}
-    key = next((k for k in ("flux", "snr") if k in columns), None)
+    key = next((k for k in ("flux_true", "flux", "snr") if k in columns), None)
     if key is None:
         raise InputError(f"{name} has the columns {', '.join(columns)}", WANTED)
     values = _positive(columns[key], key, name)

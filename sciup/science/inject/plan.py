@@ -58,20 +58,33 @@ class Injections:
 
 @dataclass(frozen=True)
 class Detected:
-    """Catalogues of one run by method, and its risk at some places."""
+    """Catalogues of one run by method, and its risk at some places.
+
+    Attributes
+    ----------
+    found : mapping of str to Found
+    risk : mapping of str to ndarray
+        By map.
+    calibrated : str
+        Whether P(exists) is.
+    """
 
     found: Mapping[str, Found]
     risk: Mapping[str, Array]
+    calibrated: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is put where, and in which round.
+    """What is put where, in which round, and what counts as found.
 
     Attributes
     ----------
     result : Result
         Without injections.
+    optics : Optics
+    believed : Believed
+        What a point source is.
     sources : Sources
     empty : ndarray (m, 2)
         Places without one.
@@ -79,60 +92,83 @@ class Plan:
         Sources of each.
     apart, reach : float
         Least distance of sources of a round, and largest of a detection, input px.
+    limit, threshold : float
+        Of the detector, S/N and P(exists).
+    seed : int
+        Of the photons.
     """
 
     result: Result
+    optics: Optics
+    believed: Believed
     sources: Sources
     empty: Array
     rounds: list[NDArray[np.intp]]
     apart: float
     reach: float
+    limit: float
+    threshold: float
+    seed: int
 
-    def run(
-        self, optics: Optics, b: Believed, limit: float, threshold: float, seed: int,
-        progress: Progress,
-    ) -> Injections:  # fmt: skip
+    def run(self, progress: Progress) -> Injections:
         """Search the field as it is and with every round of injections."""
-        methods = Classical.all(self.result, optics, b)
-        samples = self.result.job.settings.samples
-        state: dict[str, str] = {}
-
-        def search(result: Result, places: Array, what: str) -> Detected:
-            catalogue, state["p"] = ours(result, limit, samples, partial(progress, what))
-            found = {OURS: catalogue} | {m.label: m.find(result) for m in methods}
-            return Detected(found, risk_at(result, places))
-
-        of_round = np.zeros(len(self.sources), np.intp)
+        methods = Classical.all(self.result, self.optics, self.believed)
+        search = partial(self._search, methods, progress)
         before = search(self.result, self.empty, "field as it is")
-        after = []
-        for k, members in enumerate(self.rounds):
-            of_round[members] = k + 1
-            lit = injected(self.result, self._patches(members, optics, seed))
-            what = f"round {k + 1} of {len(self.rounds)}"
-            after.append(search(lit, self.sources.places[members], what))
-        rate = false_rate(self.empty, before.found[OURS], self.reach, threshold)
-        at = {
-            n: threshold if n == OURS else equal_threshold(self.empty, f, self.reach, rate)
-            for n, f in before.found.items()
-        }
+        after = [
+            search(
+                injected(self.result, self._patches(members)),
+                self.sources.places[members],
+                f"round {k + 1} of {len(self.rounds)}",
+            )
+            for k, members in enumerate(self.rounds)
+        ]
+        return self._told(methods, before, after)
+
+    def _search(
+        self, methods: Sequence[Classical], progress: Progress, result: Result, places: Array,
+        what: str,
+    ) -> Detected:  # fmt: skip
+        samples = self.result.job.settings.samples
+        catalogue, calibrated = ours(result, self.limit, samples, partial(progress, what))
+        found, rest = {OURS: catalogue}, f"{what}: other pictures, risk"
+        for i, m in enumerate(methods):
+            found[m.label] = m.find(result)
+            progress(rest, i + 1, len(methods) + 1)
+        risk = risk_at(result, places)
+        progress(rest, len(methods) + 1, len(methods) + 1)
+        return Detected(found, risk, calibrated)
+
+    def _told(
+        self, methods: Sequence[Classical], before: Detected, after: Sequence[Detected]
+    ) -> Injections:
+        """Tables of what was found."""
+        rate = false_rate(self.empty, before.found[OURS], self.reach, self.threshold)
+        at = {n: equal_threshold(self.empty, f, self.reach, rate) for n, f in before.found.items()}
+        at[OURS] = self.threshold
         recoveries = {n: self._recovery(n, before, after, at[n]) for n in at}
         best = _best(methods, recoveries)
         recoveries = {OURS: recoveries[OURS]} | {m.name: recoveries[m.label] for m in best}
         risk = {name: self._joined([a.risk[name] for a in after]) for name in maps_of(self.result)}
-        words = assumptions(self, optics, b, limit, best, recoveries, state["p"])
+        words = assumptions(self, best, recoveries, before.calibrated)
         draws = Draws.of_result(self.result)
         meta = dict(draws.about) | {f"assume{i + 1}": line for i, line in enumerate(words)}
+        of_round = self._joined([np.full(len(r), k + 1) for k, r in enumerate(self.rounds)])
         table = sources_table(self.sources, of_round, recoveries, risk, draws, meta)
         summary = summary_table(self.sources, recoveries, risk, before.risk, meta)
         return Injections(table, summary, tuple(words))
 
-    def _patches(self, members: NDArray[np.intp], optics: Optics, seed: int) -> list[Patch]:
+    def _patches(self, members: NDArray[np.intp]) -> list[Patch]:
+        """Light of the sources of a round; their photons do not depend on it."""
         s = self.sources
         return [
-            optics.patch((float(s.places[i, 0]), float(s.places[i, 1])), float(s.fluxes[i]),
-                         (seed, 2, int(i)))
+            self.optics.patch(
+                (float(s.places[i, 0]), float(s.places[i, 1])),
+                float(s.fluxes[i]),
+                (self.seed, 2, int(i)),
+            )
             for i in members
-        ]  # fmt: skip
+        ]
 
     def _joined(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Values of the rounds in the order of the sources."""

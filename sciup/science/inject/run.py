@@ -109,42 +109,46 @@ def inject(
     >>> from sciup.testing.toy_images import star_field
     >>> image = star_field((64, 64), stars=0)
     >>> done = sciup.inject(image, random=3, samples=4, model="night-sky-x2", psf_fwhm=2.5)
-    >>> len(done.sources), sorted(set(done.summary["method"]))
+    >>> len(done.sources), sorted(map(str, set(done.summary["method"])))
     (3, ['Richardson-Lucy', 'bicubic', 'sciup'])
     """
-    _check(random, catalog, stamp, threshold, match, samples)
-    if isinstance(image, Result):
-        result = image
-    else:
-        result = upscale(image, samples=samples, seed=seed, **options)
-    shape = result.job.image.shape
-    if any(n != 1 for n in shape[:-2]):
-        raise InputError(
-            f"several planes: {result.job.image.axes} = {shape}",
-            "one plane",
-            "choose one with --channel, --time, --z",
-        )
-    light = None if stamp is None else _stamp(stamp)
-    optics, b = Optics.of(result, light), believed(result, limit)
-    room = Room(
-        result.job.image, next(result.job.image.planes), result.job.region,
-        int(np.ceil(CLEAR * b.fwhm)),
-    )  # fmt: skip
-    draws = Draws.of_result(result)
+    _check(random, catalog, stamp, threshold, match, samples, seed)
+    given = isinstance(image, Result)
+    result = image if given else upscale(image, samples=samples, seed=seed, **options)
+    b = believed(result, limit)
+    optics = Optics.of(result, None if stamp is None else _stamp(stamp))
     apart = APART * b.fwhm + (max(optics.stamp.shape) - 1) / optics.scale
+    reach = b.target.reach / optics.scale if match is None else match
+    if 2 * reach > apart:
+        raise OptionError(f"--match {reach:g}", f"at most {apart / 2:.1f}, half the least distance")
+    room = _room(result, b)
+    rng = np.random.default_rng([seed, 1])
     if catalog is not None:
-        sources = listed(catalog, draws, optics, b)
+        sources = listed(catalog, Draws.of_result(result), optics, b)
+        empty = room.beside(sources.places, apart, EMPTY, rng)
     else:
         count = AT_RANDOM if random is None else random
         sources = scattered(count, snr, room, apart, optics, b, seed)
-    rng = np.random.default_rng([seed, 1])
-    spread = room.beside(sources.places, apart, EMPTY, rng) if catalog is not None else None
-    empty = room.uniform(EMPTY, rng) if spread is None else spread
+        empty = room.uniform(EMPTY, rng)
     if not len(empty):
         raise InputError("there is no empty place beside the sources", fix="choose a larger --roi")
-    order = rounds(sources.places, apart)
-    plan = Plan(result, sources, empty, order, apart, match or b.target.reach / optics.scale)
-    return plan.run(optics, b, limit, threshold, seed, progress)
+    plan = Plan(
+        result, optics, b, sources, empty, rounds(sources.places, apart), apart, reach, limit,
+        threshold, seed,
+    )  # fmt: skip
+    return plan.run(progress)
+
+
+def _room(result: Result, b: Believed) -> Room:
+    """Where sources may be; raises for a stack."""
+    image = result.job.image
+    if any(n != 1 for n in image.shape[:-2]):
+        raise InputError(
+            f"several planes: {image.axes} = {image.shape}",
+            "one plane",
+            "choose one with --channel, --time, --z",
+        )
+    return Room(image, next(image.planes), result.job.region, int(np.ceil(CLEAR * b.fwhm)))
 
 
 def believed(result: Result, limit: float) -> Believed:
@@ -160,7 +164,7 @@ def believed(result: Result, limit: float) -> Believed:
 
 def _check(
     random: int | None, catalog: Any, stamp: Any, threshold: float, match: float | None,
-    samples: int,
+    samples: int, seed: int,
 ) -> None:  # fmt: skip
     """Refuse options before anything is computed."""
     if random is not None and catalog is not None:
@@ -173,6 +177,8 @@ def _check(
         raise OptionError(f"--match {match:g}", "input px above 0")
     if not FEWEST <= samples <= MOST:
         raise OptionError(f"--samples {samples}", f"{FEWEST} to {MOST}")
+    if seed < 0:
+        raise OptionError(f"--seed {seed}", "0 or above")
 
 
 def _stamp(stamp: str | Path | Array) -> Array:
@@ -180,6 +186,8 @@ def _stamp(stamp: str | Path | Array) -> Array:
     if not isinstance(stamp, str | Path):
         return np.asarray(stamp, np.float64)
     image = open_image(Path(stamp))
+    if any(n != 1 for n in image.shape[:-2]):
+        raise InputError(f"the stamp has shape {image.shape}", "an image of one plane")
     values, footprint = image.read(next(image.planes), Box.of_shape(image.plane_shape))
     return np.where(footprint, values, 0.0).astype(np.float64)
 

@@ -10,7 +10,6 @@ import numpy as np
 from sciup.existence.believed import Believed
 from sciup.image import Fact
 from sciup.physics.instrument import Instrument
-from sciup.science.inject.light import Optics
 from sciup.science.inject.methods import OURS, Classical
 from sciup.science.inject.rows import Recovery
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 def assumptions(
     plan: Plan,
-    optics: Optics,
-    b: Believed,
-    limit: float,
     methods: Sequence[Classical],
     recoveries: Mapping[str, Recovery],
     calibrated: str,
@@ -30,7 +26,7 @@ def assumptions(
     """Sentences for console and tables."""
     n, s = len(plan.sources), plan.sources
     rate = 100 * float(recoveries[OURS].false.mean())
-    shape = "points" if optics.stamp.size == 1 else "stamps"
+    shape = "points" if plan.optics.stamp.size == 1 else "stamps"
     lines = [
         f"{n} {shape}, S/N {s.snr.min():.3g} to {s.snr.max():.3g} in the noise of the typical"
         f" background, in {len(plan.rounds)} rounds, at least {plan.apart:.1f} input px apart",
@@ -38,15 +34,15 @@ def assumptions(
         " light, independent from pixel to pixel; masked pixels get none",
         "PSF, noise and background are those of the field without injections: what a wrong PSF"
         " does is not seen here (sciup robustness shows it)",
-        f"found: a detection with P(exists) of {recoveries[OURS].threshold:g} or more within"
-        f" {plan.reach:.2f} input px; limit S/N {limit:g}; P is {calibrated}",
+        f"found: a detection with P(exists) of {plan.threshold:g} or more within"
+        f" {plan.reach:.2f} input px; limit S/N {plan.limit:g}; P is {calibrated}",
         "what is detected there without the injection, too, counts only if it brightens by half of"
         " the injected flux",
         f"false rate: {rate:.2f} % of {len(plan.empty)} places without injection have a detection"
         f" ({recoveries[OURS].different} different ones); sources that the field really has are"
         " among them. Other methods have the lowest threshold whose rate is not higher",
     ]
-    return lines + [method_words(m, recoveries[m.name], b) for m in methods]
+    return lines + [method_words(m, recoveries[m.name], plan.believed) for m in methods]
 
 
 def optics_words(i: Instrument) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciup.errors import OutputError
+from sciup.results.tables import check_other
 from sciup.science.inject import figure
 
 if TYPE_CHECKING:
@@ -15,14 +16,25 @@ if TYPE_CHECKING:
 FILES = ("injections.ecsv", "summary.ecsv", "completeness.png", "completeness.pdf")
 
 
-def check_folder(folder: Path, *, overwrite: bool) -> None:
+def check_folder(folder: Path, *keep: str | Path | None, overwrite: bool) -> None:
     """Refuse a folder that cannot be written, before anything is computed.
+
+    Parameters
+    ----------
+    folder : Path
+    keep : paths, optional
+        What is read: never replaced, whatever `overwrite` says.
+    overwrite : bool
 
     Raises
     ------
+    OptionError
+        If a file that is read would be replaced.
     OutputError
         If it holds results already, is no folder, or has no place.
     """
+    for name in FILES:
+        check_other(folder / name, *keep)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file", "a folder", "choose another --out")
     if any((folder / name).exists() for name in FILES) and not overwrite:
