@@ -42,6 +42,13 @@ def calibrate(
     existence: Annotated[
         bool, Opt("--existence", help="calibrate the chances of `sciup detect` instead of the risk")
     ] = False,
+    measurements: Annotated[
+        bool,
+        Opt(
+            "--measurements",
+            help="calibrate the intervals of `sciup measure` instead; --check: see their coverage",
+        ),
+    ] = False,
     limit: Annotated[
         float, Opt("--limit", help="with --existence: S/N of the faintest source that counts")
     ] = 5.0,
@@ -67,7 +74,8 @@ def calibrate(
     Every image is made coarse and noisy and restored; the instrument is estimated by the program,
     as in use. One part of the independent units shapes the risk map, the other certifies it. The
     result is calibration.json in the folder of the model; with --existence it is existence.json,
-    how often what `sciup detect` finds in draws is true.
+    how often what `sciup detect` finds in draws is true; with --measurements it is
+    measurements.json, how far off the values of `sciup measure` are.
 
     [bold]Examples[/bold]
 
@@ -80,6 +88,8 @@ def calibrate(
       sciup calibrate night-sky-x2 cosmos_galsim --scenes sky_calibrate.npy
 
       sciup calibrate fluorescence-x4 microscopy --existence --limit 5 --out existence
+
+      sciup calibrate night-sky-x2 cosmos_galsim --scenes sky_calibrate.npy --measurements
     """
     from sciup.calibrate.fields import Source
     from sciup.generators.facts import ModelFacts
@@ -93,9 +103,14 @@ def calibrate(
             "--known was given without --check",
             fix="a calibration must know no more than a user's run",
         )
-    if check + stress + existence > 1:
-        raise OptionError("--check, --stress or --existence were given together", "one of them")
-    if existence:
+    if check + stress + existence > 1 or (measurements and (stress or existence or known)):
+        raise OptionError(
+            "--check, --stress, --existence, --measurements or --known were given together",
+            "one of them, or --check with --measurements or --known",
+        )
+    if measurements:
+        _measurements(source, out, split or ("test" if check else "calibrate"), check)
+    elif existence:
         _existence(source, out, split or "calibrate", limit)
     elif check:
         _check(source, out, split or "test", "all" if known else "nothing")
@@ -146,6 +161,29 @@ def _existence(source: Source, out: Path, split: str, limit: float) -> None:
         console.print(f"[yellow]skipped[/yellow]  {escape(reason)}")
     _report(out, f"P(exists) of {model.name}", tables)
     console.print(f"[green]done[/green]  {escape(str(path))}")
+
+
+def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
+    """Intervals of `sciup measure`, or what they are worth on a split that had no part."""
+    from sciup.science.coverage.fit import fit, table
+    from sciup.science.coverage.gather import Gathering
+    from sciup.science.measure.measurements import FILE, Measurements
+
+    model = source.model
+    known = Measurements.of_model(model.folder, model.weights, model.trust) if check else None
+    if isinstance(known, str):
+        raise OptionError(known, fix="calibrate first, without --check")
+    with _counter() as progress:
+        gathering = Gathering(source, out / "measurements", split, progress)
+        errors = gathering.errors()
+    for reason in gathering.skipped[:10]:
+        console.print(f"[yellow]skipped[/yellow]  {escape(reason)}")
+    found = known or fit(errors, source)
+    if known is None:
+        found.write(model.folder / FILE)
+        console.print(f"[green]done[/green]  {escape(str(model.folder / FILE))}")
+    title = f"Intervals of measurements of {model.name} on {split} fields"
+    _report(out, title, [table(errors, found, split)])
 
 
 def _check(source: Source, out: Path, split: str, told: Any) -> None:

@@ -85,7 +85,7 @@ def test_the_numbers_are_those_of_the_draws(kept):
     part = Box((37, 35), (45, 47))
     sums = Draws.open(kept).window((), part).sum((1, 2))
     row = table[0]
-    name = table.colnames[table.colnames.index("dec") + 1]
+    name = table.colnames[table.colnames.index("snr") + 1]
     assert row[name] == pytest.approx(sums.mean())
     assert row[f"{name}_std"] == pytest.approx(sums.std(ddof=1))
     assert row[f"{name}_lo95"] < sums.min()
@@ -310,7 +310,7 @@ def test_the_table_says_how_it_was_made(kept):
     assert meta["result_source"].endswith("field.fits")
     assert meta["instrument_psf_fwhm"].startswith("2.3 (given")
     assert "one more draw" in meta["interval_assumes"]
-    assert "not measured" in meta["coverage"]
+    assert "intervals are those of the draws as such" in meta["coverage"]
     json.dumps(meta)
 
 
@@ -334,7 +334,7 @@ def test_tables_in_files(kept, tmp_path, capsys, suffix):
     words = " ".join(text.split())
     assert "95 % intervals: Student t of 5 draws" in words
     assert "flux [electron]" in words
-    assert "coverage: not measured" in words
+    assert "coverage: intervals are those of the draws as such" in words
     form = {"ecsv": "ascii.ecsv", "csv": "ascii.csv", "fits": "fits"}[suffix]
     table = Table.read(out, format=form)
     expected = sciup.measure(kept, "photometry", regions=CIRCLES, samples=5)

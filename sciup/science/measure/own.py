@@ -21,11 +21,12 @@ from sciup.science.measure.quantities import QUANTITIES, Quantity
 EXAMPLE = "def my(image, mask): return float(image[mask].max())"
 COLUMNS = (
     *("id", "plane", "y", "x", "y_output", "x_output", "ra", "dec", "y_physical", "x_physical"),
-    *("draws", "flag"),
+    *("snr", "draws", "flag"),
 )
 """What every table has; a number of a user cannot be called like this."""
 
-ENDS = ("_std", *(f"_{side}{level * 100:.0f}" for level in LEVELS for side in ("lo", "hi")))
+SIDES = ("lo", "hi", "covered")
+ENDS = ("_std", *(f"_{side}{level * 100:.0f}" for level in LEVELS for side in SIDES))
 """And what is added to the names of numbers."""
 
 RETURNS = "a number, or a dict of numbers by name; NaN where it cannot tell"

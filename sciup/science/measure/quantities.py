@@ -65,7 +65,7 @@ class Quantity:
     given: str = ""
 
 
-def photometry(image: Array, mask: Mask, context: Context) -> Numbers:  # noqa: ARG001
+def photometry(image: Array, mask: Mask, context: Context) -> dict[str, float]:  # noqa: ARG001
     """Light in the region above the background, with the covered share of each pixel.
 
     In the input's unit per pixel times input px: what a sum over input pixels has.

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciup.api import Result
+from sciup.engine.job import Job
 from sciup.errors import OptionError
 from sciup.image import Plane
 from sciup.io import open_image
 from sciup.results.draws import Draws
 from sciup.science.measure.groups import largest
+from sciup.science.measure.measurements import Measurements
 from sciup.science.measure.own import find_quantity
 from sciup.science.measure.places import find_regions
+from sciup.science.measure.quantities import Quantity
 from sciup.science.measure.work import Progress, Run, Told
 
 if TYPE_CHECKING:
@@ -53,8 +56,9 @@ def measure(
         ``photometry``, ``centroid``, ``size``, ``length``, ``count``, ``intensity``,
         ``FILE.py:FUNCTION``, or a function ``f(image, mask)`` or ``f(image, mask, context)`` that
         returns a number or a dict of numbers.
-    regions : path or str, optional
-        Regions of DS9 (a file or their text), or shapes or points that napari saved as CSV.
+    regions : path, str or sequence of Region, optional
+        Regions of DS9 (a file or their text), or shapes or points that napari saved as CSV; or
+        `sciup.science.measure.shapes.Region`, in output px.
     catalog : path or Table, optional
         With columns ``ra`` and ``dec``, or ``y`` and ``x`` in input px; also ``id``, ``radius``.
     labels : path or ndarray, optional
@@ -107,7 +111,20 @@ def measure(
     told = Told(sum(len(r) for _, r in found), progress)
     run = Run(draws, quantity, count, known, samples is None)
     rows = [row for p, r in found for row in run.rows(p, r, told)]
-    return make_table(rows, draws, quantity, run.count, run.levels.get(planes[0]))
+    level, trusted = run.levels.get(planes[0]), _measurements(draws, quantity, known)
+    return make_table(rows, draws, quantity, run.count, level, trusted)
+
+
+def _measurements(draws: Draws, quantity: Quantity, known: bool) -> Measurements | str:
+    """What calibrates the intervals, or why nothing does."""
+    job = draws._job
+    if quantity.given:
+        return "functions of your own were not measured on fields of known truth"
+    if known != draws.night_sky:
+        return "they were measured with the default background only"
+    if not isinstance(job, Job):
+        return f"the model cannot be asked: {job}"
+    return Measurements.of_model(job.model.folder, job.model.weights, job.model.trust)
 
 
 def _draws(result: Any, source: str | None, model: str | None, opener: Any) -> Draws:

@@ -12,6 +12,7 @@ from sciup.results.draws import Draws
 from sciup.science.measure import interval
 from sciup.science.measure.frame import Frame
 from sciup.science.measure.interval import LEVELS, Summary, summarise
+from sciup.science.measure.measurements import Measurements, Stratum, knowledge
 from sciup.science.measure.quantities import Kind, Quantity
 
 if TYPE_CHECKING:
@@ -32,11 +33,22 @@ ASSUMES = (
     "the truth is one more draw: noise, PSF and sampler are right. The interval holds the spread of"
     " the draws only, no error of zero points, distortion or the region itself."
 )
-NOT_COVERED = "not measured for this quantity on calibration fields"
+CALIBRATED = (
+    "intervals where *_covered is given are calibrated: errors of {regions} regions in fields of"
+    " known truth, in units of the draws' spread, by class of S/N, with the PSF {knowledge};"
+    " *_covered is how often such intervals held the truth in fields that had no part in them."
+    " They hold the sampler's errors, not those of zero points or of the region itself"
+)
+PLAIN = "intervals are those of the draws as such: {}"
 
 
 def make_table(
-    rows: list[Row], draws: Draws, quantity: Quantity, count: int, level: Level | None
+    rows: list[Row],
+    draws: Draws,
+    quantity: Quantity,
+    count: int,
+    level: Level | None,
+    known: Measurements | str,
 ) -> Table:
     """One row for each region.
 
@@ -49,16 +61,20 @@ def make_table(
         Draws measured.
     level : Level or None
         Background of the first plane measured; None where each region has a ring.
+    known : Measurements or str
+        What calibrates the intervals, or why nothing does.
     """
     from astropy.table import Table
 
     table = Table(meta=_meta(rows, draws, quantity, count, level))
+    table.meta["coverage"] = _coverage(known, draws, _names(rows, quantity))
     table["id"] = [row.region.id for row in rows]
     if len(draws.planes) > 1:
         table["plane"] = [",".join(map(str, row.plane)) for row in rows]
     _places(table, np.array([row.region.shape.centre for row in rows]), draws)
+    _column(table, "snr", [row.snr for row in rows], None, "of the light in the region")
     for name in _names(rows, quantity):
-        _quantity(table, rows, name, quantity, draws)
+        _quantity(table, rows, name, quantity, draws, known)
     if quantity.kinds.get("centroid_y") == "position":
         _sky_of_centroids(table, draws)
     for row in rows:
@@ -92,28 +108,47 @@ def _places(table: Table, centres: Array, draws: Draws) -> None:
             _column(table, f"{name}_physical", at, unit, "from the middle of the first input px")
 
 
-def _quantity(table: Table, rows: list[Row], name: str, quantity: Quantity, draws: Draws) -> None:
+def _quantity(
+    table: Table,
+    rows: list[Row],
+    name: str,
+    quantity: Quantity,
+    draws: Draws,
+    known: Measurements | str,
+) -> None:
     values = [row.numbers.get(name, NOTHING) for row in rows]
     whole = quantity.whole or _all_whole(values)
-    found = [_summary(v, whole) for v in values]
+    strata = [_stratum(row, name, draws, known) for row in rows]
+    found = [_summary(v, whole, s) for v, s in zip(values, strata, strict=True)]
     unit = _unit(quantity.kinds.get(name, "own"), draws)
     _column(table, name, [s.value for s in found], unit, "mean of the draws")
     _column(table, f"{name}_std", [s.std for s in found], unit, "standard deviation of the draws")
     for i, level in enumerate(LEVELS):
+        percent = f"{level * 100:.0f}"
         for end, side in enumerate(("lo", "hi")):
-            _column(
-                table,
-                f"{name}_{side}{level * 100:.0f}",
-                [s.intervals[i][end] for s in found],
-                unit,
-                f"{'lower' if end == 0 else 'upper'} end of the {level * 100:.0f} % interval",
-            )
+            ends = [s.intervals[i][end] for s in found]
+            words = f"{'upper' if end else 'lower'} end of the {percent} % interval"
+            _column(table, f"{name}_{side}{percent}", ends, unit, words)
+        if any(strata):
+            shares = [s.covered[i] if s else np.nan for s in strata]
+            words = f"share of truths in such {percent} % intervals; none: not calibrated"
+            _column(table, f"{name}_covered{percent}", shares, None, words)
 
 
-def _summary(values: NDArray[Any], whole: bool) -> Summary:
+def _stratum(row: Row, name: str, draws: Draws, known: Measurements | str) -> Stratum | None:
+    """The class of S/N of a row, if the model's intervals were measured there."""
+    if isinstance(known, str):
+        return None
+    believed = draws.instruments[draws.planes.index(row.plane)]
+    return known.find(name, knowledge(believed), row.snr)
+
+
+def _summary(values: NDArray[Any], whole: bool, stratum: Stratum | None) -> Summary:
     numbers = values.astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
-    return summarise(finite if len(finite) > FEWEST * len(numbers) else numbers[:0], whole=whole)
+    enough = len(finite) > FEWEST * len(numbers)
+    summary = summarise(finite if enough else numbers[:0], whole=whole)
+    return stratum.intervals(summary, whole=whole) if stratum and enough else summary
 
 
 def _all_whole(values: list[NDArray[Any]]) -> bool:
@@ -200,12 +235,23 @@ def _meta(
         "draws": count,
         **{f"interval_{share * 100:.0f}": interval.words(count, share) for share in LEVELS},
         "interval_assumes": ASSUMES,
-        "coverage": NOT_COVERED,
         **made,
         "output_psf": f"FWHM {draws.target_fwhm:g} output px, part of every size and length",
         **({"instrument_of": f"plane {first}"} if len(draws.planes) > 1 else {}),
         **_instrument(believed),
     }
+
+
+def _coverage(known: Measurements | str, draws: Draws, names: list[str]) -> str:
+    """What the intervals are worth, in words."""
+    if isinstance(known, str):
+        return PLAIN.format(known)
+    told = {knowledge(i) for i in draws.instruments}
+    mine = [s for s in known.strata if s.name in names and s.knowledge in told]
+    if not mine:
+        return PLAIN.format("none of this quantity was measured on fields of known truth")
+    regions = sum(s.regions for s in mine) // len({(s.name, s.knowledge) for s in mine})
+    return CALIBRATED.format(regions=regions, knowledge=" or ".join(sorted(told)))
 
 
 def _instrument(believed: Instrument) -> dict[str, str]:

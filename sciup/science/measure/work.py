@@ -15,10 +15,11 @@ from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.results.draws import Draws
 from sciup.results.level import Level
-from sciup.science.measure.context import Context, ring_around
+from sciup.science.measure.context import Context, Mask, ring_around
 from sciup.science.measure.frame import Frame
 from sciup.science.measure.groups import Group, Place, grouped, largest
-from sciup.science.measure.quantities import Quantity
+from sciup.science.measure.measurements import significance
+from sciup.science.measure.quantities import Quantity, photometry
 from sciup.science.measure.shapes import Region
 
 Array = NDArray[np.float64]
@@ -45,12 +46,15 @@ class Row:
         One number for each draw, by name; empty where nothing could be measured.
     flag : str
         What is wrong, in words.
+    snr : float
+        Of the light in the region, see `measurements.significance`; NaN where it is not known.
     """
 
     region: Region
     plane: Plane
     numbers: dict[str, NDArray[Any]] = field(default_factory=dict)
     flag: str = ""
+    snr: float = float("nan")
 
 
 class Told:
@@ -146,6 +150,13 @@ class Run:
                     "the same names for every draw",
                 )
         row.numbers = {name: np.array([n[name] for n in found]) for name in found[0]}
+        row.snr = self._significance(images, mask, context, plane)
+
+    def _significance(self, images: Array, mask: Mask, context: Context, plane: Plane) -> float:
+        lights = [photometry(image, mask, context)["flux"] for image in images]
+        area = float(context.weights.sum()) / context.scale**2
+        instrument = self.draws.instruments[self.draws.planes.index(plane)]
+        return significance(float(np.mean(lights)), area, instrument)
 
     def _context(self, place: Place, weights: Array, plane: Plane) -> Context:
         draws = self.draws

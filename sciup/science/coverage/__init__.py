@@ -1,0 +1,1 @@
+"""How often the intervals of measurements hold the truth, on fields where it is known."""

@@ -1,0 +1,247 @@
+"""Measure the draws of fields of known truth, and the truth in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.calibrate.fields import KnownField, Source, Told
+from sciup.geometry import Box
+from sciup.image import Plane
+from sciup.results.draws import Draws
+from sciup.results.level import Level
+from sciup.science.coverage.regions import circles, squares
+from sciup.science.measure.context import Context, Mask
+from sciup.science.measure.interval import LEVELS, summarise
+from sciup.science.measure.measurements import knowledge, significance, spread
+from sciup.science.measure.quantities import QUANTITIES, Quantity
+from sciup.science.measure.shapes import Region
+from sciup.science.measure.work import Run
+from sciup.science.measure.work import Told as Counter
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, int], None]
+
+SAMPLES = 17
+"""Draws that are measured, as many as the risk map is made of."""
+
+TOLD: tuple[Told, ...] = ("nothing", "all")
+"""Each field twice: as the program finds the instrument out, and with it stated."""
+
+CIRCLES = ("photometry", "intensity", "centroid", "size")
+SQUARES = {"night-sky": ("photometry", "count"), "fluorescence": ("photometry", "count", "length")}
+SHOWN = {"night-sky": ("sources",), "fluorescence": ("spots", "nuclei", "length")}
+"""Numbers of the squares: their light only tells how bright they are."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Measurements of known truth, n of them.
+
+    Attributes
+    ----------
+    name, knowledge, unit : ndarray of str (n,)
+        Number; what was known of the PSF; independent field.
+    snr, score : ndarray (n,)
+        S/N; error in units of the spread.
+    spread : ndarray (n,)
+        Of the draws, as the score has it.
+    forced : ndarray (n,)
+        Noise of the light in the same aperture on the input; NaN for all but light.
+    inside : ndarray (n, levels)
+        Whether the interval of the draws holds the truth.
+    """
+
+    name: NDArray[np.str_]
+    knowledge: NDArray[np.str_]
+    unit: NDArray[np.str_]
+    snr: Array
+    score: Array
+    spread: Array
+    forced: Array
+    inside: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def take(self, which: NDArray[np.bool_]) -> Errors:
+        """Some of them."""
+        return Errors(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    @classmethod
+    def join(cls, parts: Sequence[Errors]) -> Errors:
+        """All of several parts."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> Errors:
+        """Of one mapping each."""
+        words = {"name": "U24", "knowledge": "U12", "unit": "U256"}
+        made: dict[str, NDArray[Any]] = {
+            f.name: np.array([r[f.name] for r in rows], dtype=words.get(f.name, "f8"))
+            for f in fields(cls)
+        }
+        made["inside"] = made["inside"].astype(bool).reshape(-1, len(LEVELS))
+        return cls(**made)
+
+
+class Beside(Draws):
+    """Draws of a whole plane, held in memory, and the truth as the last of them."""
+
+    held: Array
+
+    @classmethod
+    def of(cls, one: KnownField, count: int) -> Beside:
+        """The first draws of a field with one plane, and its truth.
+
+        Light of the truth is counted above its own background, which is 0: the belief in another
+        one is an error of the draws.
+        """
+        plain = Draws.of_result(one.result)
+        made = cls(**{f.name: getattr(plain, f.name) for f in fields(Draws)})
+        plane, whole = plain.planes[0], Box.of_shape(plain.plane_shape)
+        level = Level(plain, plane).window(whole) if plain.night_sky else 0.0
+        h, w = plain.plane_shape
+        truth = one.truth[:h, :w] + level
+        made.held = np.concatenate([plain.window(plane, whole, count), truth[None]])
+        return made
+
+    def window(self, plane: Plane, box: Box, count: int | None = None) -> Array:
+        """See `Draws`; the plane is the only one, and the number that of the held ones."""
+        return self.held[:, *box.slices]
+
+
+def measured(one: KnownField, count: int = SAMPLES) -> Errors:
+    """All errors of one field."""
+    draws = Beside.of(one, count)
+    rng = np.random.default_rng(crc32(one.labels["field"].encode()))
+    plane = draws.planes[0]
+    level = Level(draws, plane).window(Box.of_shape(draws.plane_shape)) if draws.night_sky else 0.0
+    mean, truth = draws.held[:-1].mean(0) - level, draws.held[-1] - level
+    found = circles(draws, mean, truth, rng)
+    rows = _rows(draws, CIRCLES, found, one)
+    rows += _rows(draws, SQUARES[draws.domain], squares(draws), one, SHOWN[draws.domain])
+    return Errors.of_rows(rows)
+
+
+def _rows(
+    draws: Beside,
+    names: Sequence[str],
+    regions: list[Region],
+    one: KnownField,
+    shown: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    quantity, plane = together([QUANTITIES[n] for n in names]), draws.planes[0]
+    run = Run(draws, quantity, len(draws.held), draws.night_sky, False)
+    rows: list[dict[str, Any]] = []
+    for row in run.rows(plane, regions, Counter(0, None)):
+        if not row.numbers:
+            continue
+        area = float(row.region.shape.weights(row.region.shape.box).sum()) / draws.scale**2
+        flux = float(np.mean(row.numbers["flux"][:-1]))
+        snr = significance(flux, area, draws.instruments[0])
+        for name in shown or row.numbers:
+            error = _error(row.numbers[name])
+            if error is not None:
+                forced = flux / snr if name == "flux" and snr > 0 else np.nan
+                rows.append(
+                    {"name": name, "knowledge": knowledge(draws.instruments[0]),
+                     "unit": one.labels["unit"], "snr": snr, "forced": forced} | error
+                )  # fmt: skip
+    return rows
+
+
+def together(quantities: Sequence[Quantity]) -> Quantity:
+    """Several quantities as one, so that draws are made once."""
+
+    def function(image: Array, mask: Mask, context: Context) -> dict[str, Any]:
+        return {k: v for q in quantities for k, v in q.function(image, mask, context).items()}
+
+    def pad(fwhm: float, side: int) -> int:
+        return max(q.pad(fwhm, side) for q in quantities)
+
+    kinds = {k: v for q in quantities for k, v in q.kinds.items()}
+    return Quantity("together", function, "", kinds, pad)
+
+
+def _error(values: NDArray[Any]) -> dict[str, Any] | None:
+    """Score and coverage of one number; None where draws or truth cannot tell it."""
+    whole = values.dtype.kind in "biu"
+    *drawn, true = values.astype(np.float64)
+    finite = np.array([v for v in drawn if np.isfinite(v)])
+    if not np.isfinite(true) or len(finite) <= len(drawn) / 2:
+        return None
+    summary = summarise(finite, whole=whole)
+    scale = spread(summary, whole=whole)
+    if not scale > 0:
+        return None
+    inside = [a <= true <= b for a, b in summary.intervals]
+    return {"score": (true - summary.value) / scale, "spread": scale, "inside": inside}
+
+
+@dataclass
+class Gathering:
+    """Errors of some conditions; each is kept in a folder, so that a stopped run goes on.
+
+    Attributes
+    ----------
+    source : Source
+    folder : Path
+        Of one ``.npz`` per condition and knowledge.
+    split : str
+        Of the manifest; night sky: role of the galaxies.
+    progress : callable
+        Called with the condition and the number of its fields done.
+    skipped : list of str
+        What could not be used, and why.
+    """
+
+    source: Source
+    folder: Path
+    split: str = "calibrate"
+    progress: Progress = lambda _condition, _done: None
+    skipped: list[str] = field(default_factory=list)
+
+    def errors(self) -> Errors:
+        """All."""
+        conditions = self.source.conditions
+        return Errors.join([self._part(c, told) for told in TOLD for c in conditions])
+
+    def _part(self, condition: str, told: Told) -> Errors:
+        path = self.folder / f"{condition.replace(':', '-')}_{told}_{self._digest()}.npz"
+        if not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(path.name + ".part.npz")
+            found = self._gather(condition, told)
+            np.savez(part, **{f.name: getattr(found, f.name) for f in fields(found)})
+            part.replace(path)
+        with np.load(path, allow_pickle=False) as stored:
+            return Errors(**stored)
+
+    def _gather(self, condition: str, told: Told) -> Errors:
+        chosen = self.source.fields(condition, self.split, told, self.skipped.append)
+        parts = [Errors.of_rows([])]
+        for done, one in enumerate(chosen, 1):
+            parts.append(measured(one))
+            self.progress(f"{condition}, {told} stated", done)
+        return Errors.join(parts)
+
+    def _digest(self) -> str:
+        """Of all else that decides what the errors are."""
+        source = self.source
+        places = [p and str(Path(p).expanduser().resolve()) for p in (source.data, source.scenes)]
+        decides = [
+            *(source.model.weights, sorted(source.model.trust.items()), self.split, SAMPLES),
+            *(source.every, source.seed, source.precision, *places),
+        ]
+        return sha256(repr(decides).encode()).hexdigest()[:16]
+
+
+__all__ = ["Errors", "Gathering", "measured", "together"]

@@ -1,0 +1,247 @@
+"""Intervals that were seen to cover: how far off measurements were on fields of known truth.
+
+The interval of the draws is right if the sampler is. Whether it is was measured on fields of known
+truth: the score of a region is ``(truth - value) / scale`` with the mean and the spread of its
+draws. Between the order statistics of n such scores of rank ``floor((n + 1) a)`` and
+``ceil((n + 1) (1 - a))`` the score of one more region lies with probability ``1 - 2 a`` or more,
+whatever the sampler does, if that region is of the same kind [1]_. That is the calibrated interval;
+classes of S/N keep it right for the faint and for the bright.
+
+References
+----------
+.. [1] Lei, G'Sell, Rinaldo, Tibshirani, Wasserman (2018), "Distribution-free predictive inference
+   for regression", J. Am. Stat. Assoc. 113, 1094, section 5.2 (scores in units of the local
+   spread), arXiv:1604.04173.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciup.errors import ModelError
+from sciup.physics.instrument import Instrument
+from sciup.risk.plain import checked, numbers
+from sciup.science.measure.interval import LEVELS, Summary
+
+Array = NDArray[np.float64]
+Knowledge = Literal["stated", "estimated"]
+
+FILE = "measurements.json"
+VERSION = 1
+
+EDGES = (0.0, 5.0, 10.0, 20.0, 50.0, math.inf)
+"""Classes of S/N."""
+
+LEAST = 79
+"""Regions of a class: the 95 % interval then leaves out one at either end."""
+
+UNITS = 8
+"""Independent fields of a class, at least."""
+
+
+def knowledge(instrument: Instrument) -> Knowledge:
+    """Whether the PSF was stated, by the user or the file, or found out by the program."""
+    facts = (instrument.psf, instrument.psf_fwhm)
+    stated = any(f.value is not None and f.origin in ("given", "header") for f in facts)
+    return "stated" if stated else "estimated"
+
+
+def significance(flux: float, area: float, instrument: Instrument) -> float:
+    """S/N of the light in a region, as a sum over the input's pixels there would have.
+
+    Parameters
+    ----------
+    flux : float
+        Above the background, input units times input px.
+    area : float
+        Of the region, input px.
+    instrument : Instrument
+
+    Returns
+    -------
+    float
+        ``flux / sqrt(area sigma^2 + flux / gain)`` with the noise of the background and the photon
+        noise of the light (Howell 1989, PASP 101, 616, eq. 2, without the noise of the background
+        estimate); 0 for no light, NaN where the noise is not known.
+    """
+    sigma, gain = instrument.noise_sigma.value, instrument.electrons_per_unit.value
+    if not sigma:
+        return float("nan")
+    light = max(flux, 0.0)
+    return light / math.sqrt(area * float(sigma) ** 2 + (light / float(gain) if gain else 0.0))
+
+
+def spread(summary: Summary, *, whole: bool) -> float:
+    """What an error is compared with: the spread of the draws; a number of things is a step wide.
+
+    Draws that all count the same do not say that the count is exact: rounding alone has a variance
+    of 1/12.
+    """
+    return math.hypot(summary.std, math.sqrt(1 / 12)) if whole else summary.std
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Scores of one quantity in one class of S/N.
+
+    Attributes
+    ----------
+    name : str
+        Column of the table, such as ``flux``.
+    knowledge : {"stated", "estimated"}
+        Of the PSF.
+    low, high : float or None
+        Class of S/N; None: no end.
+    regions, units : int
+        How many, and of how many independent fields.
+    ends : tuple of (float, float)
+        Scores between which the truth lies, for each of `LEVELS`.
+    plain, covered : tuple of float
+        Share of the truths inside the interval of the draws as such; and inside the calibrated one
+        that the other half of the fields gave.
+    """
+
+    name: str
+    knowledge: str
+    low: float | None
+    high: float | None
+    regions: int
+    units: int
+    ends: tuple[tuple[float, float], ...]
+    plain: tuple[float, ...]
+    covered: tuple[float, ...]
+
+    def holds(self, name: str, known: str, snr: float) -> bool:
+        """Whether a measurement belongs here."""
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return self.name == name and self.knowledge == known and low <= snr < high
+
+    def intervals(self, summary: Summary, *, whole: bool = False) -> Summary:
+        """The same with calibrated intervals."""
+        scale = spread(summary, whole=whole)
+        pairs = [(summary.value + a * scale, summary.value + b * scale) for a, b in self.ends]
+        if whole:
+            pairs = [(max(math.floor(a), 0.0), float(math.ceil(b))) for a, b in pairs]
+        return Summary(summary.value, summary.std, tuple(pairs))
+
+
+def ends(scores: Array, level: float) -> tuple[float, float]:
+    """Order statistics between which one more score lies with this probability or more.
+
+    Examples
+    --------
+    >>> ends(np.arange(1.0, 80.0), 0.95)
+    (2.0, 78.0)
+    """
+    ordered, n = np.sort(scores), len(scores)
+    rank = math.floor(round((n + 1) * (1 - level) / 2, 9))
+    if rank < 1:
+        return -math.inf, math.inf
+    return float(ordered[rank - 1]), float(ordered[n - rank])
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What the intervals of a model are worth.
+
+    Attributes
+    ----------
+    weights : str
+        Checksum of the weights that they belong to.
+    projection : dict
+        The recipe's trust, which decides draws, too.
+    strata : tuple of Stratum
+    about : dict
+        Data, day, conditions, number of draws.
+    """
+
+    weights: str
+    projection: dict[str, Any]
+    strata: tuple[Stratum, ...]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def find(self, name: str, known: str, snr: float) -> Stratum | None:
+        """The class of a measurement; None if there is none."""
+        return next((s for s in self.strata if s.holds(name, known, snr)), None)
+
+    @classmethod
+    def of_model(
+        cls, folder: Path, weights: str, projection: Mapping[str, Any]
+    ) -> Measurements | str:
+        """What lies beside a model, or why it cannot be used.
+
+        Raises
+        ------
+        ModelError
+            If the file is damaged.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            return f"{folder.name} has no {FILE}: sciup calibrate {folder.name} DATA --measurements"
+        found = cls.read(path)
+        if found.weights != weights or found.projection != dict(projection):
+            return f"{FILE} of {folder.name} belongs to other weights or another recipe"
+        return found
+
+    def write(self, path: Path) -> None:
+        """Write as JSON: all of it or nothing."""
+        part = path.with_suffix(".part")
+        data = {"version": VERSION} | asdict(self)
+        part.write_text(json.dumps(data, allow_nan=False, indent=1) + "\n")
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Measurements:
+        """Read ``measurements.json``.
+
+        Raises
+        ------
+        ModelError
+            If it is damaged or of another version.
+        """
+        try:
+            data = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path} cannot be read: {error}") from None
+        keys = ("version", "weights", "projection", "strata", "about")
+        found = checked(data, keys, FILE)
+        if found["version"] != VERSION:
+            raise ModelError(f"{path} has version {found['version']!r}", str(VERSION))
+        strata = tuple(_stratum(part) for part in found["strata"])
+        return cls(found["weights"], dict(found["projection"]), strata, dict(found["about"]))
+
+
+def _stratum(data: Mapping[str, Any]) -> Stratum:
+    part = dict(checked(data, Stratum.__dataclass_fields__, f"stratum of {FILE}"))
+    pairs = tuple(tuple(numbers(pair, "ends")) for pair in part["ends"])
+    if len(pairs) != len(LEVELS) or not all(len(p) == 2 and p[0] <= p[1] for p in pairs):
+        raise ModelError(
+            f"the ends of a stratum of {FILE} are {part['ends']!r}",
+            "a lower and an upper score for each level",
+            "write it again: sciup calibrate --measurements",
+        )
+    shares = {key: tuple(numbers(part[key], key, 0, 1)) for key in ("plain", "covered")}
+    return Stratum(**part | shares | {"ends": pairs})
+
+
+__all__ = [
+    "EDGES",
+    "FILE",
+    "LEAST",
+    "UNITS",
+    "Measurements",
+    "Stratum",
+    "ends",
+    "knowledge",
+    "significance",
+    "spread",
+]

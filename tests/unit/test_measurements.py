@@ -1,0 +1,294 @@
+"""Intervals of measurements are calibrated on fields of known truth."""
+
+import json
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sciup
+from sciup.calibrate.fields import KnownField
+from sciup.errors import InputError, ModelError
+from sciup.generators.facts import ModelFacts
+from sciup.geometry import Box
+from sciup.physics.instrument import Fact, Instrument
+from sciup.results.draws import Draws
+from sciup.science.coverage.fit import classes, fit, stratum, table
+from sciup.science.coverage.gather import Errors, Gathering, measured
+from sciup.science.measure.interval import LEVELS, Summary
+from sciup.science.measure.measurements import (
+    EDGES,
+    FILE,
+    LEAST,
+    Measurements,
+    Stratum,
+    ends,
+    knowledge,
+    significance,
+    spread,
+)
+from sciup.testing.toy_images import star, star_field
+from sciup.testing.toy_model import write_toy_model
+
+STATED = {"psf_fwhm": 2.3, "background": 0.0, "noise_sigma": 5.0, "gain": 10.0}
+CIRCLE = "image\ncircle(21,21,4)"
+
+
+def instrument(**facts):
+    none = Fact(None, "assumed", "")
+    made = {n: Fact(*f, "") for n, f in facts.items()}
+    return Instrument(**dict.fromkeys(Instrument.__dataclass_fields__, none) | made)
+
+
+def one(name="flux", low=None, high=None, known="stated", z=((-2.0, 1.0), (-4.0, 3.0))):
+    return Stratum(name, known, low, high, 100, 10, z, (0.5, 0.8), (0.67, 0.94))
+
+
+@given(
+    st.lists(st.integers(-10_000, 10_000), min_size=8, max_size=200, unique=True),
+    st.sampled_from(LEVELS),
+)
+def test_one_more_score_lies_between_the_ends_as_often_as_promised(scores, level):
+    """Each of n + 1 exchangeable scores is the last one with the same chance."""
+    values = np.array(scores, float)
+    inside = 0
+    for i, last in enumerate(values):
+        low, high = ends(np.delete(values, i), level)
+        inside += low <= last <= high
+    assert inside >= level * len(values) - 1e-9
+
+
+def test_ends_leave_out_no_more_than_they_may():
+    low, high = ends(np.arange(1.0, 1000.0), 0.68)
+    assert (low, high) == (160.0, 840.0)
+    assert ends(np.arange(5.0), 0.95) == (-math.inf, math.inf)
+
+
+def test_significance_is_that_of_an_aperture():
+    believed = instrument(noise_sigma=(5.0, "given"), electrons_per_unit=(2.0, "given"))
+    assert significance(1000.0, 50.0, believed) == pytest.approx(1000 / math.sqrt(1250 + 500))
+    assert significance(-3.0, 50.0, believed) == 0
+    assert math.isnan(significance(1.0, 1.0, instrument()))
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"psf_fwhm": (2.0, "given")}, "stated"),
+        ({"psf_fwhm": (2.0, "header")}, "stated"),
+        ({"psf_fwhm": (2.0, "estimated")}, "estimated"),
+        ({"psf_fwhm": (2.0, "assumed")}, "estimated"),
+        ({"psf_fwhm": (2.0, "estimated"), "psf": (np.ones((3, 3)), "given")}, "stated"),
+    ],
+)
+def test_what_is_known_of_the_psf(facts, expected):
+    assert knowledge(instrument(**facts)) == expected
+
+
+def test_an_interval_is_moved_and_stretched():
+    plain = Summary(10.0, 2.0, ((9.0, 11.0), (6.0, 14.0)))
+    assert one().intervals(plain) == Summary(10.0, 2.0, ((6.0, 12.0), (2.0, 16.0)))
+
+
+@given(st.floats(0, 50), st.floats(0, 5))
+def test_numbers_of_things_are_whole_and_not_negative(value, std):
+    found = one("sources").intervals(Summary(value, std, ((0, 0), (0, 0))), whole=True)
+    scale = spread(found, whole=True)
+    for (low, high), (a, b) in zip(found.intervals, one().ends, strict=True):
+        assert low == int(low) >= 0
+        assert high == int(high) >= value + b * scale
+        assert low <= max(value + a * scale, 0)
+
+
+def test_a_file_comes_back_as_it_was(tmp_path):
+    found = Measurements("a" * 64, {"blur": 1.0}, (one(low=5.0), one(high=5.0)), {"day": "x"})
+    found.write(tmp_path / FILE)
+    assert Measurements.read(tmp_path / FILE) == found
+    assert found.find("flux", "stated", 5.0).low == 5
+    assert found.find("flux", "stated", 4.9).high == 5
+    assert found.find("flux", "estimated", 9) is None
+    assert found.find("flux", "stated", math.nan) is None
+    assert "other weights" in Measurements.of_model(tmp_path, "b" * 64, {"blur": 1.0})
+    assert "other weights" in Measurements.of_model(tmp_path, "a" * 64, {"blur": 2.0})
+    assert "has no measurements.json" in Measurements.of_model(tmp_path / "no", "", {})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(version=9), "version 9"),
+        (lambda d: d.pop("strata"), "lacks the key 'strata'"),
+        (lambda d: d["strata"][0].update(ends=[[1, 2]]), "ends of a stratum"),
+        (lambda d: d["strata"][0].update(ends=[[2, 1], [1, 2]]), "ends of a stratum"),
+        (lambda d: d["strata"][0].update(covered=[2, 0]), "covered is"),
+        (lambda d: d["strata"][0].update(colour=1), "unknown key 'colour'"),
+    ],
+)
+def test_a_damaged_file_is_told(tmp_path, change, words):
+    Measurements("a", {}, (one(),)).write(tmp_path / FILE)
+    data = json.loads((tmp_path / FILE).read_text())
+    change(data)
+    (tmp_path / FILE).write_text(json.dumps(data))
+    with pytest.raises(ModelError, match=words):
+        Measurements.read(tmp_path / FILE)
+    (tmp_path / FILE).write_text("{")
+    with pytest.raises(ModelError, match="cannot be read"):
+        Measurements.read(tmp_path / FILE)
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_toy_model(tmp_path / "toy", scale=2, channels=4, head_channels=4)
+
+
+def image():
+    return (star_field((48, 48), stars=0) + 20000 * star((48, 48), 20, 20, 2.3)).astype(np.float32)
+
+
+def lazy(model, **facts):
+    fixed = {"samples": 4, "precision": "fp32", "device": "cpu"}
+    return sciup.upscale(image(), model=model, **STATED | fixed | facts)
+
+
+def beside(model, *strata):
+    facts = ModelFacts.read(model)
+    Measurements(facts.weights, dict(facts.trust), strata).write(model / FILE)
+
+
+def test_measure_gives_calibrated_intervals_and_their_coverage(model):
+    plain = sciup.measure(lazy(model), "photometry", regions=CIRCLE, samples=4)
+    assert "flux_covered68" not in plain.colnames
+    assert "has no measurements.json" in plain.meta["coverage"]
+    assert plain["snr"][0] > 50
+    beside(model, one(high=50.0), one(low=50.0, z=((-1.5, 0.5), (-3.0, 2.0))))
+    found = sciup.measure(lazy(model), "photometry", regions=CIRCLE, samples=4)
+    value, std = plain["flux"][0], plain["flux_std"][0]
+    assert (found["flux"][0], found["flux_std"][0]) == (value, std)
+    assert found["flux_lo68"][0] == pytest.approx(value - 1.5 * std)
+    assert found["flux_hi95"][0] == pytest.approx(value + 2 * std)
+    assert (found["flux_covered68"][0], found["flux_covered95"][0]) == (0.67, 0.94)
+    assert "calibrated" in found.meta["coverage"]
+    json.dumps(found.meta)
+
+
+def own(image, mask):
+    """A function with a familiar name."""
+    return {"flux": float(image[mask].sum())}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"with_": own}, "functions of your own"),
+        ({"with_": "photometry", "background": "ring"}, "default background only"),
+        ({"with_": "size"}, "none of this quantity"),
+    ],
+)
+def test_nothing_else_is_calibrated(model, options, words):
+    beside(model, one())
+    found = sciup.measure(lazy(model), regions=CIRCLE, samples=4, **options)
+    assert words in found.meta["coverage"]
+    assert not any("covered" in name for name in found.colnames)
+
+
+def test_another_class_keeps_the_interval_of_the_draws(model):
+    beside(model, one(known="estimated"), one(high=5.0))
+    found = sciup.measure(lazy(model), "photometry", regions=CIRCLE, samples=4)
+    (model / FILE).unlink()
+    plain = sciup.measure(lazy(model), "photometry", regions=CIRCLE, samples=4)
+    assert found["flux_lo68"][0] == plain["flux_lo68"][0]
+
+
+def test_errors_are_those_of_measure(model):
+    """Truth and draws are measured in the same way, and as a user would."""
+    result = lazy(model, samples=17)
+    draws = Draws.of_result(result)
+    truth = draws.window((), Box.of_shape(draws.plane_shape), 18)[-1]
+    known = KnownField(result, truth, 0.0, {"unit": "a", "field": "a"})
+    errors = measured(known)
+    lights = errors.take(errors.name == "flux")
+    assert len(lights) >= 1
+    assert set(errors.knowledge) == {"stated"}
+    bright = int(lights.snr.argmax())
+    assert np.isfinite(lights.forced).all()
+    assert set(errors.name) == {
+        "flux", "intensity", "centroid_y", "centroid_x", "half_light_radius", "diameter", "sources",
+    }  # fmt: skip
+    # intensity is flux over area: the same score
+    same = errors.take(errors.name == "intensity")
+    assert same.score[bright] == pytest.approx(lights.score[bright])
+    # the truth as one of the draws is inside whenever its score is small
+    assert (lights.inside[np.abs(lights.score) < 0.3, 1]).all()
+    # a truth with more light is brighter than all draws
+    more = measured(replace(known, truth=truth * 1.5))
+    high = more.take((more.name == "flux") & (more.snr > 20))
+    assert len(high)
+    assert (high.score > 1).all()
+
+
+def many(seed, units=20, each=30, bias=0.0, wide=1.0, name="flux", snr=30.0):
+    rng = np.random.default_rng(seed)
+    n = units * each
+    scores = bias + wide * rng.standard_normal(n)
+    inside = np.abs(scores)[:, None] < np.array([1.0, 2.0])
+    unit = np.repeat([f"field {seed} {i}" for i in range(units)], each)
+    return Errors(
+        np.full(n, name), np.full(n, "stated"), unit, np.full(n, snr), scores, np.ones(n),
+        np.ones(n), inside,
+    )  # fmt: skip
+
+
+SOURCE = SimpleNamespace(
+    model=SimpleNamespace(weights="w", trust={}), words="toy", conditions=("a",), precision="fp32"
+)
+
+
+def test_biased_and_narrow_intervals_are_mended():
+    found = fit(many(0, bias=0.8, wide=2.0), SOURCE)
+    (known,) = found.strata
+    assert (known.low, known.high) == (20.0, 50.0)
+    assert known.plain[0] < 0.45
+    assert known.covered[0] == pytest.approx(0.68, abs=0.06)
+    (row,) = table(many(1, bias=0.8, wide=2.0), found, "test").rows
+    assert row["calibrated 68%"] == pytest.approx(0.68, abs=0.06)
+    assert row["calibrated 95%"] == pytest.approx(0.95, abs=0.03)
+    assert row["68% from"] < row["calibrated 68%"] < row["68% to"]
+    assert row["length"] == pytest.approx(2.0, rel=0.15)  # of normal scores twice too wide
+
+
+def test_few_regions_or_fields_calibrate_nothing():
+    few = many(0, units=20, each=3)
+    assert len(few) < LEAST
+    assert stratum(few, *EDGES[3:5]) is None
+    assert stratum(many(0, units=4, each=100), *EDGES[3:5]) is None
+    with pytest.raises(InputError, match="are too few"):
+        fit(few, SOURCE)
+    (row,) = table(few, fit(many(0), SOURCE), "test").rows
+    assert row["regions"] == 60
+
+
+def test_classes_hold_every_error_once():
+    both = Errors.join([many(0, snr=4.0), many(1, snr=5.0), many(2, snr=1e9)])
+    found = list(classes(both))
+    assert sum(len(part) for part, _, _ in found) == len(both)
+    assert [(low, high) for _, low, high in found] == [(0, 5), (5, 10), (50, math.inf)]
+
+
+def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Gathering, "_gather", lambda _, *at: calls.append(at) or many(len(calls)))
+    source = SimpleNamespace(
+        samples=4, model=SimpleNamespace(weights="w", trust={}), every=1, seed=0, precision="fp32",
+        data=None, scenes=None, conditions=("a:1", "b:2"),
+    )  # fmt: skip
+    first = Gathering(source, tmp_path).errors()
+    assert calls == [("a:1", "nothing"), ("b:2", "nothing"), ("a:1", "all"), ("b:2", "all")]
+    again = Gathering(source, tmp_path).errors()
+    assert len(calls) == 4
+    np.testing.assert_array_equal(first.score, again.score)
+    Gathering(source, tmp_path, "test").errors()
+    assert len(calls) == 8
