@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -146,7 +147,7 @@ def _inside(path: Path, head: bytes) -> bytes:
             try:
                 with unpack(path, "rb") as file:
                     return bytes(file.read(16))
-            except (OSError, EOFError, lzma.LZMAError) as error:
+            except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
                 raise InputError(f"{path} is compressed and damaged ({error})") from error
     # .Z files of old archives: only the FITS reader can tell what is inside.
     return FITS if head.startswith(b"\x1f\x9d") else b""

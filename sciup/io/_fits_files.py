@@ -9,6 +9,7 @@ import lzma
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -182,7 +183,7 @@ def _unpack(
     try:
         with opener(path, "rb") as packed, target.open("wb") as plain:
             shutil.copyfileobj(packed, plain, 1 << 20)
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, ValueError) as error:
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, ValueError) as error:
         _remove(folder, os.getpid())
         raise InputError(f"{path} is a damaged {name} file ({error})",
                          fix="download or copy it again") from None  # fmt: skip

@@ -189,7 +189,7 @@ def _solar_header(data: bytes, source: str) -> Any:
         header = fits.Header()
         try:
             cards = ElementTree.fromstring(content.rstrip(b"\0")).find(".//fits")
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, ValueError, LookupError) as error:
             logger.warning("%s: its header cannot be read (%s)", source, error)
             continue
         for card in () if cards is None else cards:

@@ -1,0 +1,65 @@
+"""Damaged files of every format, and the ones that once were not handled."""
+
+import gzip
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from fuzz_readers import fuzz
+
+from sciup.errors import InputError
+from sciup.io import open_image
+from sciup.testing import fits_files
+from sciup.testing.microscopy_files import add_header, write_picture
+
+
+def test_damaged_files_are_refused_or_read():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries, about damaged files
+        told, failures = fuzz(80, 0)
+    assert failures == []
+    assert told["refused"] > 30
+    assert told["read"] > 10
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_files():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, failures = fuzz(10_000, 7)
+    assert failures == []
+
+
+# -- found by the search above -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [10, 400])
+def test_packed_bytes_that_do_not_unpack(first, tmp_path):
+    """zlib has an error of its own, which is no OSError."""
+    whole = gzip.compress(fits_files.plain(tmp_path / "a.fits").read_bytes())
+    packed = next(p for at in range(first, len(whole)) if does_not_unpack(p := spoilt(whole, at)))
+    (tmp_path / "b.fits.gz").write_bytes(packed)
+    with pytest.raises(InputError, match="damaged"):
+        open_image(tmp_path / "b.fits.gz")
+
+
+def spoilt(data, at):
+    return data[:at] + b"\xff" * 8 + data[at + 8 :]
+
+
+def does_not_unpack(data):
+    try:
+        gzip.decompress(data)
+    except zlib.error:
+        return True
+    except (OSError, EOFError):
+        return False
+    return False
+
+
+def test_a_solar_header_of_an_unknown_encoding(tmp_path):
+    path = write_picture(tmp_path / "i.jp2", np.ones((8, 9), np.uint8), "jpeg2k")
+    add_header(path, {"CRPIX1": 1})
+    path.write_bytes(path.read_bytes().replace(b"UTF-8", b"UTF-7"))
+    assert open_image(path).header is None
