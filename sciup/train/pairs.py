@@ -26,6 +26,7 @@ from sciup.physics.estimate import probe
 from sciup.physics.instrument import Given, resolve
 from sciup.physics.projection import kernel_side
 from sciup.physics.psf import SIGMA_TO_FWHM, moments, relative_gaussian
+from sciup.physics.registration import shift_between
 from sciup.train.data import Pairs
 from sciup.train.kernels import Kernels
 from sciup.train.recipe import Pair, Recipe
@@ -200,21 +201,6 @@ def _blocks(fine: Array, scale: int) -> Array:
 def _common(low: Array, high: Array, scale: int) -> tuple[Array, Array]:
     h, w = (min(a, b // scale) for a, b in zip(low.shape, high.shape, strict=True))
     return low[:h, :w], high[: h * scale, : w * scale]
-
-
-def shift_between(still: Array, moving: Array) -> Array:
-    """How far `moving` must be moved, (y, x) in px, to lie on `still`; both (h, w).
-
-    References
-    ----------
-    Guizar-Sicairos, Thurman & Fienup (2008), Opt. Lett. 33, 156, as in scikit-image.
-    """
-    from skimage.registration import phase_cross_correlation
-
-    window = np.outer(*(np.hanning(n) for n in still.shape))
-    a, b = ((g - g.mean()) * window for g in (gaussian_filter(x, 1.0) for x in (still, moving)))
-    # not whitened: these images are blurred, so that most frequencies hold noise only
-    return np.asarray(phase_cross_correlation(a, b, upsample_factor=20, normalization=None)[0])
 
 
 def _moved(low: Array, high: Array, move: Any, scale: int) -> tuple[Array, Array]:

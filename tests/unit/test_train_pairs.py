@@ -12,7 +12,7 @@ from sciup.train import kernels
 from sciup.train.degrade import Degrader
 from sciup.train.kernels import RIM, pick
 from sciup.train.pack import Pack, make_pack
-from sciup.train.pairs import shift_between
+from sciup.physics.registration import shift_between
 from sciup.train.recipe_file import check_recipe
 from sciup.train.sources import load_truths
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import fourier_shift
 
 from sciup.errors import InputError
+from sciup.physics.registration import shift_between
 
 Array = NDArray[np.float64]
 
@@ -66,8 +67,6 @@ def fit(ours: Array, other: Array, sigma: Array) -> Fit:
     >>> [round(v, 1) for v in (*found.shift, found.gain, found.level)]
     [0.5, -1.0, 2.0, 0.3]
     """
-    from sciup.train.pairs import shift_between
-
     known = np.isfinite(other) & np.isfinite(sigma)
     if known.mean() < 0.5:
         raise InputError("less than half of the other image has data", "a field without large gaps")
