@@ -18,13 +18,19 @@ Opt = typer.Option
 def convert(
     result: Made,
     new: Annotated[Path, typer.Argument(help=".fits, .ome.zarr or .ome.tif", metavar="NEW")],
+    ome_zarr: Annotated[
+        str, Opt(help="version of OME-Zarr: 0.5, or 0.4 for programs that read only that")
+    ] = "0.5",
+    dtype: Annotated[
+        str, Opt(help="float32; with OME-Zarr 0.4 also float16 or uint16, with OME-TIFF uint16")
+    ] = "float32",
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an existing file")] = False,
 ) -> None:
     """Write the finished result OUT into another container: all maps, with how they were made.
 
     FITS and OME-Zarr hold the same values bit for bit and are finished results themselves. OME-TIFF
-    is for other programs: the maps are its channels. What the new container has no place for is
-    printed.
+    and OME-Zarr 0.4 are for other programs; in OME-TIFF the maps are channels. What the new
+    container has no place for is printed, and so is what --dtype loses.
 
     [bold]Examples[/bold]
 
@@ -33,13 +39,17 @@ def convert(
       sciup convert out.fits out.ome.zarr
 
       sciup convert out.ome.zarr out.ome.tif
+
+      sciup convert out.ome.zarr old.ome.zarr --ome-zarr 0.4 --dtype uint16
     """
     from sciup.results.convert import convert as write
 
     with bar("converting", "shards") as progress:
-        lost = write(result, new, overwrite=overwrite, progress=progress)
-    for line in lost:
-        console.print(f"[yellow]not kept[/yellow]  {escape(line)}")
+        notes = write(
+            result, new, ome_zarr=ome_zarr, dtype=dtype, overwrite=overwrite, progress=progress
+        )
+    for line in notes:
+        console.print(f"[yellow]note[/yellow]  {escape(line)}")
     console.print(f"[green]done[/green]  {escape(str(new))}")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sciup.errors import OptionError
 from sciup.geometry import Box, shards
@@ -44,12 +45,18 @@ class Pages:
         A name for each channel.
     read : callable
         Values of a window of a page.
+    stored : callable
+        Values of a channel as they are stored.
+    dtype : str
+        Of what is stored.
     """
 
     sizes: Address
     plane_shape: tuple[int, int]
     channels: Sequence[str]
     read: Callable[[Address, Box], Float]
+    stored: Callable[[int, Float], NDArray[Any]]
+    dtype: str
 
     @property
     def addresses(self) -> list[Address]:
@@ -107,19 +114,19 @@ def write_ome_tiff(path: Path, pages: Pages, levels: Levels, about: Mapping[str,
                 more = {"subifds": len(levels.shapes) - 1, "metadata": dict(about)}
             tiff.write(
                 _tiles(pages, levels, number, side), shape=(*pages.sizes, *shape),
-                dtype=np.float32, tile=(side, side), compression="zlib",
+                dtype=pages.dtype, tile=(side, side), compression="zlib",
                 photometric="minisblack", maxworkers=1, **more,
             )  # fmt: skip
 
 
-def _tiles(pages: Pages, levels: Levels, number: int, side: int) -> Iterator[Float]:
-    """All tiles of a level in the order of the file, NaN beyond the far edges."""
+def _tiles(pages: Pages, levels: Levels, number: int, side: int) -> Iterator[NDArray[Any]]:
+    """All tiles of a level in the order of the file, masked beyond the far edges."""
     for page in pages.addresses:
         for _, box in shards(levels.shapes[number], side):
             values = levels.read(number, page, box) if number else pages.read(page, box)
             tile = np.full((side, side), np.nan, np.float32)
             tile[: box.shape[0], : box.shape[1]] = values
-            yield tile
+            yield pages.stored(page[1], tile)
 
 
 def ome_facts(

@@ -243,10 +243,10 @@ class ZarrWriter:
         count = 1 if where is None else array.shape[where]
         if is_fraction(image):
             return [(0.0, 1.0, 0.0, 1.0)] * count
-        return [_window(array, where, channel) for channel in range(count)]
+        return [window(array, where, channel) for channel in range(count)]
 
 
-def _window(
+def window(
     array: zarr.Array[Any], where: int | None, channel: int
 ) -> tuple[float, float, float, float]:
     """Limits and 0.5 to 99.8 % percentiles of one channel, over at most 64 of its planes."""
@@ -327,4 +327,4 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path} holds no provenance of sciup", "a finished result") from error
 
 
-__all__ = ["ZarrWriter", "json_ready", "read_provenance"]
+__all__ = ["ZarrWriter", "json_ready", "read_provenance", "window"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from sciup.geometry import Box
 from sciup.image import Float, Plane
 from sciup.io._tiff_writer import Address, Levels, Pages, ome_facts, page_sizes, write_ome_tiff
 from sciup.results.contents import Contents
+from sciup.results.encode import Encoding
 
 
 class Channels:
@@ -56,11 +59,20 @@ class Channels:
 
 
 def write(
-    contents: Contents, work: Path, progress: Callable[[int, int], None], facts: dict[str, Any]
+    contents: Contents,
+    work: Path,
+    progress: Callable[[int, int], None],
+    facts: dict[str, Any],
+    codes: Mapping[str, Encoding],
 ) -> Path:
     """Write ``result.ome.tif`` into a folder, with scratch files for the coarser levels."""
     channels, image = Channels(contents), contents.layout.image
-    pages = Pages(channels.sizes, image.plane_shape, channels.names, channels.read)
+    dtype = next(iter(codes.values())).dtype
+
+    def stored(channel: int, values: Float) -> NDArray[Any]:
+        return codes[channels.maps[channel // channels.count][0]].stored(values)
+
+    pages = Pages(channels.sizes, image.plane_shape, channels.names, channels.read, stored, dtype)
     levels, total = Levels(work, pages), len(contents.parts)
     for done, (name, plane, box, values, _) in enumerate(contents.shards(), start=1):
         levels.add(channels.page(name, plane), box, values)

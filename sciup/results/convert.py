@@ -15,13 +15,16 @@ from sciup.errors import InputError, OptionError, OutputError
 from sciup.io import open_writer
 from sciup.io._fits_cards import wcs_tables
 from sciup.io._tiff_writer import UNITS
-from sciup.results import as_tiff
+from sciup.results import as_tiff, as_zarr04
 from sciup.results.about import size_on_disk
 from sciup.results.contents import RECORD, Contents
+from sciup.results.encode import DTYPES, encodings
 from sciup.results.finished import Finished
 from sciup.results.recognise import check_result
 
-Container = Literal["fits", "ome-zarr", "ome-tiff"]
+Container = Literal["fits", "ome-zarr", "ome-zarr-0.4", "ome-tiff"]
+WHOLE: tuple[Container, ...] = ("fits", "ome-zarr")
+"""Containers of finished results."""
 Progress = Callable[[int, int], None]
 SUFFIXES: dict[str, Container] = {
     ".fits": "fits", ".fit": "fits", ".fts": "fits", ".zarr": "ome-zarr",
@@ -30,7 +33,13 @@ SUFFIXES: dict[str, Container] = {
 
 
 def convert(
-    path: str | Path, new: str | Path, *, overwrite: bool = False, progress: Progress | None = None
+    path: str | Path,
+    new: str | Path,
+    *,
+    ome_zarr: str = "0.5",
+    dtype: str = "float32",
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> list[str]:
     """Write a finished result into another container: all maps, provenance, coordinates, units.
 
@@ -41,6 +50,10 @@ def convert(
     new : path
         ``.fits``, ``.ome.zarr`` or ``.ome.tif``. FITS and OME-Zarr are finished results themselves,
         bit for bit the same values.
+    ome_zarr : {"0.5", "0.4"}
+        Version of OME-Zarr; the older one is for other programs.
+    dtype : {"float32", "float16", "uint16"}
+        For other programs: float16 in OME-Zarr 0.4, uint16 with a stated scale also in OME-TIFF.
     overwrite : bool
         Replace what is at `new`.
     progress : callable, optional
@@ -49,7 +62,7 @@ def convert(
     Returns
     -------
     list of str
-        What the new container has no place for, and where it went.
+        What the new container has no place for, and what `dtype` loses.
 
     Raises
     ------
@@ -59,7 +72,7 @@ def convert(
         If the new file exists or does not fit on the disk.
     """
     new, source = Path(new).expanduser(), check_result(path)
-    kind = container_of(new)
+    kind = _kind(new, ome_zarr, dtype)
     done = Finished.open(source)
     _check_place(source, new, kind, overwrite)
     contents = Contents.of(done)
@@ -70,14 +83,39 @@ def convert(
         )
     with _growing(new) as work:
         watch, facts = progress or _silent, story(contents, kind)
-        if kind == "ome-tiff":
-            made = as_tiff.write(contents, work, watch, facts)
+        if kind in WHOLE:
+            made, codes = _write(contents, work, kind, watch, facts), {}
         else:
-            made = _write(contents, work, kind, watch, facts)
+            codes = encodings(contents, dtype)
+            facts["encoding"] = {name: code.as_json() for name, code in codes.items()}
+            write = as_tiff.write if kind == "ome-tiff" else as_zarr04.write
+            made = write(contents, work, watch, facts, codes)
         if new.exists():
             shutil.rmtree(new) if new.is_dir() else new.unlink()
         made.replace(new)
-    return list(_losses(contents, kind))
+    fewer = codes if dtype != "float32" else {}
+    units = contents.layout.units
+    return [*_losses(contents, kind), *(c.words(n, units.get(n)) for n, c in fewer.items())]
+
+
+def _kind(new: Path, ome_zarr: str, dtype: str) -> Container:
+    """The container, if the options fit it."""
+    kind = container_of(new)
+    if ome_zarr not in ("0.5", "0.4"):
+        raise OptionError(f"--ome-zarr {ome_zarr}", "0.5, 0.4")
+    if ome_zarr == "0.4":
+        if kind != "ome-zarr":
+            raise OptionError(f"--ome-zarr 0.4 was asked of {new.name}", "names that end in .zarr")
+        kind = "ome-zarr-0.4"
+    types: dict[Container, tuple[str, ...]] = {
+        "ome-zarr-0.4": DTYPES, "ome-tiff": ("float32", "uint16")
+    }  # fmt: skip
+    if dtype not in types.get(kind, ("float32",)):
+        raise OptionError(
+            f"--dtype {dtype} was asked of {kind}", ", ".join(types.get(kind, ("float32",))),
+            "only copies for other programs may lose precision: --ome-zarr 0.4 or .ome.tif",
+        )  # fmt: skip
+    return kind
 
 
 def container_of(path: Path) -> Container:
@@ -158,10 +196,10 @@ def story(contents: Contents, kind: Container) -> dict[str, Any]:
     facts["fingerprint"] = facts["fingerprint"] | {"format": kind}
     step = {"from": before, "to": kind, "sciup": version("sciup")}
     facts["converted"] = [*facts.get("converted", []), step]
-    if kind != "ome-zarr":
+    if not kind.startswith("ome-zarr"):
         facts[RECORD] = contents.record
     header = contents.layout.image.header
-    if kind == "ome-tiff" and header is not None:
+    if kind not in WHOLE and header is not None:
         facts["fits_header"] = header.tostring(sep="\n", endcard=False, padding=False)
     return facts
 
@@ -170,21 +208,21 @@ def _losses(contents: Contents, kind: Container) -> Iterator[str]:
     """What a container has no place for, in words."""
     image = contents.layout.image
     if kind == "fits":
-        yield "coarser levels: FITS has none"
+        yield "coarser levels are left out: FITS has none"
         if contents.record["metadata"].get("channels"):
-            yield "names and colours of channels: in the provenance only"
+            yield "names and colours of channels are kept in the provenance only"
         if contents.record["metadata"].get("axes"):
-            yield "scales and units of the axes before y and x: in the provenance only"
+            yield "scales and units of the axes before y and x are kept in the provenance only"
         return
     if image.header is not None:
-        yield "header cards and world coordinates: as text only, which other programs do not read"
-    if kind == "ome-tiff":
-        yield "the PSF of the output and units of values: its width and units are in the provenance"
-        if image.grid.unit not in UNITS:
-            yield "the pixel size, which is no length: in the provenance only"
-        if any(image.grid.origin):
-            yield "the place of the first pixel: in the provenance only"
-        yield "OME-TIFF is for other programs: sciup reads it as an image, not as a result"
+        yield "header cards and world coordinates are kept as text, which others do not read"
+    if kind == "ome-tiff" and image.grid.unit not in UNITS:
+        yield "the pixel size is no length: it is kept in the provenance only"
+    if kind == "ome-tiff" and any(image.grid.origin):
+        yield "the place of the first pixel is kept in the provenance only"
+    if kind not in WHOLE:
+        yield "the image of the output's PSF is left out: its width is kept in the provenance"
+        yield "the copy is for other programs: sciup reads it as an image, not as a result"
 
 
 __all__ = ["convert", "story"]

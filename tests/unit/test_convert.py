@@ -5,12 +5,15 @@ import shutil
 import tracemalloc
 
 import numpy as np
+import ome_zarr_models.v04 as v04
 import pytest
 import tifffile
 import toy_run
 import zarr
 from astropy.io import fits
 from astropy.wcs import WCS
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import sciup
@@ -22,6 +25,7 @@ from sciup.io._array import open_array
 from sciup.io._provenance import read_provenance
 from sciup.report.write import write_report
 from sciup.results.convert import convert
+from sciup.results.encode import DTYPES, Encoding
 from sciup.results.finished import Finished
 from sciup.results.verify import verify
 from sciup.testing.toy_images import cells, star_field
@@ -258,6 +262,97 @@ def test_levels_of_ome_tiff_are_those_of_ome_zarr(made, tmp_path):
             assert np.array_equal(level.asarray()[1], expected[...], equal_nan=True), number
         note = tifffile.xml2dict(tiff.ome_metadata)["OME"]["StructuredAnnotations"]
     assert "fits_header" in json.loads(note["CommentAnnotation"]["Value"])
+
+
+# -- OME-Zarr 0.4, and fewer bits ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cells", "large.fits", "sky.fits"])
+def test_ome_zarr_04_holds_the_same_without_shards(name, made, tmp_path):
+    path = tmp_path / "old.ome.zarr"
+    convert(made[name], path, ome_zarr="0.4")
+    values = level_0(made[name])
+    for key in ("sample", "mean", "support"):
+        if key not in values:
+            continue
+        v04.Image.from_zarr(zarr.open_group(str(path / key), mode="r"))
+        array = zarr.open_array(str(path / key / "0"), mode="r")
+        assert array.metadata.zarr_format == 2
+        assert array.shards is None
+        assert np.array_equal(array[...], values[key], equal_nan=True)
+        new, old = open_image(path / key), Finished.open(made[name]).image
+        if name == "cells":
+            assert (new.axes, new.grid, new.metadata["axes"]) == (
+                old.axes, old.grid, old.metadata["axes"]
+            )  # fmt: skip
+    assert open_image(path).plane_shape == values["sample"].shape[-2:]
+    attributes = json.loads((path / ".zattrs").read_text())
+    assert attributes["sciup"]["provenance"]["weights"] == read_provenance(made[name])["weights"]
+    assert ("fits_header" in attributes["sciup"]) == (name != "cells")
+
+
+def test_levels_of_ome_zarr_04_are_those_of_the_result(made, tmp_path):
+    convert(made["large.ome.zarr"], tmp_path / "old.ome.zarr", ome_zarr="0.4")
+    for level in range(6):
+        old, new = (
+            zarr.open_array(str(root / "mean" / str(level)), mode="r")[...]
+            for root in (made["large.ome.zarr"], tmp_path / "old.ome.zarr")
+        )
+        assert np.array_equal(old, new, equal_nan=True)
+
+
+@given(
+    st.lists(st.floats(-(2.0**99), 2.0**99, width=32, allow_subnormal=False), min_size=1, max_size=9), st.sampled_from(DTYPES)
+)  # fmt: skip
+def test_fewer_bits_lose_what_they_say(values, dtype):
+    array = np.array([*values, np.nan], "f4")
+    if dtype == "float16" and np.nanmax(np.abs(array)) > 65504:
+        with pytest.raises(OptionError, match="uint16"):
+            Encoding.of(dtype, min(values), max(values))
+        return
+    code = Encoding.of(dtype, min(values), max(values))
+    stored = code.stored(array)
+    assert stored.dtype == dtype
+    assert (stored[-1] == 0) if dtype == "uint16" else np.isnan(stored[-1])
+    back = code.offset + code.step * stored[:-1].astype(float)
+    error = np.abs(back - array[:-1].astype(float))
+    if dtype == "uint16":
+        assert (stored[:-1] > 0).all()
+        assert (error <= code.step * 0.5 + 1e-9 * np.abs(array[:-1]).max()).all()
+    elif dtype == "float16":
+        assert (error <= np.maximum(np.abs(array[:-1]) * 2.0**-11, 2.0**-25)).all()
+    else:
+        assert (error == 0).all()
+
+
+@pytest.mark.parametrize("options", [{"ome_zarr": "0.4"}, {}])
+def test_uint16_states_its_scale(options, made, tmp_path):
+    path = tmp_path / ("a.ome.zarr" if options else "a.ome.tif")
+    notes = convert(made["large.fits"], path, dtype="uint16", **options)
+    values = level_0(made["large.fits"])["mean"]
+    if options:
+        stored = zarr.open_array(str(path / "mean" / "0"), mode="r")[...]
+        code = json.loads((path / "mean" / ".zattrs").read_text())["sciup"]["encoding"]
+    else:
+        with tifffile.TiffFile(path) as tiff:
+            stored = tiff.series[0].asarray()[1]
+            note = tifffile.xml2dict(tiff.ome_metadata)["OME"]["StructuredAnnotations"]
+        code = json.loads(note["CommentAnnotation"]["Value"])["encoding"]["mean"]
+    assert stored.dtype == np.uint16
+    assert np.array_equal(stored == 0, np.isnan(values))
+    back = np.where(stored == 0, np.nan, code["offset"] + code["step"] * stored.astype(float))
+    assert np.nanmax(np.abs(back - values)) <= code["step"] * 0.501
+    assert any(line.startswith("mean: value = ") and "adu" in line for line in notes)
+
+
+@pytest.mark.parametrize(("new", "options", "words"), [
+    ("a.ome.zarr", {"dtype": "uint16"}, "float32"), ("a.ome.tif", {"dtype": "float16"}, "uint16"),
+    ("a.ome.tif", {"ome_zarr": "0.4"}, "zarr"), ("a.ome.zarr", {"ome_zarr": "0.3"}, "0.5, 0.4"),
+    ("a.ome.zarr", {"ome_zarr": "0.4", "dtype": "int8"}, "float16"),
+])  # fmt: skip
+def test_options_that_do_not_fit_are_refused(new, options, words, made, tmp_path):
+    with pytest.raises(OptionError, match=words):
+        convert(made["sky.fits"], tmp_path / new, **options)
 
 
 # -- memory, and what goes wrong ---------------------------------------------------------------
