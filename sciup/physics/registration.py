@@ -16,9 +16,9 @@ def shift_between(still: Array, moving: Array) -> Array:
     --------
     >>> y, x = np.mgrid[:64, :64]
     >>> still = np.exp(-((y - 30) ** 2 + (x - 33) ** 2) / 20)
-    >>> moving = np.exp(-((y - 29) ** 2 + (x - 33.5) ** 2) / 20)
+    >>> moving = np.exp(-((y - 29) ** 2 + (x - 34) ** 2) / 20)
     >>> shift_between(still, moving).round(1).tolist()
-    [1.0, -0.5]
+    [1.0, -1.0]
 
     References
     ----------

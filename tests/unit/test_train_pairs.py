@@ -6,13 +6,13 @@ import tifffile
 from scipy.ndimage import gaussian_filter, shift, zoom
 
 from sciup.errors import InputError, ModelError
+from sciup.physics.registration import shift_between
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_training import tiny_recipe
 from sciup.train import kernels
 from sciup.train.degrade import Degrader
 from sciup.train.kernels import RIM, pick
 from sciup.train.pack import Pack, make_pack
-from sciup.physics.registration import shift_between
 from sciup.train.recipe_file import check_recipe
 from sciup.train.sources import load_truths
 
