@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,8 @@ def _set(header: Any, key: str, text: str) -> None:
             return
         value = value if "." in text else int(value)
     if value != "":
-        header[key[:8]] = value
+        with suppress(ValueError):  # letters that no card may have
+            header[key[:8]] = value
 
 
 def _place(header: Any, shape: tuple[int, ...], source: str) -> dict[str, Any]:

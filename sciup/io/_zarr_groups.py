@@ -104,10 +104,11 @@ def _images(place: Place, well: Any) -> list[str]:
 
 def _plate_error(place: Place, plate: Any) -> InputError:
     wells = _wells(place, plate)
-    some = [str(place / field) for field in islice(_fields(place, plate), MOST)]
+    some = [str(place / field) for field in islice(_fields(place, plate), MOST + 1)]
     return InputError(
         f"{place} is a plate with {len(wells)} wells ({_some(wells)})", "one image",
-        f"give one field of one well: {', '.join(some)}, ...; or upscale all with `sciup batch "
+        f"give one field of one well: {', '.join(some[:MOST])}"
+        f"{', ...' if len(some) > MOST else ''}; or upscale all with `sciup batch "
         f"{place}`",
     )  # fmt: skip
 

@@ -63,3 +63,11 @@ def test_a_solar_header_of_an_unknown_encoding(tmp_path):
     add_header(path, {"CRPIX1": 1})
     path.write_bytes(path.read_bytes().replace(b"UTF-8", b"UTF-7"))
     assert open_image(path).header is None
+
+
+def test_letters_that_no_card_may_have_in_a_solar_header(tmp_path):
+    path = write_picture(tmp_path / "i.jp2", np.ones((8, 9), np.uint8), "jpeg2k")
+    add_header(path, {"CRPIX1": "8.\x7f3", "TELESCOP": "SDO", "NAXIS1": 9, "NAXIS2": 8})
+    header = open_image(path).header
+    assert header["TELESCOP"] == "SDO"
+    assert "CRPIX1" not in header
