@@ -17,8 +17,9 @@ from sciup.errors import ModelError, OptionError
 from sciup.generators.facts import TEXTURE
 from sciup.generators.registry import ModelFacts, read_recipe
 from sciup.geometry import Box
-from sciup.image import Domain, Image, parse_roi
+from sciup.image import Domain, Image
 from sciup.io import open_image
+from sciup.io._sky_roi import find_roi
 from sciup.physics.instrument import Given, Instrument
 from sciup.resources import find_model, model_folders
 from sciup.risk.tolerance import Tolerance
@@ -270,7 +271,7 @@ def upscale(
     background, noise_sigma : float, optional
         Level (kept in the output) and noise of the background, input units.
     roi : str or Box, optional
-        ``Y0:Y1,X0:X1`` in input pixels.
+        ``Y0:Y1,X0:X1`` in input pixels, or ``RA DEC SIZE`` on the sky: ``150.1 2.2 30arcsec``.
     device : {"auto", "cpu", "cuda"}
     precision : {"auto", "fp32", "bf16"}
     noise_free : bool
@@ -323,7 +324,7 @@ def upscale(
         noise_free=noise_free,
     )
     given = Given(psf_fwhm, psf, gain, read_noise, background, noise_sigma)
-    region = parse_roi(roi, opened.plane_shape) if isinstance(roi, str) else roi
+    region = find_roi(roi, opened) if isinstance(roi, str) else roi
     job = make_job(
         opened,
         facts,

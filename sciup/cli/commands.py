@@ -73,6 +73,8 @@ def upscale(
 
       sciup upscale huge.fits out.fits --roi 0:4096,0:4096 --dry-run
 
+      sciup upscale huge.fits out.fits --roi "150.1 2.2 30arcsec"
+
       sciup upscale mosaic.ome.zarr out.ome.zarr --cluster slurm.yaml --resume
     """
     from sciup import api, show

@@ -27,7 +27,11 @@ def compare(
         list[Path] | None, Opt("--truth", help="true image on the output grid; one for each INPUT")
     ] = None,
     roi: Annotated[
-        str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px; default: the middle 128 x 128")
+        str | None,
+        Opt(
+            "--roi",
+            help="Y0:Y1,X0:X1 in input px, or on the sky 'RA DEC SIZE'; default: the middle 128 px",
+        ),
     ] = None,
     samples: Annotated[int, Opt("--samples", help="draws behind the mean, less one")] = 16,
     seed: Annotated[int, Opt("--seed", help="seed of the noise")] = 0,

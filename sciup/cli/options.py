@@ -144,7 +144,9 @@ class Drawing:
     keep_samples: Annotated[int, Opt(help="samples to store as well")] = 0
     maps: Annotated[str | None, Opt(help="comma-separated; default: the usual ones")] = None
     tolerance: Annotated[str, Opt(help="3sigma (of the input noise) or 5%")] = "3sigma"
-    roi: Annotated[str | None, Opt(help="Y0:Y1,X0:X1 in input px")] = None
+    roi: Annotated[str | None, Opt(help="Y0:Y1,X0:X1 in input px, or on the sky 'RA DEC SIZE'")] = (
+        None
+    )
     tile: Annotated[int, Opt(help="input px per side read at a time; memory only")] = 512
     threads: Annotated[int | None, Opt(help="windows at a time; default: all CPUs")] = None
     precision: Annotated[str, Opt(help="auto, fp32 or bf16")] = "auto"

@@ -18,9 +18,10 @@ from sciup.compare.seen import Seen
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.evaluate.tables import Table
 from sciup.geometry import Box
-from sciup.image import Image, parse_roi
+from sciup.image import Image
 from sciup.io import open_image
 from sciup.io._fits_cards import carried_header, map_header
+from sciup.io._sky_roi import find_roi
 from sciup.io._writer import Layout
 
 Array = NDArray[np.float64]
@@ -110,7 +111,7 @@ def _result(image: Image, roi: str | None, options: dict[str, Any]) -> Result:
             "one plane",
             "choose one with --channel, --time, --z",
         )
-    region = parse_roi(roi, image.plane_shape) if roi else _middle(image)
+    region = find_roi(roi, image) if roi else _middle(image)
     if max(region.shape) > LARGEST or min(region.shape) < 16:
         raise OptionError(f"a region of {region.shape} px", f"16 to {LARGEST} px per side")
     return upscale(image, roi=region, **options)

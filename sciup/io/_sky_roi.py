@@ -1,0 +1,108 @@
+"""Regions of an image by a place on the sky: ``RA DEC SIZE``."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from typing import Any
+
+from sciup.errors import OptionError
+from sciup.geometry import Box
+from sciup.image import Image, parse_roi
+
+logger = logging.getLogger("sciup")
+
+ALLOWED = (
+    "Y0:Y1,X0:X1 in input px, or RA DEC SIZE (ICRS, RA in degrees or as hours 10:00:24.5) such as"
+    " '150.1 2.2 30arcsec'"
+)
+SIZE = re.compile(r"([\d.]+(?:e[+-]?\d+)?)(arcsec|arcmin|deg|\"|'|d)", re.IGNORECASE)
+ARCSEC = {"arcsec": 1.0, '"': 1.0, "arcmin": 60.0, "'": 60.0, "deg": 3600.0, "d": 3600.0}
+LOOKUP = re.compile(r"(CPDIS|CQDIS|CPERR|D2IMDIS|D2IMERR|DP|DQ|D2IM)\d.*|AXISCORR")
+
+
+def find_roi(text: str, image: Image) -> Box:
+    """Input pixels (y, x) of a region in pixels or on the sky.
+
+    Parameters
+    ----------
+    text : str
+        ``Y0:Y1,X0:X1``, or ``RA DEC SIZE``: a square of this side along the pixel axes, cut off
+        at the rim of the image.
+    image : Image
+        With a celestial WCS for a place on the sky.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be read, is not on the image, or the image has no sky.
+    """
+    words = text.split()
+    if "," in text or len(words) != 3:
+        return parse_roi(text, image.plane_shape)
+    size = SIZE.fullmatch(words[2])
+    if size is None or not float(size[1]) > 0:
+        raise OptionError(f"--roi {text!r} ends in no size", ALLOWED)
+    wcs, place = _wcs(text, image), _place(text, words[:2])
+    x, y = (float(v) for v in wcs.world_to_pixel(place))
+    side = float(size[1]) * ARCSEC[size[2].lower()]
+    box = _box(text, image, wcs, (y, x), side)
+    (y0, x0), (y1, x1) = box.start, box.stop
+    logger.info("--roi %s: %d:%d,%d:%d in input px", text, y0, y1, x0, x1)
+    return box
+
+
+def _wcs(text: str, image: Image) -> Any:
+    """The celestial coordinates, without lookup tables, which shift by a few px at most."""
+    from astropy.wcs import WCS
+
+    from sciup.io._fits_clean import quiet
+
+    found = None
+    if image.header is not None:
+        header = image.header.copy()
+        for key in {key for key in header if LOOKUP.fullmatch(key)}:
+            header.remove(key, remove_all=True)
+        with quiet(image.source):
+            found = WCS(header).celestial
+    if found is None or not found.has_celestial:
+        raise OptionError(
+            f"--roi {text!r} is on the sky, but {image.source} has no celestial coordinates",
+            "Y0:Y1,X0:X1 in input px",
+        )
+    return found
+
+
+def _place(text: str, words: list[str]) -> Any:
+    from astropy.coordinates import SkyCoord
+
+    hours = bool(set(words[0]) & set(":hH"))
+    try:
+        return SkyCoord(words[0], words[1], unit=("hourangle" if hours else "deg", "deg"))
+    except ValueError as error:
+        raise OptionError(f"--roi {text!r} cannot be read ({error})", ALLOWED) from None
+
+
+def _box(text: str, image: Image, wcs: Any, centre: tuple[float, float], side: float) -> Box:
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
+    whole = Box.of_shape(image.plane_shape)
+    if all(map(math.isfinite, centre)):
+        halves = [side / (3600 * scale) / 2 for scale in proj_plane_pixel_scales(wcs)[::-1]]
+        start = tuple(math.floor(c - h + 0.5) for c, h in zip(centre, halves, strict=True))
+        stop = tuple(math.ceil(c + h + 0.5) for c, h in zip(centre, halves, strict=True))
+        box = Box(start, stop).intersect(whole)
+        if box.size:
+            if box != Box(start, stop):
+                logger.warning("--roi %s sticks out of the image and is cut off at its rim", text)
+            return box
+    height, width = image.plane_shape
+    raise OptionError(
+        f"--roi {text!r} is not on the image of {height} x {width} px: its centre would be at"
+        f" y {centre[0]:.0f}, x {centre[1]:.0f}",
+        "places on the image; `sciup inspect` shows its size",
+    )
+
+
+__all__ = ["find_roi"]
