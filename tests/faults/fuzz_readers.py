@@ -4,8 +4,9 @@
 
 A good file is changed at a few places (bytes, whole parts, its length, numbers in its header) and
 opened and read whole. Allowed is a `SciupError`, or an image whose planes have the size that it
-declares. What is not allowed is any other exception, more than `LONGEST` seconds, and pixels of the
-wrong shape or type. Files that fail are kept in the folder that ``--keep`` names.
+declares, and the true values where the format has checksums. What is not allowed is any other
+exception, more than `LONGEST` seconds, and pixels of the wrong shape or type. Files that fail are
+kept in the folder that ``--keep`` names.
 """
 
 from __future__ import annotations
@@ -46,8 +47,11 @@ from sciup.testing.microscopy_files import (
 LONGEST = 10
 """Seconds that opening and reading a damaged file of a few kilobytes may take."""
 
-LARGEST = 1 << 24
-"""Pixels that are read of an image that declares more."""
+SIDE = 4096
+"""Pixels per side that are read of an image that declares more."""
+
+CHECKED = ("png", "fits gzip")
+"""Kinds whose bytes all stand under a checksum: what is read must be the truth."""
 
 STACK = np.arange(2 * 48 * 64, dtype=np.uint16).reshape(2, 48, 64) * 7
 NUMBERS = [b"0", b"-1", b"1", b"2", b"7", b"99999", b"2147483648", b"1e400", b"NaN", b"null", b"[]"]
@@ -170,23 +174,30 @@ def _other(value: object, rng: np.random.Generator) -> object:
     return others[int(rng.integers(len(others)))]
 
 
-def check(path: Path, scratch: Path) -> str:
-    """``read`` or ``refused``; anything else is raised."""
+def check(path: Path, scratch: Path, truth: np.ndarray | None) -> str:
+    """``read`` or ``refused``; anything else is raised, as are pixels that are not the truth."""
     try:
         image = open_image(path, scratch=scratch)
         if len(image.axes) != len(image.shape) or min(image.shape) < 1:
             raise AssertionError(f"axes {image.axes!r}, shape {image.shape}")
-        side = tuple(min(n, 4096) for n in image.plane_shape)
+        side = tuple(min(n, SIDE) for n in image.plane_shape)
         for plane in itertools.islice(image.planes, 4):
             values, footprint = image.read(plane, Box((0, 0), side))
             if values.shape != side or values.dtype != np.float32 or footprint.shape != side:
                 raise AssertionError(f"{values.shape} {values.dtype} of {side}")
             image.load_sigma(plane, Box((0, 0), side))
+            if truth is not None and not np.array_equal(values, truth, equal_nan=True):
+                raise AssertionError("a checksum is wrong, but the pixels are believed")
     except SciupError as error:
         if not str(error) or "Traceback" in str(error):
             raise AssertionError("a message that says nothing") from error
         return "refused"
     return "read"
+
+
+def _plane(path: Path) -> np.ndarray:
+    image = open_image(path)
+    return image.read(next(image.planes), Box.of_shape(image.plane_shape))[0]
 
 
 def _alarm(*_: object) -> None:
@@ -203,6 +214,7 @@ def fuzz(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         seeds = {k: v for k, v in write_seeds(folder).items() if only in k}
+        truths = {k: _plane(seeds[k]) for k in CHECKED if k in seeds}
         for number, kind in zip(range(count), itertools.cycle(seeds)):
             rng = np.random.default_rng([seed, number])
             path = damaged(seeds[kind], folder / "damaged", rng)
@@ -210,7 +222,7 @@ def fuzz(
             logging.disable(logging.CRITICAL)
             began = time.monotonic()
             try:
-                told[check(path, folder)] += 1
+                told[check(path, folder, truths.get(kind))] += 1
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt):
                     raise
