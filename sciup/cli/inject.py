@@ -139,10 +139,12 @@ def _completeness(found: Injections) -> Any:
     for row in found.summary:
         by_class.setdefault((row["snr_low"], row["snr_high"]), []).append(row)
     for rows in by_class.values():
-        digits = 4 if rows[0]["snr_high"] == 0 else 2
+        false = rows[0]["snr_high"] == 0
         cells = [
-            f"{r['completeness']:.{digits}f}"
-            f" ({r['completeness_lo95']:.{digits}f}-{r['completeness_hi95']:.{digits}f})"
+            f"{r['completeness']:.4f}"
+            if false
+            else f"{r['completeness']:.2f}"
+            f" ({r['completeness_lo95']:.2f}-{r['completeness_hi95']:.2f})"
             for r in rows
         ]
         shown.add_row(_span_of(rows[0]), str(rows[0]["n"]), *cells)

@@ -103,7 +103,7 @@ def test_rows_are_those_of_the_catalogue(both):
 
 def test_everything_that_is_assumed_is_told(both):
     told = "\n".join(both.assumptions)
-    for words in ("10 points", "2 rounds", "2.5 input px (given: --psf-fwhm)", "4 electrons",
+    for words in ("10 points", "rounds: 2", "2.5 input px (given: --psf-fwhm)", "4 electrons",
                   "Poisson noise", "without injections", "false rate", "bicubic: ",
                   "Richardson-Lucy, ", "20000 places"):  # fmt: skip
         assert words in told, words

@@ -29,7 +29,7 @@ def assumptions(
     shape = "points" if plan.optics.stamp.size == 1 else "stamps"
     lines = [
         f"{n} {shape}, S/N {s.snr.min():.3g} to {s.snr.max():.3g} in the noise of the typical"
-        f" background, in {len(plan.rounds)} rounds, at least {plan.apart:.1f} input px apart",
+        f" background, rounds: {len(plan.rounds)}, at least {plan.apart:.1f} input px apart",
         f"{optics_words(plan.result.instrument)}; every source has the Poisson noise of its own"
         " light, independent from pixel to pixel; masked pixels get none",
         "PSF, noise and background are those of the field without injections: what a wrong PSF"
@@ -62,10 +62,14 @@ def origin(fact: Fact) -> str:
 def method_words(m: Classical, r: Recovery, b: Believed) -> str:
     """Settings and threshold of a classical method."""
     rate = 100 * float(r.false.mean())
+    least = (
+        f"threshold S/N {float(b.snr(np.array(r.threshold))):.2f}"
+        if np.isfinite(r.threshold)
+        else "all that it finds counts"
+    )
     return (
-        f"{m.label}: maxima of the flux of a point"
-        f" {m.fwhm:.2f} output px wide, as a star of S/N 20 is in its picture; threshold S/N"
-        f" {float(b.snr(np.array(r.threshold))):.2f}, false rate {rate:.2f} %"
+        f"{m.label}: maxima of the flux of a point {m.fwhm:.2f} output px wide, as a star of S/N 20"
+        f" is in its picture; {least}, false rate {rate:.2f} %"
     )
 
 
