@@ -18,7 +18,7 @@ from sciup.io._check import input_errors
 from sciup.io._fits_clean import logger, quiet
 from sciup.io._fits_companions import Companion, Role, find_companions
 from sciup.io._fits_facts import INSTRUMENT_CARD, Headers, header_facts, stated_pixel_scale
-from sciup.io._fits_files import Hdu, choose_hdu, scan_file
+from sciup.io._fits_files import Hdu, choose_hdu, local_file, scan
 from sciup.io._fits_fill import is_filled, measured
 from sciup.io._fits_pixels import Pixels, pixels_of, stored_dtype
 from sciup.io._units import is_flux_per_pixel, normalise_unit
@@ -150,7 +150,7 @@ def open_fits(
     if dq_bad is not None and dq_bad < 0:
         raise OptionError(f"dq_bad {dq_bad} is negative", "a sum of bits: 1, 2, 4, ...")
     source = str(path)
-    hdus = scan_file(path, scratch)
+    hdus = scan(local_file(path, scratch), source)
     science = choose_hdu(hdus, hdu, source)
     given: dict[Role, int | str | None] = {"err": err, "weight": weight, "dq": dq}
     with input_errors(f"the headers of {source} contradict the FITS standard", "check the file"):

@@ -15,7 +15,7 @@ from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import Bool, Fact, Float, Origin, Plane
 from sciup.io._fits_clean import logger
-from sciup.io._fits_files import Hdu, describe, find_hdu, scan_file
+from sciup.io._fits_files import Hdu, describe, find_hdu, local_file, scan
 from sciup.io._fits_pixels import Pixels, pixels_of
 from sciup.io._units import normalise_unit
 
@@ -207,7 +207,7 @@ def _given(
     match = None if Path(text).exists() else re.fullmatch(r"(.*)\[([^\[\]]+)\]", text)
     file, name = (match[1], match[2]) if match else (text, None)
     if file:
-        hdus = scan_file(file, scratch)
+        hdus = scan(local_file(file, scratch), file)
     if name is not None:
         hdu = find_hdu(hdus, name, file or source)
     else:

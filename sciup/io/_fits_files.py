@@ -269,19 +269,6 @@ def _entry(local: str, source: str, index: int, hdu: Any, offset: int) -> Hdu:
     )
 
 
-def scan_file(path: str | os.PathLike[str], scratch: str | os.PathLike[str] | None) -> list[Hdu]:
-    """The table of all HDUs of a file or address; see `local_file` and `scan`.
-
-    A compressed image behind an address is copied: its tiles lie in a heap that is read as a whole.
-    """
-    local = local_file(path, scratch)
-    hdus = scan(local, str(path))
-    url = url_of(local)
-    if url is not None and any(hdu.kind == "compressed" for hdu in hdus):
-        hdus = scan(download(url, scratch), str(path))
-    return hdus
-
-
 def find_hdu(hdus: Sequence[Hdu], wanted: int | str, source: str) -> Hdu:
     """The HDU with a number, an EXTNAME, or ``EXTNAME,EXTVER``.
 

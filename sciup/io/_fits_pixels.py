@@ -276,7 +276,8 @@ class CompressedPixels:
         if self._hdu is None:
             with quiet(self.path), ExitStack() as stack:
                 # Scaled by us: astropy refuses to scale blank pixels of a memory map.
-                opened = open_hdus(self.path, memmap=True, do_not_scale_image_data=True)
+                mapped = url_of(self.path) is None
+                opened = open_hdus(self.path, memmap=mapped, do_not_scale_image_data=True)
                 self._hdu = stack.enter_context(opened)[self.index]
                 weakref.finalize(self, stack.pop_all().close)
             self._owner = os.getpid()

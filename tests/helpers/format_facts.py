@@ -60,9 +60,11 @@ FORMATS = [
             "all of the above": "test_every_good_file_reads_the_same_from_afar",
             "only the rows of a window are fetched":
                 "test_windows_of_remote_fits_fetch_their_rows_only",
+            "of compressed images only the tiles":
+                "test_windows_of_remote_compressed_fits_fetch_their_tiles_only",
         },
         {
-            "packed and compressed files are copied first":
+            "packed files are copied first":
                 "test_packed_files_and_servers_without_parts_are_copied",
         },
         {"what is not there or cut off": "test_what_is_not_there_or_was_cut_off"},

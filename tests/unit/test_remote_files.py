@@ -51,6 +51,21 @@ def test_windows_of_remote_fits_fetch_their_rows_only(tmp_path, served):
     assert len(served.requests) < 3 * WINDOWS
 
 
+@pytest.mark.parametrize("tile", [(1, SIDE), (100, 100)])
+def test_windows_of_remote_compressed_fits_fetch_their_tiles_only(tile, tmp_path, served):
+    noise = np.random.default_rng(0).integers(0, 30000, (SIDE, SIDE)).astype("i4")
+    fits.CompImageHDU(noise, tile_shape=tile).writeto(tmp_path / "big.fits.fz")
+    image = pickle.loads(pickle.dumps(open_image(f"{served.address}/big.fits.fz").pixels))
+    image.values((), Box((0, 0), (2, 2)))
+    served.requests.clear()
+    for box in boxes()[:3]:
+        np.testing.assert_array_equal(image.values((), box), noise[box.slices])
+    bands = 3 if tile[0] == 1 else 0  # rows are decoded, and kept, in bands of 256
+    touched = bands * 256 * SIDE * 4 or 3 * 4 * (100 * 100 * 4)
+    assert served.bytes_of() < 2 * touched + 6 * BLOCK
+    assert served.bytes_of() < (tmp_path / "big.fits.fz").stat().st_size
+
+
 def test_very_long_rows_are_fetched_in_pieces(tmp_path, served, monkeypatch):
     monkeypatch.setattr("sciup.io._fits_pixels._SPAN_BYTES", 100_000)
     fits.PrimaryHDU(BIG).writeto(tmp_path / "big.fits")
