@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sciup.engine.job import SHARD, Job
-from sciup.io import Writer
+from sciup.engine.job import Job
+from sciup.io import SHARD, Writer
 from sciup.io._journal import Journal, checksum
 
 

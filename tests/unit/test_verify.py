@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import toy_run
+import zarr
 from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from sciup.io._fits_sums import data_sum, encode, ones_sum, walk
 from sciup.io._fits_writer import FitsWriter
 from sciup.io._provenance import read_provenance
 from sciup.io._zarr_writer import ZarrWriter
+from sciup.results.convert import convert
 from sciup.results.verify import Verdict, check_map, verify
 
 
@@ -185,8 +187,6 @@ def test_a_result_that_lost_its_root_is_damaged_not_foreign(zarr_result):
 
 
 def test_values_that_were_changed_on_purpose_are_found(zarr_result):
-    import zarr
-
     zarr.open_array(str(zarr_result / "mean" / "0"), mode="r+")[3000, 50] = 7.0
     assert named(zarr_result) == ["mean, y 2048:4096, x 0:100"]
 
@@ -196,6 +196,20 @@ def test_an_image_is_refused(tmp_path):
         verify(toy_run.base() / "in.fits")
     with pytest.raises(InputError, match="no result"):
         verify(tmp_path)
+
+
+def test_a_foreign_container_is_refused(tmp_path):
+    """What bioformats2raw writes has the same root and OME-XML, and is no damaged result."""
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
+    group.attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}
+    group.create_group("0").create_array("0", data=np.ones((9, 9), "f4"))
+    (tmp_path / "a.zarr" / "OME").mkdir()
+    (tmp_path / "a.zarr" / "OME" / "METADATA.ome.xml").write_text("<OME/>")
+    with pytest.raises(InputError, match="no result"):
+        verify(tmp_path / "a.zarr")
+    convert(copied(".fits", tmp_path), tmp_path / "b.ome.zarr", ome_zarr="0.4")
+    with pytest.raises(InputError, match="no result"):
+        verify(tmp_path / "b.ome.zarr")
 
 
 @pytest.mark.parametrize("writer", [FitsWriter, ZarrWriter])
