@@ -203,6 +203,7 @@ def measure(folder: Path) -> None:
     studio.viewer.layers.selection.active = studio.source
     region(studio, shot="")
     studio.viewer.layers.remove("sciup region")
+    studio.look_at(y, x, zoom)
     for layer in studio.viewer.layers:
         layer.visible = layer.name.startswith("Sample 0")
     dock = studio.measure
@@ -222,7 +223,7 @@ def measure(folder: Path) -> None:
     studio.close()
 
 
-SOURCES = ((105.0, 114.0), (84.0, 92.0), (112.0, 84.0))
+SOURCES = ((99.7, 104.7), (88.5, 120.7), (109.9, 127.4))
 """Centres of what is measured, input pixels."""
 
 TOURS = {"live": tour, "explore": explore, "measure": measure}

@@ -25,6 +25,7 @@ class CandidateLayer:
         self.viewer = viewer
         self.layer: Any = None
         self.found = Catalogue()
+        self._size = LEAST_SIZE
 
     def fill(self, found: Catalogue, source: Any) -> None:
         """Show candidates on the layer that they were found in, instead of those before."""
@@ -33,19 +34,25 @@ class CandidateLayer:
         columns = found.columns
         if not columns["p_exists"]:
             return
+        self._size = max(2 * float(found.meta["radius"]), LEAST_SIZE)
+        matrix = input_matrix(source)
+        # napari draws points as large as `scale` says, and does not ask `affine`
+        steps = np.linalg.norm(matrix[:2, :2], axis=0)
         active = self.viewer.layers.selection.active
         self.layer = self.viewer.add_points(
             np.stack([columns["y"], columns["x"]], -1),
             ndim=2,
             name=f"detected: {columns['kind'][0]}",
             features={name: np.array(values) for name, values in columns.items()},
-            size=max(2 * float(found.meta["radius"]), LEAST_SIZE),
+            size=self._size,
+            canvas_size_limits=(0, 10_000),
             face_color="transparent",
             border_color="p_exists",
             border_colormap="viridis",
             border_contrast_limits=(0.0, 1.0),
             border_width=0.08,
-            affine=input_matrix(source),
+            scale=steps,
+            affine=matrix @ np.diag([*1 / steps, 1]),
             units=source.units[-2:],
             axis_labels=source.axis_labels[-2:],
             metadata={"sciup": {"map": "detected", "found": dict(found.meta)}},
@@ -59,6 +66,7 @@ class CandidateLayer:
             return 0
         shown = np.array(self.found.columns["p_exists"]) >= least
         self.layer.shown = shown
+        self.layer.size = np.where(shown, self._size, 0.0)  # in 2D napari draws all, shown or not
         return int(shown.sum())
 
     def clear(self) -> None:

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from sciup.errors import OptionError
 from sciup.geometry import Box
+from sciup.image import parse_roi
 from sciup_napari.layer_source import level_0, plane_of, source_of
 from sciup_napari.messages import Source
 from sciup_napari.place import Matrix, finer, on_screen, to_world
+from sciup_napari.regions import region_of
 
 SHOWN = ("sample", "mean")
 """Maps of a result that stand for it, if they are open."""
@@ -24,6 +27,12 @@ def facts_of(layer: Any) -> dict[str, Any]:
     """What the reader told of a map of a finished result; empty for other layers."""
     ours: dict[str, Any] = layer.metadata.get("sciup", {})
     return ours if "map" in ours and "path" in ours else {}
+
+
+def key_of(layer: Any) -> tuple[str, Any] | None:
+    """Path and channel of a finished result."""
+    ours = {} if layer is None else facts_of(layer)
+    return (ours["path"], ours["channel"]) if ours else None
 
 
 def results(viewer: Any) -> dict[Any, str]:
@@ -74,6 +83,28 @@ def draws_of(layer: Any, viewer: Any) -> Callable[[Path], Source]:
     return lambda folder: source_of(layer, plane, folder)
 
 
+def roi_of(viewer: Any, layer: Any, where: str) -> str | None:
+    """``Y0:Y1,X0:X1`` in input pixels of ``view`` or ``shape``; None of ``all``.
+
+    Raises
+    ------
+    OptionError
+        If nothing is drawn, or nothing of the layer is there.
+    """
+    ours = facts_of(layer)
+    if where == "all":
+        return None
+    if where == "view":
+        box = seen(viewer, layer)
+    else:
+        box = parse_roi(region_of(viewer, layer), level_0(layer).shape[-2:])
+        box = inputs(ours, box) if ours else box
+    if not box.size:
+        raise OptionError("nothing of it is on the screen", fix="move it into view")
+    (y0, x0), (y1, x1) = box.start, box.stop
+    return f"{y0}:{y1},{x0}:{x1}"
+
+
 def seen(viewer: Any, layer: Any) -> Box:
     """The input pixels on the screen, inside of what can be measured."""
     ours, shape = facts_of(layer), level_0(layer).shape[-2:]
@@ -96,5 +127,5 @@ def domain_of(layer: Any) -> str | None:
 
 
 __all__ = [
-    "domain_of", "draws_of", "facts_of", "input_matrix", "inputs", "place_of", "results", "seen",
+    "domain_of", "draws_of", "facts_of", "input_matrix", "key_of", "results", "roi_of", "seen",
 ]  # fmt: skip

@@ -8,11 +8,9 @@ from typing import Any
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from sciup.errors import OptionError, SciupError
-from sciup.geometry import Box
-from sciup.image import parse_roi
 from sciup_napari.candidate_layer import CandidateLayer
-from sciup_napari.ground import domain_of, facts_of, input_matrix, inputs, results, seen
-from sciup_napari.layer_source import check, level_0
+from sciup_napari.ground import domain_of, facts_of, input_matrix, key_of, results, roi_of
+from sciup_napari.layer_source import check
 from sciup_napari.measure_messages import Catalogue, Detected
 from sciup_napari.measure_panel import OWN, USUAL, MeasurePanel
 from sciup_napari.measure_rows import joined, save, text_of
@@ -20,9 +18,12 @@ from sciup_napari.measuring import Question
 from sciup_napari.models import Choice
 from sciup_napari.outlines import KINDS
 from sciup_napari.parts import silent
-from sciup_napari.regions import region_of
+from sciup_napari.regions import NAME as ELSEWHERE
+from sciup_napari.regions import new_shapes
 
 NAME = "regions"
+WIDTH = 0.25
+"""Of the line around a region, input px: it hides nothing."""
 
 RECORDED = "as recorded in the result"
 """The model of a finished result."""
@@ -46,6 +47,7 @@ class MeasureWidget(MeasurePanel):
         self.found = CandidateLayer(self.viewer)
         self._selection: Any = None
         self._words = ("", "")
+        self._known: set[Any] = set()
         self._connect()
         self.destroyed.connect(lambda: measuring.ask(None))
         self.refresh_layers()
@@ -80,6 +82,16 @@ class MeasureWidget(MeasurePanel):
         """Finished results first, then images, whose draws are made as needed."""
         return results(self.viewer) | super().offered()
 
+    def heir(self, chosen: Any, offered: list[Any]) -> Any:
+        """The same result by another map; a result that was just opened, if nothing goes on."""
+        keys = {key_of(layer): layer for layer in reversed(offered)}
+        keys.pop(None, None)
+        fresh = [layer for key, layer in keys.items() if key not in self._known]
+        self._known = set(keys)
+        if fresh and not self.at_work():
+            return fresh[-1]
+        return keys.get(key_of(chosen), super().heir(chosen, offered))
+
     def able(self, choice: Choice) -> bool:
         """A finished result says which model made it, unless that is a folder of the user."""
         return not facts_of(self.layer)
@@ -92,11 +104,14 @@ class MeasureWidget(MeasurePanel):
         """Offer layers, and what holds regions."""
         before = self.regions.currentData()
         drawn = [x for x in reversed(self.viewer.layers) if type(x).__name__ in KINDS]
+        # candidates, and what is drawn for Enhance and Explore, are measured on demand only
+        mine = [x for x in drawn if x.name != ELSEWHERE and not self.session.made(x)]
+        chosen = before if before in drawn else next(iter(mine), None)
         with silent(self.regions):
             self.regions.clear()
             for layer in drawn:
                 self.regions.addItem(layer.name, layer)
-            self.regions.setCurrentIndex(drawn.index(before) if before in drawn else 0)
+            self.regions.setCurrentIndex(self.regions.findData(chosen))
         super().refresh_layers(*changes)
         self.ask()
 
@@ -155,7 +170,7 @@ class MeasureWidget(MeasurePanel):
         if self.layer is not None:
             own = self.model.domain if self.model else None
             self.offer_kinds(domain_of(self.layer) if result else own)
-        if result:
+        if result or self.model is not None:
             self.about.setText("")
         self.failure.setText("")
         question = None
@@ -175,16 +190,7 @@ class MeasureWidget(MeasurePanel):
 
     def new_regions(self) -> None:
         """Make a layer to draw in, in input pixels of what is measured."""
-        layer = self.viewer.add_shapes(
-            name=NAME,
-            ndim=2,
-            edge_color="#56B4E9",
-            face_color="transparent",
-            edge_width=0.5,
-            affine=input_matrix(self.layer),
-            units=self.layer.units[-2:],
-            axis_labels=self.layer.axis_labels[-2:],
-        )
+        layer = new_shapes(self.viewer, self.layer, NAME, input_matrix(self.layer), WIDTH)
         self.regions.setCurrentIndex(self.regions.findData(layer))
         self.viewer.layers.selection.active = layer
         layer.mode = "add_ellipse"
@@ -258,7 +264,7 @@ class MeasureWidget(MeasurePanel):
         if draws > 1:
             asked["samples"] = draws
         try:
-            asked["roi"] = self._roi()
+            asked["roi"] = roi_of(self.viewer, self.layer, self.place.currentData())
         except SciupError as error:
             self.failure.setText(str(error))
             return
@@ -266,21 +272,6 @@ class MeasureWidget(MeasurePanel):
         self.measuring.detect(asked)
         self.progress.setRange(0, 0)
         self._going(self.measuring.detecting)
-
-    def _roi(self) -> str | None:
-        """Where candidates are looked for, in input pixels."""
-        ours, where = facts_of(self.layer), self.place.currentData()
-        if where == "all":
-            return None
-        if where == "view":
-            box = seen(self.viewer, self.layer)
-        else:
-            found = region_of(self.viewer, self.layer)
-            box = parse_roi(found, level_0(self.layer).shape[-2:])
-            box = inputs(ours, box) if ours else box
-        if not box.size:
-            raise OptionError("nothing of it is on the screen", fix="move it into view")
-        return _text(box)
 
     def stop(self) -> None:
         """Cancel the search for candidates."""
@@ -315,8 +306,3 @@ class MeasureWidget(MeasurePanel):
             self.candidates.setText(f"{told}<br>Shown: {shown} with P of {least:.2f} or more.")
         if self.found.layer is not None and self.found.layer is self.regions.currentData():
             self.measuring.read()
-
-
-def _text(box: Box) -> str:
-    (y0, x0), (y1, x1) = box.start, box.stop
-    return f"{y0}:{y1},{x0}:{x1}"

@@ -112,13 +112,16 @@ class MeasurePanel(Subject):
 
     def _more(self) -> QCollapsible:
         self.draws, self.background = spin(1, 1024, 1), QComboBox()
-        self.draws.setSpecialValueText("usual (64)")
-        self.draws.setToolTip("39 or more for 95 % without assuming a distribution")
+        self.draws.setSpecialValueText(USUAL)
+        self.draws.setToolTip(
+            "64, or those that are stored if no more can be made;"
+            " 39 or more for 95 % without assuming a distribution"
+        )
         for name, words in BACKGROUNDS.items():
             self.background.addItem(name)
             self._explain(self.background, words)
         rows = (
-            ("draws", self.draws), ("background", self.background), ("seed", self.seed),
+            ("draws", self.draws), ("level", self.background), ("seed", self.seed),
             ("device", self.device),
         )  # fmt: skip
         return folded(form(*rows))

@@ -17,6 +17,9 @@ STALE, FLAG = "#909090", "#E69F00"
 
 WAIT = "…"
 
+SMALL = "QTableWidget, QHeaderView { font-size: 8pt; }"
+"""Three columns of five digits fit beside a canvas."""
+
 LEVELS = ("68", "95")
 
 HIGH = (110, 240)
@@ -83,6 +86,7 @@ class MeasureTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setWordWrap(False)
+        self.setStyleSheet(SMALL)
         self.setToolTip("Select a row to select its region")
         self.currentCellChanged.connect(self._gone)
         self._rows: list[Row] = []
@@ -97,6 +101,8 @@ class MeasureTable(QTableWidget):
         self.setRowCount(len(rows))
         for i, row in enumerate(rows):
             self._fill_row(i, row, list(heads))
+        flagged = any(row.answer is None or row.answer.flag for row in rows)
+        self.setColumnHidden(self.columnCount() - 1, bool(heads) and not flagged)
         self.setCurrentCell(current if current < len(rows) else -1, 0)
         self.resizeColumnsToContents()
         high = sum(self.rowHeight(i) for i in range(len(rows)))

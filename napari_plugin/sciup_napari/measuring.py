@@ -7,17 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from sciup_napari.ground import draws_of, input_matrix
 from sciup_napari.measure_messages import Detected, MadeBy, Measured, Outline
 from sciup_napari.messages import CHILD, Failed, Source
 from sciup_napari.outlines import outlines_of
+from sciup_napari.parts import once_after
 from sciup_napari.sight import PLACE, Sight
 from sciup_napari.talk import Talk
 
 SETTLE = 150
 """Milliseconds of rest before what was drawn is measured."""
+
+GATHER = 50
+"""Milliseconds in which answers are gathered before they are told: many come at once."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,8 @@ class Measuring(QObject):
         self._found: list[Source] = []
         self._watched: list[Any] = []
         self._talk, self._sight = Talk(self), Sight(viewer, self)
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE)
-        self._settle.timeout.connect(self.read)
+        self._settle = once_after(SETTLE, self.read, self)
+        self._gather = once_after(GATHER, self.changed.emit, self)
         self._connect()
 
     def _connect(self) -> None:
@@ -188,6 +190,7 @@ class Measuring(QObject):
         """End the child: the viewer is closed."""
         self.question, self.detecting, self._closed = None, False, True
         self._settle.stop()
+        self._gather.stop()
         self._sight.watch(None)
         self._watch(None)
         self._talk.close()
@@ -255,7 +258,11 @@ class Measuring(QObject):
         for row in self.rows:
             if row.outline == message.outline:
                 row.answer, row.fresh = message, True
-        self.changed.emit()
+        if not self._asked:
+            self._gather.stop()
+            self.changed.emit()
+        elif not self._gather.isActive():
+            self._gather.start()
 
     def _detected(self, message: Detected) -> None:
         self.detecting = False

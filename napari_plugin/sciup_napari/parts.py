@@ -154,6 +154,13 @@ def ticking(parent: Any, milliseconds: int, action: Callable[[], None]) -> QTime
     return timer
 
 
+def once_after(milliseconds: int, action: Callable[[], None], parent: Any) -> QTimer:
+    """A timer that calls something once, so long after it was started last."""
+    timer = ticking(parent, milliseconds, action)
+    timer.setSingleShot(True)
+    return timer
+
+
 def run(timer: QTimer, on: bool) -> None:
     """Start or stop a timer."""
     timer.start() if on else timer.stop()

@@ -117,20 +117,21 @@ def _point(viewer: Any, layer: Any) -> Place:
 def _offer(viewer: Any, image: Any) -> None:
     """Make a layer to draw in ready; one that waits already is used again."""
     old = [s for s in viewer.layers if type(s).__name__ == "Shapes" and s.name == NAME]
-    layer = old[-1] if old else _new(viewer, image)
+    layer = old[-1] if old else new_shapes(viewer, image, NAME, to_world(image))
     viewer.layers.selection.active = layer
     layer.visible = True
     layer.mode = "add_rectangle"
 
 
-def _new(viewer: Any, image: Any) -> Any:
+def new_shapes(viewer: Any, image: Any, name: str, matrix: Any, width: float = 1) -> Any:
+    """An empty layer to draw in, on the pixels that `matrix` takes to the world of an image."""
     return viewer.add_shapes(
-        name=NAME,
+        name=name,
         ndim=2,
         edge_color="#56B4E9",
         face_color="transparent",
-        edge_width=1,
-        affine=to_world(image),
+        edge_width=width,
+        affine=matrix,
         units=image.units[-2:],
         axis_labels=image.axis_labels[-2:],
     )

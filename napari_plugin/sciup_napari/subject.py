@@ -83,7 +83,7 @@ class Subject(QScrollArea):
         """
         chosen, names = self.layer, self.offered()
         offered = list(names)
-        wanted = chosen if chosen in offered else self.viewer.layers.selection.active
+        wanted = self.heir(chosen, offered)
         with silent(self.layer_box):
             self.layer_box.clear()
             for layer, name in names.items():
@@ -105,6 +105,10 @@ class Subject(QScrollArea):
             for layer in reversed(self.viewer.layers)  # as in the list: the topmost first
             if type(layer).__name__ == "Image" and not self.session.made(layer)
         }
+
+    def heir(self, chosen: Any, offered: list[Any]) -> Any:
+        """What to choose after layers have come or gone."""
+        return chosen if chosen in offered else self.viewer.layers.selection.active
 
     def at_work(self) -> bool:
         """Whether the choice stays, though another layer is selected in the list."""

@@ -175,8 +175,10 @@ def test_candidates_lie_where_the_library_says_and_can_be_measured(
     dock.least.setValue(50)
     likely = np.asarray(table["p_exists"]) >= 0.5
     assert np.array_equal(points.shown, likely)
+    assert np.array_equal(points.size > 0, likely)
     assert f"Shown: {likely.sum()} " in dock.candidates.text()
-    assert dock.regions.currentData() is points
+    assert dock.regions.currentData() is None  # on demand only
+    dock.regions.setCurrentIndex(dock.regions.findData(points))
     dock.radius.setValue(4)
     answers = rest(dock, qtbot, int(likely.sum()))
     where = Table({"y": np.round(table["y"][likely], 4), "x": np.round(table["x"][likely], 4)})
