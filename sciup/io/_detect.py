@@ -119,12 +119,23 @@ def detect(path: Path) -> Format:
 
 
 def detect_remote(url: Url) -> Literal["fits", "ome-zarr"]:
-    """What is behind an address: FITS, perhaps packed, by its first bytes; else a Zarr folder."""
+    """What is behind an address: FITS, perhaps packed, by its first bytes; else a Zarr folder.
+
+    Raises
+    ------
+    InputError
+        If it is a file of another format, or the store is down.
+    """
     from sciup.io._remote_file import first_bytes
 
     if url.rstrip("/").endswith(".zarr"):
         return "ome-zarr"
     head = first_bytes(url)
+    if head.startswith((*TIFF, *PICTURES, *OTHER, b"PK\x03\x04")):
+        raise InputError(
+            f"{url} is a file that is not read from afar", "FITS or OME-Zarr at an address",
+            "download it first",
+        )  # fmt: skip
     return "fits" if head.startswith((FITS, *PACKED)) else "ome-zarr"
 
 

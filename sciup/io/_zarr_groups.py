@@ -29,7 +29,7 @@ def read_node(place: Place) -> zarr.Group | zarr.Array[Any]:
     """The group or array at a place; what cannot be read is an `InputError`."""
     fix = "check zarr.json or .zarray"
     if isinstance(place, Url):
-        fix = "check the address; of files that are not OME-Zarr download a copy"
+        fix = "check the address; of files that are neither FITS nor OME-Zarr download a copy"
     with input_errors(f"the Zarr metadata of {place} cannot be read", fix):
         return open_node(place)
 

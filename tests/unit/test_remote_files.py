@@ -13,7 +13,7 @@ from sciup.geometry import Box
 from sciup.io import open_image
 from sciup.io._remote_file import BLOCK
 from sciup.testing import fits_files
-from sciup.testing.microscopy_files import write_ome_zarr
+from sciup.testing.microscopy_files import write_ome_zarr, write_tiff, write_zip
 
 SIDE, WINDOW, WINDOWS = 1500, 64, 10
 BIG = np.arange(SIDE * SIDE, dtype=np.uint32).reshape(SIDE, SIDE).astype(np.float32)
@@ -130,6 +130,14 @@ def test_packed_files_and_servers_without_parts_are_copied(tmp_path, served, cap
     for image in (packed, open_image(f"{served.address}/a.fits", scratch=tmp_path)):
         np.testing.assert_array_equal(image.read((), Box((0, 0), (30, 40)))[0], BIG[:30, :40])
     assert caplog.text.count("removed at the end") >= 2
+
+
+def test_other_files_must_be_downloaded(tmp_path, served):
+    for path in (write_tiff(tmp_path / "a", BIG[:9, :9]), write_zip(tmp_path)):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+        with pytest.raises(InputError, match="not read from afar") as error:
+            open_image(f"{served.address}/{path.name}")
+        assert "download" in error.value.fix
 
 
 def test_a_server_that_is_busy_is_asked_again(tmp_path, served):
