@@ -49,8 +49,19 @@ class Pixels(Protocol):
 
 
 def pixels_of(hdu: Hdu) -> Pixels:
-    """The pixels of an HDU that is an image."""
+    """The pixels of an HDU that is an image.
+
+    Raises
+    ------
+    InputError
+        If it declares a type of numbers that FITS does not know.
+    """
     header = hdu.header
+    if hdu.kind != "constant" and header["BITPIX"] not in _STORED:
+        raise InputError(
+            f"HDU {hdu} of {hdu.path} has BITPIX = {header['BITPIX']}",
+            ", ".join(map(str, _STORED)), "download or copy the file again",
+        )  # fmt: skip
     if hdu.kind == "constant":
         return ConstantPixels(hdu.shape, float(header["PIXVALUE"]))
     integer = header["BITPIX"] > 0  # BLANK has no meaning for floats, though some files carry it

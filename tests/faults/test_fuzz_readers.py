@@ -71,3 +71,14 @@ def test_letters_that_no_card_may_have_in_a_solar_header(tmp_path):
     header = open_image(path).header
     assert header["TELESCOP"] == "SDO"
     assert "CRPIX1" not in header
+
+
+@pytest.mark.parametrize("name", [b"SCI", b"WHT"])
+def test_a_type_of_numbers_that_fits_does_not_know(name, tmp_path):
+    """In the image, or in the weight map that is read with it."""
+    data = fits_files.hst_drizzle(tmp_path / "a.fits").read_bytes()
+    header = data.rindex(b"XTENSION", 0, data.index(b"'" + name))
+    at = data.index(b"-32", header)
+    (tmp_path / "a.fits").write_bytes(data[:at] + b"-30" + data[at + 3 :])
+    with pytest.raises(InputError, match="BITPIX = -30"):
+        open_image(tmp_path / "a.fits")
