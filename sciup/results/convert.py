@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from sciup.engine.run import stoppable
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.io import open_writer
 from sciup.io._fits_cards import wcs_tables
@@ -137,6 +136,8 @@ def _check_place(source: Path, new: Path, kind: Container, overwrite: bool) -> N
         raise OptionError(
             f"{source} is {kind} already", "another container", f"copy it: cp -r {source} {new}"
         )
+    if new.resolve() == source.resolve():
+        raise OutputError(f"{new} is the result itself", fix="choose another name")
     if new.exists() and not overwrite:
         raise OutputError(f"{new} exists already", fix="choose another name or add --overwrite")
     parent = new.absolute().parent
@@ -154,10 +155,7 @@ def _check_place(source: Path, new: Path, kind: Container, overwrite: bool) -> N
 def _growing(new: Path) -> Iterator[Path]:
     """A folder beside the new file, which is removed whatever happens."""
     try:
-        with (
-            tempfile.TemporaryDirectory(dir=new.absolute().parent, prefix=f".{new.name}.") as work,
-            stoppable("nothing: a conversion begins anew"),
-        ):
+        with tempfile.TemporaryDirectory(dir=new.absolute().parent, prefix=f".{new.name}.") as work:
             yield Path(work)
     except OSError as error:
         raise OutputError(

@@ -301,9 +301,10 @@ def test_levels_of_ome_zarr_04_are_those_of_the_result(made, tmp_path):
         assert np.array_equal(old, new, equal_nan=True)
 
 
-@given(
-    st.lists(st.floats(-(2.0**99), 2.0**99, width=32, allow_subnormal=False), min_size=1, max_size=9), st.sampled_from(DTYPES)
-)  # fmt: skip
+SINGLE = st.floats(-(2.0**99), 2.0**99, width=32, allow_subnormal=False)
+
+
+@given(st.lists(SINGLE, min_size=1, max_size=9), st.sampled_from(DTYPES))
 def test_fewer_bits_lose_what_they_say(values, dtype):
     array = np.array([*values, np.nan], "f4")
     if dtype == "float16" and np.nanmax(np.abs(array)) > 65504:
@@ -396,6 +397,16 @@ def test_a_damaged_result_is_not_copied(made, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["in.ome.zarr"]
 
 
+def test_ctrl_c_leaves_nothing(made, tmp_path):
+    def stop(done, _):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(made["large.fits"], tmp_path / "a.ome.zarr", progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_refused(made, tmp_path):
     source = made["sky.fits"]
     with pytest.raises(OptionError, match="fits already"):
@@ -409,6 +420,8 @@ def test_what_is_refused(made, tmp_path):
     (tmp_path / "b.ome.zarr").mkdir()
     with pytest.raises(OutputError, match="--overwrite"):
         convert(source, tmp_path / "b.ome.zarr")
+    with pytest.raises(OutputError, match="itself"):
+        convert(made["cells"], made["cells"], ome_zarr="0.4", overwrite=True)
     convert(source, tmp_path / "b.ome.zarr", overwrite=True)
     assert verify(tmp_path / "b.ome.zarr").damage == []
 
