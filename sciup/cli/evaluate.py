@@ -51,6 +51,9 @@ def evaluate(
         Path | None, Opt("--galsim", help="night sky: GalSim COSMOS folder to render scenes from")
     ] = None,
     count: Annotated[int, Opt("--count", help="night sky: simulated fields; 0 for none")] = 60,
+    pairs: Annotated[
+        int, Opt("--pairs", help="night sky: N x N pairs of close stars; 0 for none", min=0)
+    ] = 0,
     device: Annotated[str, Opt("--device", help="auto, cpu or cuda")] = "auto",
     precision: Annotated[str, Opt("--precision", help="auto, fp32 or bf16")] = "auto",
 ) -> None:
@@ -69,6 +72,8 @@ def evaluate(
       sciup evaluate texture-fluorescence-x4 microscopy --out report --no-real
 
       sciup evaluate night-sky-x2 astronomy/test --scenes sky_test.npy --out report
+
+      sciup evaluate night-sky-x2 --pairs 8 --out pairs
     """
     from sciup.generators.registry import ModelFacts
     from sciup.resources import find_model
@@ -78,9 +83,10 @@ def evaluate(
     about: dict[str, Any] = {"every": every, "precision": precision, "seed": seed}
     if facts.domain == "night-sky":
         _refuse({"--condition": condition, "--twin": twin}, facts)
-        _sky(facts, data, out, scenes=scenes, galsim=galsim, count=count, split=split, about=about)
+        simulated = {"scenes": scenes, "data": galsim, "count": count, "role": split}
+        _sky(facts, data, out, simulated=simulated, pairs=pairs, about=about)
         return
-    _refuse({"--scenes": scenes, "--galsim": galsim}, facts)
+    _refuse({"--scenes": scenes, "--galsim": galsim, "--pairs": pairs or None}, facts)
     if data is None:
         raise OptionError("DATA is missing", "a folder of images")
     other = ModelFacts.read(find_model(twin)) if twin else None
@@ -155,31 +161,36 @@ def _sky(
     data: Path | None,
     out: Path,
     *,
-    scenes: Path | None,
-    galsim: Path | None,
-    count: int,
-    split: str,
+    simulated: dict[str, Any],
+    pairs: int,
     about: dict[str, Any],
 ) -> None:
-    """Simulated fields, and real images where a folder is given."""
+    """Simulated fields, pairs of stars, and real images where a folder is given."""
     from sciup.evaluate import report
+    from sciup.evaluate.sky import pairs as sky_pairs
     from sciup.evaluate.sky import real as sky_real
     from sciup.evaluate.sky import run as sky
     from sciup.evaluate.tables import Table
 
     tables: list[Table] = []
     figures: dict[str, Any] = {}
-    if count and (scenes or galsim):
+    if simulated["count"] and (simulated["scenes"] or simulated["data"]):
         with _bar("fields") as progress:
-            tables, figures = sky.evaluate(
-                facts, galsim, scenes=scenes, count=count, role=split, progress=progress, **about
+            tables, figures = sky.evaluate(facts, **simulated, progress=progress, **about)
+    if pairs:
+        precision = about["precision"]
+        with _bar("pairs") as progress:
+            tables.append(
+                sky_pairs.table(facts, across=pairs, precision=precision, progress=progress)
             )
     if data is not None:
         with _bar("images") as progress:
             tables += sky_real.evaluate(facts, data, progress=progress, **about)
     if not tables:
         raise OptionError(
-            "there is nothing to evaluate on", "DATA, --scenes or --galsim", "give one of them"
+            "there is nothing to evaluate on",
+            "DATA, --scenes, --galsim or --pairs",
+            "give one of them",
         )
     page = report.write(out, f"Evaluation of {facts.name}", [command_line()], tables, figures)
     console.print(f"[green]done[/green]  {escape(str(page))}")
