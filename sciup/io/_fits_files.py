@@ -20,8 +20,7 @@ from sciup.errors import InputError, OptionError, OutputError
 from sciup.io._check import input_errors
 from sciup.io._detect import Url, url_of
 from sciup.io._fits_clean import clean_header, logger, open_hdus, quiet
-from sciup.io._remote_file import RemoteFile, size_of
-from sciup.io._scratch import remove, scratch_folder
+from sciup.io._remote_file import RemoteFile, download, size_of
 
 _MAGIC: dict[bytes, tuple[str, Callable[..., Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
@@ -133,30 +132,6 @@ def _of_address(url: Url, scratch: str | os.PathLike[str] | None) -> str:
     if file.random_access and file.read(0, 9) == b"SIMPLE  =":
         return str(url)
     return local_file(download(url, scratch), scratch)
-
-
-def download(url: Url, scratch: str | os.PathLike[str] | None) -> str:
-    """A copy of a remote file, for what has no random access; removed when the program ends.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    OutputError
-        If the copy does not fit on the disk.
-    """
-    file = RemoteFile(url)
-    folder = scratch_folder(Path(url), file.size or 0, None if scratch is None else Path(scratch))
-    target = folder / (url.name or "file.fits")
-    logger.info(
-        "%s: copying %.1f MB to %s, removed at the end", url, (file.size or 0) / 1e6, folder
-    )
-    try:
-        file.download(target)
-    except BaseException:
-        remove(folder)
-        raise
-    return str(target)
 
 
 def _check_start(local: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:

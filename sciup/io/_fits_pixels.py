@@ -30,8 +30,6 @@ from sciup.io._remote_file import RemoteFile
 _STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _BAND_BYTES = 8 << 20
 _CACHE_BYTES = 64 << 20
-_SPAN_BYTES = 16 << 20
-"""Rows of a remote image that are fetched, and kept, as a whole."""
 
 
 class Pixels(Protocol):
@@ -177,7 +175,7 @@ class PlainPixels:
         if self.remote is None:
             self._from_disk(places)
         else:
-            _from_afar(self.remote, places)
+            self.remote.fill(places)
         return out
 
     def _from_disk(self, places: list[tuple[int, memoryview]]) -> None:
@@ -198,20 +196,6 @@ class PlainPixels:
             if count == 0:
                 raise InputError(f"{self.path} became shorter while it was being read")
             done += count
-
-
-def _from_afar(file: RemoteFile, places: list[tuple[int, memoryview]]) -> None:
-    """Fill buffers with parts of a remote file: whole rows at once, unless they are very long."""
-    first, last = places[0][0], places[-1][0] + len(places[-1][1])
-    if last - first <= _SPAN_BYTES:
-        whole = memoryview(file.read(first, last))
-        parts = [whole[at - first : at - first + len(buffer)] for at, buffer in places]
-    else:
-        parts = [memoryview(p) for p in file.parts([(at, at + len(b)) for at, b in places])]
-    for (_, buffer), part in zip(places, parts, strict=True):
-        if len(part) < len(buffer):
-            raise InputError(f"{file.url} became shorter while it was being read")
-        buffer[:] = part
 
 
 def _bits(values: NDArray[Any], bad: int) -> Bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import os
 import shutil
 import threading
 import time
@@ -15,6 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from sciup.errors import InputError, MissingPackageError
 from sciup.io._detect import Url, url_of
+from sciup.io._scratch import remove, scratch_folder
 
 T = TypeVar("T")
 
@@ -23,6 +26,11 @@ BLOCK = 1 << 16
 
 CACHE = 64 << 20
 """Bytes that are kept, so that the windows of one row of the plan fetch every row once."""
+
+SPAN = 16 << 20
+"""Bytes: rows of a window that are fetched, and kept, as a whole."""
+
+logger = logging.getLogger("sciup")
 
 
 class RemoteFile:
@@ -129,9 +137,21 @@ class RemoteFile:
         while len(self._blocks) * BLOCK > CACHE:
             self._blocks.popitem(last=False)
 
-    def parts(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Bytes of many far parts, asked for at the same time and not kept."""
-        return self._fetch(ranges)
+    def fill(self, places: Sequence[tuple[int, memoryview]]) -> None:
+        """Fill buffers with the bytes from some positions on, in rising order.
+
+        All between them is fetched and kept, unless it is more than `SPAN`.
+        """
+        first, last = places[0][0], places[-1][0] + len(places[-1][1])
+        if last - first <= SPAN:
+            whole = memoryview(self.read(first, last))
+            parts = [whole[at - first : at - first + len(buffer)] for at, buffer in places]
+        else:
+            parts = [memoryview(p) for p in self._fetch([(at, at + len(b)) for at, b in places])]
+        for (_, buffer), part in zip(places, parts, strict=True):
+            if len(part) < len(buffer):
+                raise InputError(f"{self.url} became shorter while it was being read")
+            buffer[:] = part
 
     def _fetch(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         filesystem, path = self._place
@@ -254,4 +274,28 @@ def first_bytes(url: Url, length: int = 16) -> bytes:
         raise
 
 
-__all__ = ["RemoteFile", "RemoteStream", "first_bytes", "open_stream", "size_of"]
+def download(url: Url, scratch: str | os.PathLike[str] | None) -> str:
+    """A copy of a remote file, for what has no random access; removed when the program ends.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    OutputError
+        If the copy does not fit on the disk.
+    """
+    file = RemoteFile(url)
+    folder = scratch_folder(Path(url), file.size or 0, None if scratch is None else Path(scratch))
+    target = folder / (url.name or "file.fits")
+    logger.info(
+        "%s: copying %.1f MB to %s, removed at the end", url, (file.size or 0) / 1e6, folder
+    )
+    try:
+        file.download(target)
+    except BaseException:
+        remove(folder)
+        raise
+    return str(target)
+
+
+__all__ = ["RemoteFile", "RemoteStream", "download", "first_bytes", "open_stream", "size_of"]

@@ -67,7 +67,7 @@ def test_windows_of_remote_compressed_fits_fetch_their_tiles_only(tile, tmp_path
 
 
 def test_very_long_rows_are_fetched_in_pieces(tmp_path, served, monkeypatch):
-    monkeypatch.setattr("sciup.io._fits_pixels._SPAN_BYTES", 100_000)
+    monkeypatch.setattr("sciup.io._remote_file.SPAN", 100_000)
     fits.PrimaryHDU(BIG).writeto(tmp_path / "big.fits")
     pixels = open_image(f"{served.address}/big.fits").pixels
     pixels.remote.size  # noqa: B018 - one request, which is no part of the window
