@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,20 +76,24 @@ class Levels:
 
     def __init__(self, folder: Path, pages: Pages) -> None:
         self.shapes = level_shapes(pages.plane_shape)
-        self._maps = [
-            np.memmap(folder / f"level{n}", np.float32, "w+", shape=(*pages.sizes, *shape))
-            for n, shape in enumerate(self.shapes[1:], start=1)
-        ]
+        self._folder, self._sizes = folder, pages.sizes
+        for number in range(1, len(self.shapes)):
+            self._open(number, "w+")
+
+    def _open(self, number: int, mode: Literal["r", "r+", "w+"]) -> Any:
+        """A level, opened anew each time: a map that stays open keeps all it touched in memory."""
+        shape = (*self._sizes, *self.shapes[number])
+        return np.memmap(self._folder / f"level{number}", np.float32, mode, shape=shape)
 
     def add(self, page: Address, box: Box, values: Float) -> None:
         """Put in a window of level 0 that begins at multiples of the coarsest pixels."""
-        for level in self._maps:
+        for number in range(1, len(self.shapes)):
             box, values = box.coarsened(2), halve(values)
-            level[page][box.slices] = values
+            self._open(number, "r+")[page][box.slices] = values
 
     def read(self, number: int, page: Address, box: Box) -> Float:
         """A window of a level above 0."""
-        return np.array(self._maps[number - 1][page][box.slices])
+        return np.array(self._open(number, "r")[page][box.slices])
 
 
 def write_ome_tiff(path: Path, pages: Pages, levels: Levels, about: Mapping[str, Any]) -> None:
