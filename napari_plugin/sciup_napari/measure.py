@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QApplication
 
 from sciup.errors import OptionError, SciupError
 from sciup_napari.candidate_layer import CandidateLayer
@@ -13,7 +12,7 @@ from sciup_napari.ground import domain_of, facts_of, input_matrix, key_of, resul
 from sciup_napari.layer_source import check
 from sciup_napari.measure_messages import Catalogue, Detected
 from sciup_napari.measure_panel import OWN, USUAL, MeasurePanel
-from sciup_napari.measure_rows import joined, save, text_of
+from sciup_napari.measure_rows import ask_for_file, joined, save, text_of
 from sciup_napari.measuring import Question
 from sciup_napari.models import Choice
 from sciup_napari.outlines import KINDS
@@ -27,8 +26,6 @@ WIDTH = 0.25
 
 RECORDED = "as recorded in the result"
 """The model of a finished result."""
-
-FILES = "ECSV: units and how it was made (*.ecsv);;CSV (*.csv);;FITS (*.fits)"
 
 
 class MeasureWidget(MeasurePanel):
@@ -207,10 +204,7 @@ class MeasureWidget(MeasurePanel):
         self.again.setEnabled(bool(rows))
         if self.measuring.waiting:
             self.failure.setText("")
-            self.status.setText(f"measuring: {self.measuring.waiting} of {len(rows)} to go")
-        else:
-            draws = {str(a.row.meta["draws"]) for a in known}
-            self.status.setText(f"measured on {' or '.join(sorted(draws))} draws" if known else "")
+        self.status.setText(self.measuring.words)
         self.words.setText(str(known[0].row.meta["coverage"]) if known else "")
         told = [text for a in answers for text in a.told]
         self.warning.setText("\n".join(dict.fromkeys(told)))
@@ -225,13 +219,9 @@ class MeasureWidget(MeasurePanel):
         QApplication.clipboard().setText(text_of(joined(self.measuring.rows)))
 
     def _save(self, table: Catalogue) -> None:
-        path, chosen = QFileDialog.getSaveFileName(self, "Save the table", "", FILES)
-        if not path:
-            return
-        if not Path(path).suffix:
-            path += chosen.partition("(*")[2].rstrip(")")
         try:
-            self.status.setText(f"saved: {save(table, Path(path))}")
+            if path := ask_for_file(self):
+                self.status.setText(f"saved: {save(table, path)}")
         except SciupError as error:
             self.failure.setText(str(error))
 

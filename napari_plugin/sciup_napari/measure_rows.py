@@ -6,8 +6,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from qtpy.QtWidgets import QFileDialog, QWidget
+
 from sciup_napari.measure_messages import Catalogue, Cell
 from sciup_napari.measuring import Row
+
+FILES = "ECSV: units and how it was made (*.ecsv);;CSV (*.csv);;FITS (*.fits)"
 
 
 def joined(rows: Sequence[Row]) -> Catalogue:
@@ -24,6 +28,15 @@ def joined(rows: Sequence[Row]) -> Catalogue:
     if known:
         columns["id"] = [str(index + 1) for index, _ in known]
     return Catalogue(heads, columns, known[0][1].meta if known else {})
+
+
+def ask_for_file(parent: QWidget) -> Path | None:
+    """Where a table is to be written; its name ends as the format that was chosen."""
+    path, chosen = QFileDialog.getSaveFileName(parent, "Save the table", "", FILES)
+    if not path:
+        return None
+    known = Path(path).suffix
+    return Path(path if known else path + chosen.partition("(*")[2].rstrip(")"))
 
 
 def save(table: Catalogue, path: Path) -> Path:
@@ -60,4 +73,4 @@ def text_of(table: Catalogue) -> str:
     return "\n".join("\t".join(str(cell) for cell in row) for row in [head, *rows])
 
 
-__all__ = ["joined", "save", "text_of"]
+__all__ = ["ask_for_file", "joined", "save", "text_of"]

@@ -136,6 +136,17 @@ class Measuring(QObject):
         """Regions that are still to be measured."""
         return len(self._asked)
 
+    @property
+    def words(self) -> str:
+        """What goes on."""
+        if self.question is not None and not self._sight.flat:
+            return "the viewer shows no plane: show y and x in 2D"
+        if self._asked:
+            return f"measuring: {len(self._asked)} of {len(self.rows)} to go"
+        known = [row.answer.row.meta for row in self.rows if row.fresh and row.answer]
+        draws = {str(meta["draws"]) for meta in known if meta}
+        return f"measured on {' or '.join(sorted(draws))} draws" if draws else ""
+
     def ask(self, question: Question | None) -> None:
         """Measure this from now on, or nothing."""
         if self._closed:  # layers go one by one when a viewer closes

@@ -207,7 +207,7 @@ def test_own_functions_refusals_and_tables(dock, result, model, tmp_path, monkey
     assert texts(dock.measured)[3][-1] == answers[3].flag
     out = tmp_path / "table.ecsv"
     monkeypatch.setattr(
-        "sciup_napari.measure.QFileDialog.getSaveFileName", lambda *_: (str(out), "")
+        "sciup_napari.measure_rows.QFileDialog.getSaveFileName", lambda *_: (str(out), "")
     )
     dock.save.click()
     written = Table.read(out)
@@ -254,6 +254,9 @@ def test_what_is_measured_goes_while_it_is_measured(dock, viewer, qtbot):
     assert dock.cancel.isEnabled()
     dock.cancel.click()
     assert not dock.measuring.detecting
+    viewer.dims.ndisplay = 3
+    dock.measuring.read()
+    assert "in 2D" in dock.status.text()
     viewer.layers.clear()
     assert dock.measuring.question is None
     assert not dock.detect.isEnabled()

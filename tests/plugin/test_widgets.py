@@ -126,6 +126,7 @@ def test_a_closed_session_does_not_keep_its_viewer():
         viewer=viewer,
         live=SimpleNamespace(close=lambda: ended.append(1)),
         search=SimpleNamespace(close=lambda: None),
+        measuring=SimpleNamespace(close=lambda: None),
         running=None,
         _threads=SimpleNamespace(shutdown=lambda **_: None),
         _folder=SimpleNamespace(cleanup=lambda: None),
