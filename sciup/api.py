@@ -21,6 +21,7 @@ from sciup.image import Domain, Image
 from sciup.io import open_image
 from sciup.io._sky_roi import find_roi
 from sciup.physics.instrument import Given, Instrument
+from sciup.physics.psf_source import read_psf
 from sciup.resources import find_model, model_folders
 from sciup.risk.tolerance import Tolerance
 
@@ -160,7 +161,7 @@ class Result:
         import hashlib
         import json
 
-        from sciup.engine.run import fingerprint
+        from sciup.engine.provenance import fingerprint
 
         instruments = [i.as_json() for i in self.job.instruments]
         text = json.dumps([fingerprint(self.job, "fits"), instruments], sort_keys=True)
@@ -262,8 +263,9 @@ def upscale(
         ``3sigma`` (of the input noise) or ``5%``.
     psf_fwhm : float, optional
         Total instrument PSF before pixel integration, FWHM in input px.
-    psf : ndarray, optional
-        PSF image on the input grid.
+    psf : ndarray or path, optional
+        PSF image on the input grid; or a file: a PSF image, beads, by STPSF, by PSFEx. See
+        `sciup.physics.psf_source.read_psf`.
     gain : float, optional
         Electrons per unit.
     read_noise : float, optional
@@ -323,8 +325,9 @@ def upscale(
         precision=choose_precision(precision, chosen),
         noise_free=noise_free,
     )
-    given = Given(psf_fwhm, psf, gain, read_noise, background, noise_sigma)
     region = find_roi(roi, opened) if isinstance(roi, str) else roi
+    picture = read_psf(psf, opened, region)
+    given = Given(psf_fwhm, picture, gain, read_noise, background, noise_sigma)
     job = make_job(
         opened,
         facts,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sciup.api import Result
-from sciup.engine.run import stoppable
+from sciup.engine.stopping import stoppable
 from sciup.errors import InputError, OptionError, OutputError, SciupError
 
 Status = Literal["done", "failed", "stopped"]

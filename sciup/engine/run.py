@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import logging
 import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sciup.engine.job import Job
+from sciup.engine.provenance import fingerprint, provenance
 from sciup.engine.shard import Bench, windows
+from sciup.engine.stopping import machine_errors, stoppable
 from sciup.engine.sums import checksums
 from sciup.errors import (
     ClusterError,
     InputError,
-    InterruptedRunError,
     OutputError,
     ResumeError,
-    SciupError,
 )
-from sciup.generators.facts import TextureFacts
 from sciup.geometry import Box
 from sciup.io import OutputFormat, open_writer
 from sciup.io._journal import Journal
-from sciup.io._writer import ILLUSTRATIVE
 from sciup.physics.psf import gaussian
 
 log = logging.getLogger(__name__)
@@ -67,104 +61,6 @@ def output_format(output: Path, job: Job) -> OutputFormat:
             f"the output name {output.name!r} has an unknown suffix", ".fits, .ome.zarr, .zarr"
         )
     return "fits" if job.image.format == "fits" else "ome-zarr"
-
-
-METHOD = 2
-"""Raised whenever the same settings give other pixels: 2 is the mean of docs/design/0021."""
-
-
-def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
-    """What must not change between an interrupted run and its continuation."""
-    source = Path(job.image.source)
-    stat = source.stat() if source.is_file() else None
-    return {
-        "method": METHOD,
-        "input": job.image.source,
-        "input_size": stat.st_size if stat else None,
-        "input_modified": stat.st_mtime_ns if stat else None,
-        "shape": list(job.image.shape),
-        "flux_per_pixel": job.image.flux_per_pixel,
-        "noise_map": _has_noise_map(job),
-        "digests": list(job.digests),
-        "region": [list(job.region.start), list(job.region.stop)],
-        "model": job.model.name,
-        "weights": job.model.weights,
-        "settings": job.settings.as_json(),
-        "texture": job.texture.weights if job.texture else None,
-        "calibration": job.calibrated.calibration.digest if job.calibrated else None,
-        "format": kind,
-        "instrument": [
-            {n: v for n, v in i.as_json().items() if v["origin"] in ("given", "header")}
-            for i in job.instruments
-        ],
-    }
-
-
-def _has_noise_map(job: Job) -> bool:
-    """Whether the file brings the noise of its pixels."""
-    plane = next(iter(job.image.planes))
-    return job.image.load_sigma(plane, Box((0, 0), (0, 0))) is not None
-
-
-def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
-    """Everything needed to say how the output was made, JSON-ready."""
-    return {
-        "sciup": _version(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "model": job.model.name,
-        "weights": job.model.weights,
-        "scale": job.model.scale,
-        "seed": job.settings.seed,
-        "samples": job.settings.samples,
-        "source": job.image.source,
-        "device": job.device,
-        "output_psf_fwhm_px": job.model.target_fwhm,
-        "values": "flux per pixel (block sum kept)"
-        if job.image.flux_per_pixel
-        else "intensity (block mean kept)",
-        "risk": _risk_facts(job),
-        **({"texture": _texture_facts(job.texture)} if job.texture else {}),
-        "std": "spread of one pixel over the samples; not an error to add in quadrature",
-        "instrument": [i.as_json() for i in job.instruments],
-        **({"in_training": list(job.known)} if any(job.known) else {}),
-        "fingerprint": fingerprint(job, kind),
-    }
-
-
-def _risk_facts(job: Job) -> dict[str, Any]:
-    """What the risk maps mean."""
-    event = (
-        f"the 3 px mean of the sample differs from the truth by more than"
-        f" {job.settings.tolerance.words}"
-    )
-    found = job.calibrated
-    if found is None:
-        return {
-            "event": event,
-            "calibrated": False,
-            "words": f"risk_raw: share of {job.settings.samples} other samples that differ from the"
-            f" shown one by more than {job.settings.tolerance.words} in a 3 px mean; not"
-            f" calibrated, because {job.calibration}",
-        }
-    return {"event": event, "calibrated": True} | found.facts
-
-
-def _texture_facts(texture: TextureFacts) -> dict[str, Any]:
-    """What the map `texture` is, and what it is not."""
-    return {
-        "label": ILLUSTRATIVE,
-        "model": texture.name,
-        "weights": texture.weights,
-        "words": "texture: one plausible image, made to look like a measured one; the risk maps"
-        " are about sample and mean, and say of texture where the data leave details open",
-    }
-
-
-def _version() -> str:
-    try:
-        return version("sciup")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def run(
@@ -210,7 +106,7 @@ def run(
     job = _pinned(job, work, kind)
     writer = open_writer(work, job.layout, kind)
     journal = Journal(work)
-    with stoppable(str(work)), _machine_errors(output):
+    with stoppable(str(work)), machine_errors(output, work_folder(output)):
         writer.create()
         _compute(job, work, kind, journal, client, progress)
         _check_complete(job, journal)
@@ -414,52 +310,3 @@ def _move(path: Path, output: Path, overwrite: bool) -> None:
         else:
             output.unlink()
     os.replace(path, output)
-
-
-@contextmanager
-def stoppable(remains: str) -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and SIGUSR1 (what Slurm sends before the end) into an error.
-
-    Parameters
-    ----------
-    remains : str
-        Where that lies which was done.
-    """
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = {}
-    warned = getattr(signal, "SIGUSR1", None)  # Windows has none
-    try:
-        for name in (signal.SIGTERM, *([] if warned is None else [warned])):
-            before[name] = signal.signal(name, stop)
-    except ValueError:  # not in the main thread
-        pass
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            f"stopped; what was done is in {remains}", fix="go on with --resume"
-        ) from None
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
-@contextmanager
-def _machine_errors(output: Path) -> Iterator[None]:
-    """A full disk, lost permission or too little memory is told in the user's words."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"writing {output} failed: {error.strerror or error}",
-            fix=f"make room or check the disk, then go on with --resume ({work_folder(output)})",
-        ) from None
-    except MemoryError as error:
-        raise SciupError(
-            f"memory ran out: {error}",
-            fix="end other programs, or use fewer --threads, a smaller --tile or --device cpu;"
-            " then go on with --resume",
-        ) from None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.api import Result, upscale
-from sciup.engine.run import provenance
+from sciup.engine.provenance import provenance
 from sciup.engine.settings import choose_device
 from sciup.engine.units import working_units
 from sciup.errors import OptionError

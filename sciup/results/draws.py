@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sciup.api import Result
 from sciup.engine.job import Job, Task, Worker
-from sciup.engine.run import provenance
+from sciup.engine.provenance import provenance
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.image import Plane

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 import sciup
-from sciup.engine.run import stoppable
+from sciup.engine.stopping import stoppable
 from sciup.errors import InterruptedRunError
 from sciup.io import open_image
 from sciup.io._select import SelectedImage

@@ -13,7 +13,7 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QFileDialog
 
-from sciup.engine.run import stoppable
+from sciup.engine.stopping import stoppable
 from sciup.errors import InputError
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells

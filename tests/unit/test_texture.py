@@ -17,7 +17,7 @@ from sciup import api, catalogue, cli
 from sciup.api import choose_model
 from sciup.engine.block import Window
 from sciup.engine.job import Worker
-from sciup.engine.run import provenance
+from sciup.engine.provenance import provenance
 from sciup.errors import ModelError, OptionError
 from sciup.generators import facts as model_facts
 from sciup.generators.facts import ModelFacts, TextureFacts
