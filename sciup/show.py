@@ -29,6 +29,7 @@ from sciup.physics.instrument import Instrument
 
 UNITS = {
     "psf_fwhm": "input px",
+    "psf_step": "input px",
     "star_fwhm": "input px",
     "electrons_per_unit": "electron per unit",
     "read_noise": "electron",

@@ -25,6 +25,7 @@ OPTIONS = {
 NAMES = {
     "psf_fwhm": "PSF FWHM",
     "psf": "PSF",
+    "psf_step": "PSF step",
     "psf_beta": "PSF Moffat exponent",
     "electrons_per_unit": "gain",
     "read_noise": "read noise",

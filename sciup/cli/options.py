@@ -123,7 +123,10 @@ class Physics:
     model: Annotated[str | None, Opt(help="model name or folder; default by domain")] = None
     scale: Annotated[int | None, Opt(help="1, 2, 4 or 8; default: the model's")] = None
     psf_fwhm: Annotated[float | None, Opt(help="total PSF, FWHM in input px")] = None
-    psf: Annotated[Path | None, Opt(help="PSF image (FITS, TIFF) on the input grid")] = None
+    psf: Annotated[
+        str | None,
+        Opt(help="PSF image, beads, or file by STPSF or PSFEx: FILE, FILE[HDU], FILE[Z]"),
+    ] = None
     gain: Annotated[float | None, Opt(help="electrons per unit of the image")] = None
     read_noise: Annotated[float | None, Opt(help="electrons")] = None
     background: Annotated[float | None, Opt(help="dark or sky level, input units")] = None
@@ -132,7 +135,7 @@ class Physics:
 
     def options(self) -> dict[str, Any]:
         """Arguments for `sciup.upscale`."""
-        return asdict(self) | {"psf": _psf_image(self.psf)}
+        return asdict(self)
 
 
 @dataclass
@@ -186,18 +189,6 @@ class Machines:
         from sciup.engine.connect import connect
 
         return connect(self.workers, self.scheduler, self.cluster, device=device)
-
-
-def _psf_image(path: Path | None) -> Any:
-    """A PSF file as an array."""
-    if path is None:
-        return None
-    from sciup.geometry import Box
-    from sciup.io import open_image
-
-    image = open_image(path)
-    values, _ = image.read(next(image.planes), Box.of_shape(image.plane_shape))
-    return values
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

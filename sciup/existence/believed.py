@@ -94,12 +94,14 @@ class Believed:
 def noise_area(instrument: Instrument) -> float:
     """Input pixels N whose noise a fit of the PSF sums up: ``1 / sum(p^2)`` of its image p.
 
+    An image that is sampled more finely says so of the mean over all places of a source in a pixel.
+
     A PSF of which only the width is known is a Gaussian, or a Moffat profile where its exponent is
     known; a pixel adds 1/12 to the variance of a Gaussian.
     """
     if instrument.psf.value is not None:
         p = np.asarray(instrument.psf.value, float)
-        return float(p.sum() ** 2 / (p**2).sum())
+        return float(p.sum() ** 2 / (p**2).sum() * float(instrument.psf_step.value or 1) ** 2)
     fwhm = float(instrument.psf_fwhm.value)
     if instrument.psf_beta.value is not None:
         side = 2 * int(np.ceil(8 * fwhm)) + 1

@@ -25,6 +25,7 @@ from sciup.physics.psf import (
     relative_gaussian,
     relative_measured,
 )
+from sciup.physics.psf_source import PsfImage
 from sciup.physics.sharpness import blur_fwhm
 from sciup.physics.stars import StarPsf, star_psf
 
@@ -59,8 +60,8 @@ class Given:
     ----------
     psf_fwhm : float, optional
         Total instrument PSF before pixel integration, FWHM in input px.
-    psf : ndarray, optional
-        PSF image on the input grid; goes before `psf_fwhm`.
+    psf : ndarray or PsfImage, optional
+        PSF image, an array on the input grid; goes before `psf_fwhm`.
     electrons_per_unit : float, optional
         Detected electrons per unit of the image.
     read_noise : float, optional
@@ -120,6 +121,8 @@ class Instrument:
         FWHM of the stars in the image where another one was stated (night sky), input px.
     noise_factor : Fact
         Factor on the noise of a mesh or of a file's noise map, where a variation asks for one.
+    psf_step : Fact
+        Input px per pixel of the PSF image where that is not on the input grid.
     """
 
     psf_fwhm: Fact
@@ -134,6 +137,7 @@ class Instrument:
     psf_beta: Fact = _NONE
     star_fwhm: Fact = _NONE
     noise_factor: Fact = _NONE
+    psf_step: Fact = _NONE
 
     @property
     def contradiction(self) -> str:
@@ -196,7 +200,8 @@ class Instrument:
     def relative_kernel(self, scale: int, target_fwhm: float, side: int) -> Kernel:
         """Kernel from the declared output PSF to this instrument, on the fine grid."""
         if self.psf.value is not None:
-            return relative_measured(side, self.psf.value, scale, target_fwhm)
+            step = float(self.psf_step.value or 1)
+            return relative_measured(side, self.psf.value, scale, target_fwhm, step)
         fwhm = float(self.psf_fwhm.value) * scale
         if self.psf_beta.value is None:
             return relative_gaussian(side, fwhm, target_fwhm)
@@ -247,17 +252,18 @@ def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> Believe
 
 def _picture(image: Image, given: Given) -> tuple[Fact, Fact] | None:
     """FWHM and image of a PSF that is given, or that the file brings; None without one."""
-    picture = (
-        Fact(np.asarray(given.psf, float), "given", "--psf") if given.psf is not None else None
-    )
-    if picture is None and given.psf_fwhm is None:
+    picture, step = None, 1.0
+    if given.psf is not None:
+        told = given.psf if isinstance(given.psf, PsfImage) else PsfImage(given.psf)
+        picture, step = Fact(told.values, "given", told.note), told.step
+    elif given.psf_fwhm is None:
         picture = image.facts.get("psf")
     if picture is None:
         return None
     value = np.asarray(picture.value, np.float64)
     if value.ndim != 2 or min(value.shape) < 3 or not value.sum() > 0:
         raise OptionError(f"the PSF image has shape {value.shape}", "2D with a positive sum")
-    fwhm = image_fwhm(value) if np.isfinite(value).all() else 0.0
+    fwhm = image_fwhm(value, step) if np.isfinite(value).all() else 0.0
     if not 0.3 < fwhm < 30:
         raise OptionError(
             f"the PSF image has a core of FWHM {fwhm:.3g} px",
@@ -266,6 +272,13 @@ def _picture(image: Image, given: Given) -> tuple[Fact, Fact] | None:
         )
     width = Fact(fwhm, picture.origin, "measured on the PSF image")
     return width, Fact(value, picture.origin, picture.note)
+
+
+def _step(given: Given) -> Fact:
+    """Sampling of a stated PSF image, where it is not that of the input."""
+    if not isinstance(given.psf, PsfImage) or given.psf.step == 1:
+        return _NONE
+    return Fact(given.psf.step, "given", "of the PSF image")
 
 
 def _width(image: Image, given: Given, estimated: Fact | None, domain: Domain) -> Fact:
@@ -354,6 +367,7 @@ def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument
         bright=_NONE,
         psf_beta=beta,
         star_fwhm=stars,
+        psf_step=_step(given),
     )
 
 
@@ -393,6 +407,7 @@ def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrum
         correlation=Fact(0.0, "assumed", "camera pixels are independent"),
         dark=Fact(dark, "estimated", "1st percentile of 3 x 3 means"),
         bright=Fact(bright, "estimated", "99.9th percentile of 3 x 3 means"),
+        psf_step=_step(given),
     )
 
 

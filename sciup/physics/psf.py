@@ -150,10 +150,12 @@ def relative_analytic(total: Kernel, side: int, target_fwhm: float) -> Kernel:
     return _normalised(full[cut : cut + side, cut : cut + side])
 
 
-def relative_measured(side: int, psf: Kernel, oversample: int, target_fwhm: float) -> Kernel:
-    """Kernel from the Gaussian target to a measured PSF image on the *input* grid.
+def relative_measured(
+    side: int, psf: Kernel, oversample: int, target_fwhm: float, step: float = 1.0
+) -> Kernel:
+    """Kernel from the Gaussian target to a measured PSF image.
 
-    A PSF that was measured on the input grid, on stars or beads, includes the integration over the
+    A PSF that was measured on the input, on stars or beads, includes the integration over the
     input pixel, which A adds again. So the PSF is interpolated to the fine grid and divided by
     target *and* pixel in Fourier space, with a Wiener term of 1e-3, which keeps frequencies where
     they are negligible at zero.
@@ -163,12 +165,13 @@ def relative_measured(side: int, psf: Kernel, oversample: int, target_fwhm: floa
     side : int
         Side of the result, odd, fine pixels.
     psf : ndarray of shape (M, N)
-        PSF image sampled at the input pixel, pixel integration included; not necessarily
-        normalised.
+        PSF image, integration over the input pixel included; not necessarily normalised.
     oversample : int
-        Fine pixels per PSF pixel.
+        Fine pixels per input pixel.
     target_fwhm : float
         Fine pixels; 0 for a target without a blur of its own.
+    step : float
+        Input px per pixel of the PSF image.
     """
     psf = np.asarray(psf, float)
     if psf.ndim != 2 or not np.isfinite(psf).all() or psf.sum() <= 0 or min(psf.shape) < 3:
@@ -176,25 +179,25 @@ def relative_measured(side: int, psf: Kernel, oversample: int, target_fwhm: floa
             f"the PSF image has shape {psf.shape} and sum {psf.sum():g}",
             "a finite two-dimensional image of at least 3 x 3 px with a positive sum",
         )
-    fine = fine_psf(psf, oversample, side)
-    known = _pixel(side, oversample)
+    fine = fine_psf(psf, oversample, side, step)
+    known = _pixel((side, side), oversample)
     if target_fwhm > 0:
         known = known * np.fft.rfft2(np.fft.ifftshift(gaussian(side, target_fwhm))).real
     spectrum = np.fft.rfft2(np.fft.ifftshift(fine)) * known / (known**2 + 1e-3)
     return _normalised(np.fft.fftshift(np.fft.irfft2(spectrum, s=fine.shape)))
 
 
-def _pixel(side: int, width: int) -> NDArray[np.float64]:
+def _pixel(shape: tuple[int, ...], width: float) -> NDArray[np.float64]:
     """Spectrum of the mean over `width` pixels, centred."""
 
     def along(f: NDArray[Any]) -> NDArray[np.float64]:
         return np.asarray(np.sinc(f * width) / np.sinc(f), np.float64)
 
-    return np.asarray(np.outer(along(np.fft.fftfreq(side)), along(np.fft.rfftfreq(side))))
+    return np.outer(along(np.fft.fftfreq(shape[0])), along(np.fft.rfftfreq(shape[1])))
 
 
-def image_fwhm(psf: Kernel) -> float:
-    """FWHM [its px] of a PSF image before pixel integration.
+def image_fwhm(psf: Kernel, step: float = 1.0) -> float:
+    """FWHM [input px] of a PSF image, sampled every `step` input px, before pixel integration.
 
     It is interpolated finely first, so that this also holds for undersampled ones.
 
@@ -204,5 +207,28 @@ def image_fwhm(psf: Kernel) -> float:
     >>> abs(image_fwhm(pixels) - 1.6) < 0.05
     True
     """
-    side = 4 * min(41, max(psf.shape)) | 1
-    return moments(relative_measured(side, psf, 4, 0.0))[0] / 4
+    side = 4 * min(41, round(max(psf.shape) * step)) | 1
+    return moments(relative_measured(side, psf, 4, 0.0, step))[0] / 4
+
+
+def over_pixel(psf: Kernel, width: float) -> Kernel:
+    """A PSF image that was integrated over its own pixels, integrated over `width` of them.
+
+    Parameters
+    ----------
+    psf : ndarray (M, N)
+        Sampled more finely than the pixel of the camera.
+    width : float
+        Side of the camera's pixel in its pixels; not necessarily a whole number.
+
+    Examples
+    --------
+    >>> point = np.zeros((9, 9))
+    >>> point[4, 4] = 1
+    >>> over_pixel(point, 3)[4].round(2).tolist()[2:7]
+    [0.0, 0.11, 0.11, 0.11, 0.0]
+    """
+    apron = int(np.ceil(width))
+    padded = np.pad(np.asarray(psf, np.float64), apron)
+    out = np.fft.irfft2(np.fft.rfft2(padded) * _pixel(padded.shape, width), s=padded.shape)
+    return np.asarray(out[apron:-apron, apron:-apron])

@@ -45,7 +45,8 @@ def psf_images(done: Finished, output: float) -> tuple[Array, Array, float]:
     side = 2 * round(reach * OVERSAMPLED) + 1
     after = gaussian(side, max(output * OVERSAMPLED, 0.5))
     if i.psf.value is not None:
-        return _on_grid(np.asarray(i.psf.value, np.float64), side), after, 1 / OVERSAMPLED
+        step = float(i.psf_step.value or 1)
+        return _on_grid(np.asarray(i.psf.value, np.float64), side, step), after, 1 / OVERSAMPLED
     if i.psf_beta.value is not None:
         before = moffat(side, fwhm * OVERSAMPLED, float(i.psf_beta.value))
     else:
@@ -53,10 +54,10 @@ def psf_images(done: Finished, output: float) -> tuple[Array, Array, float]:
     return before, after, 1 / OVERSAMPLED
 
 
-def _on_grid(psf: Array, side: int) -> Array:
-    """A PSF image of input pixels, each as it is, about its brightest one; 0 beyond."""
+def _on_grid(psf: Array, side: int, step: float) -> Array:
+    """A PSF image of pixels of `step` input px, each as it is, about its brightest; 0 beyond."""
     peak = np.unravel_index(int(np.nanargmax(psf)), psf.shape)
-    steps = np.round((np.arange(side) - side // 2) / OVERSAMPLED).astype(int)
+    steps = np.round((np.arange(side) - side // 2) / (OVERSAMPLED * step)).astype(int)
     rows, cols = (steps + int(p) for p in peak)
     inside = np.outer((rows >= 0) & (rows < psf.shape[0]), (cols >= 0) & (cols < psf.shape[1]))
     index = np.ix_(np.clip(rows, 0, psf.shape[0] - 1), np.clip(cols, 0, psf.shape[1] - 1))

@@ -1,0 +1,297 @@
+"""PSF images from files: what they mean on the grid of the input, and what contradicts it."""
+
+import numpy as np
+import pytest
+import tifffile
+from psf_pictures import distance
+
+from sciup.errors import InputError, OptionError
+from sciup.geometry import Box
+from sciup.image import PixelGrid
+from sciup.io._array import open_array
+from sciup.physics.instrument import Given, Instrument, resolve
+from sciup.physics.projection import forward_kernel
+from sciup.physics.psf import (
+    airy,
+    gaussian,
+    image_fwhm,
+    over_pixel,
+    relative_analytic,
+    relative_measured,
+)
+from sciup.physics.psf_image import fine_psf
+from sciup.physics.psf_source import PsfImage, read_psf
+from sciup.testing.psf_files import bead_stack, gaussian_pixels, write_psfex, write_stpsf
+from sciup.testing.toy_images import cells, star_field
+
+SKY = star_field((256, 256), stars=40, flux=(2000, 30000))
+MICROMETER = PixelGrid((0.1, 0.1), "micrometer")
+
+
+def sky(size=0.031):
+    image = open_array(SKY, domain="night-sky")
+    image.grid = PixelGrid((size, size), "arcsec") if size else PixelGrid()
+    return image
+
+
+def micrograph(size=0.1):
+    image = open_array(cells((64, 64), electrons_per_unit=2.0, pedestal=100))
+    image.grid = PixelGrid((size, size), "micrometer") if size else PixelGrid()
+    return image
+
+
+def write_stack(path, planes, size=None):
+    planes = np.asarray(planes)
+    metadata = {"axes": "ZYX" if planes.ndim == 3 else "YX"}
+    if size:
+        metadata |= {"PhysicalSizeX": size, "PhysicalSizeY": size}
+    tifffile.imwrite(path, planes, ome=True, metadata=metadata)
+    return path
+
+
+# -- finely sampled images --------------------------------------------------------------------
+
+
+def seen(kernel):
+    """A relative kernel at 2x and the integration over the pixel, which is what is applied."""
+    return forward_kernel(kernel, 2)
+
+
+@pytest.mark.parametrize("step", [0.25, 0.4, 0.5])
+@pytest.mark.parametrize(("fwhm", "limit"), [(1.5, 0.011), (1.8, 0.003), (2.6, 0.001)])
+def test_a_fine_image_leads_to_the_kernel_of_the_formula(step, fwhm, limit):
+    side = 2 * int(12 / step) + 1
+    at = (side // 2 + 0.3, side // 2 - 0.2)
+    psf = gaussian_pixels((side, side), at, fwhm, step, 1.0)
+    known = relative_analytic(gaussian(165, 2 * fwhm), 41, 2.0)
+    assert distance(seen(relative_measured(41, psf, 2, 2.0, step)), seen(known)) < limit
+    assert image_fwhm(psf, step) == pytest.approx(fwhm, rel=0.03)
+
+
+@pytest.mark.parametrize("fwhm", [1.3, 1.6])
+def test_the_sampling_of_a_file_is_worth_keeping(fwhm):
+    """A telescope in space on large pixels: the input's own pixels do not tell its PSF."""
+    known = seen(relative_analytic(airy(165, 2 * fwhm), 41, 2.0))
+    wide = over_pixel(airy(481, 12 * fwhm), 12)
+    fine, coarse = wide[::3, ::3], wide[::12, ::12]
+    assert distance(seen(relative_measured(41, fine, 2, 2.0, 0.25)), known) < 0.012
+    assert distance(seen(relative_measured(41, coarse, 2, 2.0)), known) > 0.08
+
+
+def test_on_a_coarser_grid_waves_that_it_cannot_hold_are_left_out():
+    y, x = np.mgrid[-40:41, -40:41]
+    smooth = np.exp(-(y**2 + x**2) / 200)
+    comb = smooth * (1 + 0.5 * (-1.0) ** (y + x))
+    assert distance(fine_psf(comb, 1, 15, 0.25), fine_psf(smooth, 1, 15, 0.25)) < 0.01
+
+
+def test_the_instrument_keeps_the_sampling(tmp_path):
+    psf = read_psf(write_stpsf(tmp_path / "p.fits"), sky())
+    found = resolve(sky(), (), "night-sky", Given(psf=psf)).instrument
+    assert found.psf_step.value == pytest.approx(0.25)
+    assert ("psf_step", "0.25") in [row[:2] for row in found.rows()]
+    again = Instrument.from_json(found.as_json())
+    np.testing.assert_array_equal(
+        again.relative_kernel(2, 2.0, 29), found.relative_kernel(2, 2.0, 29)
+    )
+    # results that were made before there was a sampling
+    old = {name: fact for name, fact in found.as_json().items() if name != "psf_step"}
+    assert Instrument.from_json(old).psf_step.value is None
+
+
+# -- STPSF ------------------------------------------------------------------------------------
+
+
+def test_stpsf_fine_and_distorted(tmp_path):
+    psf = read_psf(write_stpsf(tmp_path / "p.fits"), sky())
+    assert psf.step == pytest.approx(0.25)
+    assert image_fwhm(psf.values, psf.step) == pytest.approx(2.2, rel=0.02)
+    exact = gaussian_pixels((121, 121), (60, 60), 2.2, 0.25, 1.0)
+    side = 33
+    assert distance(fine_psf(psf.values, 2, side, psf.step), fine_psf(exact, 2, side, 0.25)) < 0.005
+    assert "OVERDIST" in psf.note
+    assert "p.fits" in psf.note
+
+
+def test_stpsf_by_name_of_the_extension(tmp_path):
+    path = write_stpsf(tmp_path / "p.fits")
+    assert image_fwhm(*_pair(read_psf(f"{path}[OVERSAMP]", sky()))) == pytest.approx(2.0, rel=0.02)
+    coarse = read_psf(f"{path}[DET_DIST]", sky())
+    assert coarse.step == 1
+    assert "sampled as the input" in coarse.note
+    assert image_fwhm(coarse.values) == pytest.approx(2.2, rel=0.03)
+
+
+def _pair(psf):
+    return psf.values, psf.step
+
+
+def test_stpsf_on_pixels_of_other_sizes(tmp_path):
+    path = write_stpsf(tmp_path / "p.fits")
+    # not a whole number of samples per pixel
+    other = read_psf(path, sky(0.0345))
+    assert 1 / other.step == pytest.approx(4 * 0.0345 / 0.031)
+    assert image_fwhm(*_pair(other)) == pytest.approx(2.2 * 0.031 / 0.0345, rel=0.03)
+    # drizzled to smaller pixels: those of the detector are in the PSF
+    drizzled = read_psf(path, sky(0.0155))
+    assert "drizzling" in drizzled.note
+    assert image_fwhm(*_pair(drizzled)) > 1.02 * 4.4
+    unknown = read_psf(path, sky(None))
+    assert "states no pixel size" in unknown.note
+    assert unknown.step == pytest.approx(0.25)
+
+
+def test_contradicting_pixel_sizes_are_refused(tmp_path):
+    path = write_stpsf(tmp_path / "p.fits")
+    with pytest.raises(OptionError, match=r"0.00775 arcsec, the input of 0.1 micrometer"):
+        read_psf(path, micrograph())
+    with pytest.raises(OptionError, match="same pixel size, or smaller"):
+        read_psf(f"{path}[DET_DIST]", sky(0.0155))
+
+
+# -- PSFEx ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2])
+@pytest.mark.parametrize("step", [0.4, 1.0, 1.3])
+def test_psfex(tmp_path, degree, step):
+    fwhm = 3.6
+    psf = read_psf(write_psfex(tmp_path / "f.psf", fwhm, step=step, degree=degree), sky())
+    assert psf.step == step
+    assert image_fwhm(psf.values, psf.step) == pytest.approx(fwhm, rel=0.03)
+    exact = gaussian_pixels((61, 61), (30, 30), fwhm)
+    fine = fine_psf(psf.values, 1, 15, psf.step)
+    assert distance(fine, exact[23:38, 23:38]) < 0.01
+
+
+def test_psfex_as_galsim_reads_it(tmp_path, caplog):
+    galsim = pytest.importorskip("galsim")
+    from galsim.des import DES_PSFEx
+
+    path = write_psfex(tmp_path / "f.psf", 2.4, 0.6, degree=2, field=(300, 200))
+    region = Box((40, 20), (61, 31))
+    psf = read_psf(path, sky(), region)
+    known = DES_PSFEx(str(path)).getPSFArray(galsim.PositionD(25 + 1, 50 + 1))
+    np.testing.assert_allclose(psf.values, known, rtol=1e-5, atol=1e-9)
+
+
+def test_psfex_varies_over_the_field(tmp_path, caplog):
+    path = write_psfex(tmp_path / "f.psf", 2.4, 1.2)
+    whole = read_psf(path, sky())
+    assert "the PSF varies" in caplog.text
+    assert "--roi" in caplog.text
+    caplog.clear()
+    left, right = (read_psf(path, sky(), Box((100, x), (140, x + 20))) for x in (0, 236))
+    assert not caplog.text
+    narrow, middle, wide = (image_fwhm(*_pair(p)) for p in (left, whole, right))
+    assert narrow < 0.95 * middle < 0.9 * wide
+    assert "at y 127.5, x 127.5; FWHM" in whole.note
+
+
+def test_psfex_of_another_image_is_told(tmp_path, caplog):
+    path = write_psfex(tmp_path / "f.psf", field=(4000, 4000))
+    read_psf(path, sky(), Box((100, 100), (140, 140)))
+    assert not caplog.text
+    read_psf(write_psfex(path, field=(80, 80)), sky())
+    assert "lie elsewhere" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cards", "words"),
+    [
+        ({"POLNAME1": "MAG_AUTO"}, "varies with MAG_AUTO"),
+        ({"POLDEG1": 3}, "10 images for degree 3"),
+        ({"PSF_SAMP": 0.0}, "PSF_SAMP 0"),
+        ({"PSF_SAMP": "fine"}, "is damaged"),
+        ({"POLSCAL2": 0.0}, "scales"),
+        ({"POLNGRP": 2}, "varies with"),
+    ],
+)
+def test_bad_psfex_tables_are_refused(tmp_path, cards, words):
+    with pytest.raises(InputError, match=words):
+        read_psf(write_psfex(tmp_path / "f.psf", **cards), sky())
+
+
+def test_a_cut_off_psfex_file_is_refused(tmp_path):
+    path = write_psfex(tmp_path / "f.psf")
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(InputError):
+        read_psf(path, sky())
+
+
+# -- images and beads -------------------------------------------------------------------------
+
+
+def test_an_image_on_the_grid_of_the_input_is_left_as_it_is(tmp_path):
+    picture = gaussian_pixels((21, 21), (10.2, 9.7), 2.5).astype(np.float32)
+    found = read_psf(write_stack(tmp_path / "p.tif", picture), micrograph())
+    np.testing.assert_array_equal(found.values, picture)
+    assert found.step == 1
+    assert "sampling taken to be the input's" in found.note
+    same = read_psf(write_stack(tmp_path / "q.tif", picture, 0.1005), micrograph())
+    assert (same.step, "sampled as the input" in same.note) == (1, True)
+
+
+def test_a_finer_micrograph_of_a_bead(tmp_path):
+    fine = gaussian_pixels((61, 61), (30, 30), 0.25, 0.05, 0.05)
+    found = read_psf(write_stack(tmp_path / "p.tif", fine.astype(np.float32), 0.05), micrograph())
+    assert found.step == pytest.approx(0.5)
+    assert image_fwhm(*_pair(found)) == pytest.approx(2.5, rel=0.03)
+
+
+def test_the_sharpest_plane_of_a_stack_and_one_that_is_asked_for(tmp_path):
+    path = write_stack(tmp_path / "z.ome.tif", bead_stack([5.0, 3.6, 2.6, 3.4], level=3000))
+    found = read_psf(path, micrograph())
+    assert "plane 2 of 4 (the sharpest)" in found.note
+    assert "background of" in found.note
+    assert image_fwhm(found.values) == pytest.approx(2.6, rel=0.03)
+    asked = read_psf(f"{path}[0]", micrograph())
+    assert "plane 0 of 4 (as asked)" in asked.note
+    assert image_fwhm(asked.values) == pytest.approx(5.0, rel=0.05)
+    with pytest.raises(OptionError, match="no plane '4'"):
+        read_psf(f"{path}[4]", micrograph())
+
+
+def test_several_beads_become_one(tmp_path):
+    places = [(30.3, 30.1), (32.5, 90.75), (88.2, 28.6), (90.0, 92.5), (150.0, 60.5), (155.0, 66.0)]
+    plane = bead_stack([2.8], places, (180, 120))[0]
+    plane += bead_stack([4.5], [(110.0, 60.0)], (180, 120), level=0)[0]  # a clump
+    found = read_psf(write_stack(tmp_path / "b.tif", plane), micrograph())
+    assert "median of 5 isolated beads" in found.note  # two that touch are left out
+    assert image_fwhm(found.values) == pytest.approx(2.8, rel=0.03)
+    exact = gaussian_pixels(found.values.shape, tuple(n // 2 for n in found.values.shape), 2.8)
+    assert distance(found.values / found.values.sum(), exact) < 0.03
+
+
+@pytest.mark.parametrize("fwhm", [1.3, 2.0, 4.0])
+def test_the_rings_of_one_psf_are_no_beads(tmp_path, fwhm):
+    from psf_pictures import observed
+
+    picture = observed("airy", fwhm, 51).astype(np.float32)
+    found = read_psf(write_stack(tmp_path / "p.tif", picture), micrograph())
+    np.testing.assert_array_equal(found.values, picture)
+
+
+def test_several_channels_are_refused(tmp_path):
+    path = tmp_path / "c.ome.tif"
+    tifffile.imwrite(path, bead_stack([2.0, 3.0]), ome=True, metadata={"axes": "CYX"})
+    with pytest.raises(OptionError, match="one stack along z"):
+        read_psf(path, micrograph())
+
+
+def test_masked_pixels_and_missing_files_are_refused(tmp_path):
+    picture = gaussian_pixels((21, 21), (10, 10), 2.5).astype(np.float32)
+    picture[3, 3] = np.nan
+    with pytest.raises(InputError, match="without a number"):
+        read_psf(write_stack(tmp_path / "p.tif", picture), micrograph())
+    with pytest.raises(InputError):
+        read_psf(tmp_path / "none.fits", micrograph())
+
+
+def test_arrays_and_what_was_read_pass_through():
+    values = np.ones((3, 3))
+    assert read_psf(None, sky()) is None
+    told = read_psf(values, sky())
+    assert (told.values is values, told.step, told.note) == (True, 1.0, "--psf")
+    assert read_psf(told, sky()) is told
+    assert isinstance(told, PsfImage)
