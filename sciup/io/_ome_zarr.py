@@ -16,6 +16,7 @@ from sciup.image import Bool, Float, Image, PixelGrid, Plane
 from sciup.io._check import AXES, check_pixels, default_axes, index_of, input_errors
 from sciup.io._detect import Url
 from sciup.io._lengths import convert
+from sciup.io._ome_optics import add_optics
 from sciup.io._remote import open_node
 from sciup.io._zarr_groups import Place, attributes_of, member, read_node
 
@@ -129,6 +130,8 @@ def _from_multiscale(path: Place, attributes: Mapping[str, Any], ours: Any) -> O
             image.metadata = {**image.metadata, "channels": channels}
         if isinstance(ours.get("unit"), str):
             image.unit = ours["unit"]
+    if not ours:
+        add_optics(image, path)
     return image
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,7 +21,16 @@ LARGEST_PIXEL = 20.0
 SMALLEST_PIXEL = 1e-3
 """Micrometer. A smaller pixel is a number without meaning, not a light microscope."""
 
-RAYLEIGH = "OME-XML: 0.51 x emission wavelength / NA / pixel size"
+AIRY = "OME-XML: 0.51 x emission wavelength / NA / pixel size"
+"""FWHM of the Airy pattern of an aperture, 1.029 lambda / (2 NA): Born and Wolf, Principles of
+Optics, 8.5.2. That of a widefield microscope in focus, by scalar theory."""
+
+NOT_AIRY = (
+    "StructuredIllumination", "STED", "STORM", "PALM", "SingleMoleculeImaging", "BrightField",
+    "NearFieldScanningOpticalMicroscopy", "MultiPhotonMicroscopy",
+    "SecondHarmonicGenerationImaging",
+)  # fmt: skip
+"""Values of AcquisitionMode for which this is not the width of the PSF."""
 
 
 @dataclass
@@ -144,10 +154,10 @@ def from_lsm(metadata: Mapping[str, Any]) -> About:
     return about
 
 
-def from_ome(text: str) -> About:
-    """OME-XML: the first image of the document."""
+def from_ome(text: str, index: int = 0) -> About:
+    """OME-XML: an image of the document, the first unless told otherwise."""
     root = ElementTree.fromstring(text)
-    image = root.find("{*}Image")
+    image = next(islice(root.iterfind("{*}Image"), index, None), None)
     pixels = None if image is None else image.find("{*}Pixels")
     about = About()
     if image is None or pixels is None:
@@ -178,11 +188,13 @@ def _ome_channel(
     wavelength = _length(element, "EmissionWavelength", "nm", "nanometer")
     if wavelength:
         channel["emission_nm"] = wavelength
-    if wavelength and aperture and size:
+    mode = element.get("AcquisitionMode", "")
+    if wavelength and aperture and size and mode not in NOT_AIRY:
         pixel = math.sqrt(size[0] * size[1]) * 1000.0
+        note = f"{AIRY} = 0.51 x {wavelength:g} nm / {aperture:g} / {pixel:g} nm"
         channel["psf_fwhm"] = {
             "value": 0.51 * wavelength / aperture / pixel,
-            "note": f"{RAYLEIGH} = 0.51 x {wavelength:g} nm / {aperture:g} / {pixel:g} nm",
+            "note": note + ("; as with an open pinhole" if "onfocal" in mode else ""),
         }
     return channel
 

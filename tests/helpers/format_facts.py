@@ -77,6 +77,8 @@ FORMATS = [
             "pixel size and origin":
                 "test_pixel_size_and_origin_of_data_set_and_image_are_combined",
             "names and colours of channels": "test_channels",
+            "width of the PSF from the OME-XML of bioformats2raw, in local folders":
+                "test_the_psf_follows_from_what_the_microscope_wrote_beside_the_images",
             "only the chunks of a window are fetched":
                 "test_windows_of_remote_zarr_fetch_their_chunks_only",
         },

@@ -11,6 +11,7 @@ import zarr
 
 from sciup.errors import InputError
 from sciup.geometry import Box
+from sciup.io import open_image
 from sciup.io._lengths import convert, unit_name
 from sciup.io._ome_zarr import open_ome_zarr
 from sciup.testing.microscopy_files import (
@@ -252,6 +253,37 @@ def test_truncated_data(options, fraction, tmp_path):
     with pytest.raises(InputError, match=r"cannot be read at plane|holds no bytes") as error:
         image.read((), Box((0, 0), (32, 40)))
     assert str(path) in str(error.value)
+
+
+OPTICS = """<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
+  <Instrument><Objective ID="O:1" LensNA="1.4"/><Objective ID="O:2" LensNA="0.7"/></Instrument>
+  <Image><ObjectiveSettings ID="O:1"/><Pixels PhysicalSizeX="0.1"><Channel Name="GFP"
+    EmissionWavelength="520"/></Pixels></Image>
+  <Image><ObjectiveSettings ID="O:2"/><Pixels PhysicalSizeX="0.1"><Channel
+    EmissionWavelength="520"/><Channel EmissionWavelength="620"/></Pixels></Image></OME>"""
+
+
+def test_the_psf_follows_from_what_the_microscope_wrote_beside_the_images(tmp_path):
+    path = write_container(tmp_path / "c", [PLANE])
+    write_ome_zarr(path / "1", np.stack([PLANE, PLANE]), "cyx")
+    write_group(path / "OME", {"series": ["0", "1"]})
+    (path / "OME" / "METADATA.ome.xml").write_text(OPTICS)
+    first = open_ome_zarr(path)
+    assert first.facts["psf_fwhm"].value == pytest.approx(0.51 * 520 / 1.4 / 100)
+    assert first.facts["psf_fwhm"].origin == "header"
+    assert first.metadata["channels"][0]["label"] == "GFP"
+    # two colours: the width is that of the channel that is taken
+    assert not open_image(path / "1").facts
+    red = open_image(path / "1", channel=1)
+    assert red.facts["psf_fwhm"].value == pytest.approx(0.51 * 620 / 0.7 / 100)
+
+
+@pytest.mark.parametrize("text", ["<OME/>", "<OME", OPTICS.replace("LensNA", "Lens"), "\ud800"])
+def test_optics_that_cannot_be_read_are_left_out(text, tmp_path):
+    path = write_container(tmp_path / "c", [PLANE])
+    write_group(path / "OME", {"series": ["0"]})
+    (path / "OME" / "METADATA.ome.xml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    assert not open_ome_zarr(path).facts
 
 
 def test_a_group_that_is_no_image_tells_what_is_inside(tmp_path):

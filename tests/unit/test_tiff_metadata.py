@@ -122,3 +122,21 @@ def test_baseline_sizes_survive_the_tags(size, unit):
     found = from_baseline((per_unit, per_unit), unit)
     printed = any(abs(25400 / size / dpi - 1) < 0.006 for dpi in (4800,))
     assert printed or found == pytest.approx((size, size))
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("WideField", "520 nm / 1.4 / 100 nm"),
+        ("SpinningDiskConfocal", "open pinhole"),
+        ("LaserScanningConfocalMicroscopy", "open pinhole"),
+        ("STED", None),
+        ("StructuredIllumination", None),
+        ("MultiPhotonMicroscopy", None),
+    ],
+)
+def test_not_every_microscope_has_the_width_of_its_aperture(mode, words):
+    channel = f'<Channel EmissionWavelength="520" AcquisitionMode="{mode}"/>'
+    facts = from_ome(ome_xml(channel)).facts
+    assert bool(facts) == bool(words)
+    assert not words or facts["psf_fwhm"].note.endswith(words)
