@@ -165,7 +165,7 @@ def _existence(source: Source, out: Path, split: str, limit: float) -> None:
 
 def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
     """Intervals of `sciup measure`, or what they are worth on a split that had no part."""
-    from sciup.science.coverage.fit import fit, table
+    from sciup.science.coverage.fit import fit, strata_table, table
     from sciup.science.coverage.gather import Gathering
     from sciup.science.measure.measurements import FILE, Measurements
 
@@ -183,7 +183,8 @@ def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
         found.write(model.folder / FILE)
         console.print(f"[green]done[/green]  {escape(str(model.folder / FILE))}")
     title = f"Intervals of measurements of {model.name} on {split} fields"
-    _report(out, title, [table(errors, found, split)])
+    shown = table(errors, found, split) if check else strata_table(found)
+    _report(out, title, [shown])
 
 
 def _check(source: Source, out: Path, split: str, told: Any) -> None:

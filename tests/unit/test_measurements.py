@@ -17,7 +17,7 @@ from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.physics.instrument import Fact, Instrument
 from sciup.results.draws import Draws
-from sciup.science.coverage.fit import classes, fit, stratum, table
+from sciup.science.coverage.fit import classes, fit, strata_table, stratum, table
 from sciup.science.coverage.gather import Errors, Gathering, measured
 from sciup.science.measure.interval import LEVELS, Summary
 from sciup.science.measure.measurements import (
@@ -253,6 +253,9 @@ def test_biased_and_narrow_intervals_are_mended():
     assert (known.low, known.high) == (20.0, 50.0)
     assert known.plain[0] < 0.45
     assert known.covered[0] == pytest.approx(0.68, abs=0.06)
+    (kept,) = strata_table(found).rows
+    assert (kept["S/N"], kept["calibrated 68%"]) == ("20-50", known.covered[0])
+    assert kept["68% z low"] == pytest.approx(0.8 - 2.0, abs=0.3)
     (row,) = table(many(1, bias=0.8, wide=2.0), found, "test").rows
     assert row["calibrated 68%"] == pytest.approx(0.68, abs=0.06)
     assert row["calibrated 95%"] == pytest.approx(0.95, abs=0.03)

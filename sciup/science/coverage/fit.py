@@ -108,7 +108,7 @@ def table(errors: Errors, known: Measurements, split: str) -> Table:
         row = {
             "number": name,
             "instrument": STATED[told],
-            "S/N": f"{low:g}-{high:g}" if math.isfinite(high) else f"> {low:g}",
+            "S/N": _class(low, high),
             "regions": len(part),
             "fields": len(set(part.unit.tolist())),
         }
@@ -125,7 +125,9 @@ def table(errors: Errors, known: Measurements, split: str) -> Table:
             row |= {f"calibrated {level:.0%}": share.value, f"{level:.0%} from": share.ends[0]}
             row[f"{level:.0%} to"] = share.ends[1]
         width = np.nan if found is None else (found.ends[0][1] - found.ends[0][0]) / 2
-        row["length"] = float(np.median(width * part.spread / part.forced))
+        lengths = width * part.spread / part.forced
+        known_length = np.isfinite(lengths)
+        row["length"] = float(np.median(lengths[known_length])) if known_length.any() else math.nan
         rows.append(row)
     notes = [
         "draws: intervals of the draws as such. calibrated: by the errors on the fields of the"
@@ -137,4 +139,34 @@ def table(errors: Errors, known: Measurements, split: str) -> Table:
     return Table("measurements", f"Intervals of measurements on {split} fields.", rows, notes)
 
 
-__all__ = ["classes", "fit", "stratum", "table"]
+def strata_table(known: Measurements) -> Table:
+    """What a calibration keeps; its coverage is that of the other half of the fields."""
+    rows = []
+    for s in known.strata:
+        low, high = s.low or 0.0, math.inf if s.high is None else s.high
+        row = {
+            "number": s.name,
+            "instrument": STATED[s.knowledge],
+            "S/N": _class(low, high),
+            "regions": s.regions,
+            "fields": s.units,
+        }
+        for i, level in enumerate(LEVELS):
+            row |= {f"draws {level:.0%}": s.plain[i], f"calibrated {level:.0%}": s.covered[i]}
+            row |= {f"{level:.0%} z low": s.ends[i][0], f"{level:.0%} z high": s.ends[i][1]}
+        rows.append(row)
+    notes = [
+        "draws: share of truths in the intervals of the draws as such; calibrated: in intervals"
+        " that the other half of the fields gave; z: ends of the calibrated interval, in units of"
+        " the draws' spread from their mean.",
+    ]
+    return Table(
+        "measurements", "Intervals of measurements, on the fields they are from.", rows, notes
+    )
+
+
+def _class(low: float, high: float) -> str:
+    return f"{low:g}-{high:g}" if math.isfinite(high) else f"> {low:g}"
+
+
+__all__ = ["classes", "fit", "strata_table", "stratum", "table"]
