@@ -57,7 +57,7 @@ def psf_images(done: Finished, output: float) -> tuple[Array, Array, float]:
 def _on_grid(psf: Array, side: int, step: float) -> Array:
     """A PSF image of pixels of `step` input px, each as it is, about its brightest; 0 beyond."""
     peak = np.unravel_index(int(np.nanargmax(psf)), psf.shape)
-    steps = np.round((np.arange(side) - side // 2) / (OVERSAMPLED * step)).astype(int)
+    steps = np.floor((np.arange(side) - side // 2) / (OVERSAMPLED * step) + 0.5).astype(int)
     rows, cols = (steps + int(p) for p in peak)
     inside = np.outer((rows >= 0) & (rows < psf.shape[0]), (cols >= 0) & (cols < psf.shape[1]))
     index = np.ix_(np.clip(rows, 0, psf.shape[0] - 1), np.clip(cols, 0, psf.shape[1] - 1))

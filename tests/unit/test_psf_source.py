@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from psf_pictures import distance
+from psf_pictures import distance, observed
 
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
@@ -265,11 +265,31 @@ def test_several_beads_become_one(tmp_path):
 
 @pytest.mark.parametrize("fwhm", [1.3, 2.0, 4.0])
 def test_the_rings_of_one_psf_are_no_beads(tmp_path, fwhm):
-    from psf_pictures import observed
-
     picture = observed("airy", fwhm, 51).astype(np.float32)
     found = read_psf(write_stack(tmp_path / "p.tif", picture), micrograph())
     np.testing.assert_array_equal(found.values, picture)
+
+
+@pytest.mark.parametrize("level", [0, 3, 100, 3000])
+def test_the_background_of_a_bead_is_taken_off(tmp_path, level):
+    plane = bead_stack([2.2], light=2e4, level=level)[0]
+    found = read_psf(write_stack(tmp_path / "b.tif", plane), micrograph()).values
+    assert found.sum() == pytest.approx(2e4, rel=0.1 if level < 1000 else 0.5)
+    assert image_fwhm(found) == pytest.approx(2.2, rel=0.02 if level < 1000 else 0.06)
+
+
+@pytest.mark.parametrize("side", [9, 15, 33])
+@pytest.mark.parametrize("shape", ["moffat 2.5", "airy"])
+def test_wings_are_no_background(tmp_path, shape, side):
+    picture = observed(shape, 2.6, side, (0.25, 0.0)).astype(np.float32)
+    found = read_psf(write_stack(tmp_path / "p.tif", picture), micrograph())
+    np.testing.assert_array_equal(found.values, picture)
+
+
+def test_beads_that_are_not_alone_are_told(tmp_path):
+    plane = bead_stack([2.8], [(20.0, 15.0), (20.0, 26.0)])[0]
+    found = read_psf(write_stack(tmp_path / "b.tif", plane), micrograph())
+    assert "2 peaks, none of them isolated" in found.note
 
 
 def test_several_channels_are_refused(tmp_path):
