@@ -1,10 +1,15 @@
 """PSF images from files: what they mean on the grid of the input, and what contradicts it."""
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
+from astropy.io import fits
 from psf_pictures import distance, observed
 
+import sciup
+from sciup import cli
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.image import PixelGrid
@@ -23,6 +28,7 @@ from sciup.physics.psf_image import fine_psf
 from sciup.physics.psf_source import PsfImage, read_psf
 from sciup.testing.psf_files import bead_stack, gaussian_pixels, write_psfex, write_stpsf
 from sciup.testing.toy_images import cells, star_field
+from sciup.testing.toy_model import write_toy_model
 
 SKY = star_field((256, 256), stars=40, flux=(2000, 30000))
 MICROMETER = PixelGrid((0.1, 0.1), "micrometer")
@@ -315,3 +321,37 @@ def test_arrays_and_what_was_read_pass_through():
     assert (told.values is values, told.step, told.note) == (True, 1.0, "--psf")
     assert read_psf(told, sky()) is told
     assert isinstance(told, PsfImage)
+
+
+# -- the command line, and Python -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    return write_toy_model(folder, scale=2, channels=4, head_channels=4)
+
+
+def test_the_command_line_takes_a_file(tmp_path, model, capsys):
+    field = tmp_path / "f.fits"
+    header = fits.Header({"PIXELSCL": 0.031})
+    fits.PrimaryHDU(SKY.astype(np.float32), header).writeto(field)
+    path = write_stpsf(tmp_path / "p.fits")
+    codes = []
+    for part in ("OVERDIST", "NONE"):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(
+                ["inspect", str(field), "--model", str(model), "--psf", f"{path}[{part}]", "--json"]
+            )
+        codes.append(stop.value.code)
+    assert codes == [0, 2]
+    shown = json.loads(capsys.readouterr().out)["instrument"][0]
+    assert shown["psf_step"]["value"] == pytest.approx(0.25)
+    assert shown["psf"]["origin"] == "given"
+
+
+def test_where_the_psf_varies_it_is_taken_in_the_middle_of_the_region(tmp_path, model):
+    path = write_psfex(tmp_path / "f.psf", 2.4, 1.2)
+    result = sciup.upscale(sky(), model=model, psf=path, roi="20:60,200:220", samples=1)
+    assert "at y 39.5, x 209.5" in result.instrument.psf.note
+    assert result.instrument.psf_step.value == 0.4
