@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sciup.errors import SciupError
     from sciup.explorer.run import explore
     from sciup.io import open_image
+    from sciup.science.cutouts.run import cutouts
     from sciup.science.detect.run import detect
     from sciup.science.inject.run import inject
     from sciup.science.measure.run import measure
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Result": "sciup.api",
     "SciupError": "sciup.errors",
+    "cutouts": "sciup.science.cutouts.run",
     "detect": "sciup.science.detect.run",
     "explore": "sciup.explorer.run",
     "inject": "sciup.science.inject.run",
@@ -33,6 +35,7 @@ _HOMES = {
 __all__ = [
     "Result",
     "SciupError",
+    "cutouts",
     "detect",
     "explore",
     "inject",

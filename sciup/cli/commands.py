@@ -16,6 +16,7 @@ from sciup.cli.calibrate import calibrate
 from sciup.cli.check import check
 from sciup.cli.compare import compare
 from sciup.cli.convert import convert
+from sciup.cli.cutouts import cutouts
 from sciup.cli.detect import detect
 from sciup.cli.evaluate import evaluate
 from sciup.cli.explore import explore
@@ -170,6 +171,7 @@ PANELS = {
 
 app.command(rich_help_panel=IMAGES)(batch)
 app.command(rich_help_panel=IMAGES)(convert)
+app.command(rich_help_panel=IMAGES)(cutouts)
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

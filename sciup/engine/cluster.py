@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary
 
 from sciup.engine.heap import keep_memory
 from sciup.engine.job import Job, Task
-from sciup.engine.shard import Bench, Record, windows
+from sciup.engine.shard import Bench, Record
 from sciup.engine.stragglers import Watch
 from sciup.errors import ClusterError, OptionError, SciupError
 from sciup.io import OutputFormat
@@ -120,7 +120,7 @@ def compute(
             field.send(orders)
             while field.flying:
                 for order in field.finished():
-                    advance(windows(job, order.task))
+                    advance(job.windows_of(order.task))
                 advance(0)  # whoever waits may stop us
                 field.look()
                 field.send(orders)

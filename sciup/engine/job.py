@@ -143,10 +143,23 @@ class Job:
     @property
     def windows(self) -> int:
         """Number of windows that the network will see."""
-        return sum(
-            plan_tiles(self.input_box(t), CORE, 0, self.model.scale)._index.size
-            for t in self.tasks()
-        )
+        return sum(self.windows_of(task) for task in self.tasks())
+
+    def windows_of(self, task: Task) -> int:
+        """Number of windows of one shard."""
+        return len(plan_tiles(self.input_box(task), CORE, 0, self.model.scale))
+
+    @property
+    def covers(self) -> dict[str, Any]:
+        """Which pixels of the input the result shows, JSON-ready: part of the fingerprint."""
+        return {"region": [list(self.region.start), list(self.region.stop)]}
+
+    def worker(self) -> Worker:
+        """What computes shards of this job in this process."""
+        return Worker(self)
+
+    def complete(self, path: Path) -> None:
+        """Add what belongs beside the maps to a finished output that has not its name yet."""
 
 
 def make_job(

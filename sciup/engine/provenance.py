@@ -30,7 +30,7 @@ def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
         "flux_per_pixel": job.image.flux_per_pixel,
         "noise_map": _has_noise_map(job),
         "digests": list(job.digests),
-        "region": [list(job.region.start), list(job.region.stop)],
+        **job.covers,
         "model": job.model.name,
         "weights": job.model.weights,
         "settings": job.settings.as_json(),

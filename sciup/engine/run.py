@@ -15,7 +15,7 @@ import numpy as np
 
 from sciup.engine.job import Job
 from sciup.engine.provenance import fingerprint, provenance
-from sciup.engine.shard import Bench, windows
+from sciup.engine.shard import Bench
 from sciup.engine.stopping import machine_errors, stoppable
 from sciup.engine.sums import checksums
 from sciup.errors import (
@@ -118,6 +118,7 @@ def run(
             facts["domain"] = job.calibrated.verdict(journal.scores(), job.instruments)
         facts["checksums"] = checksums(job, writer, journal)
         writer.finish(facts, {"psf": psf.astype(np.float32)})
+        job.complete(writer.path)
         _move(writer.path, output, overwrite)
         shutil.rmtree(work)
     return output
@@ -242,7 +243,7 @@ def _compute(
 
     def advance(by: int = 1) -> None:
         nonlocal count
-        count += by
+        count = min(count + by, total)  # a group of cut-outs that was cut off is made again
         if progress is not None:
             progress(count, total)
 
@@ -259,7 +260,7 @@ def _compute(
         for task in job.tasks():
             made = bench.compute(task, records.get((task.number, task.index)), advance)
             if made is None:
-                advance(windows(job, task))
+                advance(job.windows_of(task))
                 continue
             if pending is not None:
                 pending.result()

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sciup.engine.job import Job, Task, Worker
-from sciup.engine.margins import CORE
 from sciup.errors import ClusterError, InputError
-from sciup.geometry import plan_tiles
 from sciup.image import Float
 from sciup.io import OutputFormat, Writer, open_writer
 from sciup.io._journal import Journal, Scores, agrees, checksum
@@ -55,7 +53,7 @@ class Bench:
         token: Path | None = None,
     ) -> Bench:
         """Reopen the output that grows in `work`; `name` is the one of the journal."""
-        return cls(Worker(job), open_writer(work, job.layout, kind), Journal(work, name), token)
+        return cls(job.worker(), open_writer(work, job.layout, kind), Journal(work, name), token)
 
     def make(
         self, task: Task, record: Record | None, done: Callable[[], None] | None = None
@@ -115,11 +113,6 @@ class Bench:
             return False
         self.writer.derive(*address, task.box, stored)
         return True
-
-
-def windows(job: Job, task: Task) -> int:
-    """Number of windows of a shard."""
-    return int(plan_tiles(job.input_box(task), CORE, 0, job.model.scale)._index.size)
 
 
 def _address(name: str, plane: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sciup.engine.job import Job
+from sciup.image import Plane
 from sciup.io import SHARD, Writer
 from sciup.io._journal import Journal, checksum
 
@@ -15,17 +18,17 @@ def checksums(job: Job, writer: Writer, journal: Journal) -> dict[str, Any]:
     The planes of ``samples`` are those of sample 0, then of sample 1, and so on. They are sums of
     values, not of bytes, so that they hold in every container.
     """
-    known = journal.read()
+    known, leading = journal.read(), job.layout.shape[:-2]
     maps: dict[str, list[list[str]]] = {}
     for name in job.layout.names:
         for k in range(job.layout.samples if name == "samples" else 1):
-            planes: list[list[str]] = [[] for _ in job.image.planes]
+            planes: dict[Plane, list[str]] = {plane: [] for plane in np.ndindex(*leading)}
             for task in job.tasks():
                 record = known.get((task.number, task.index), {})
                 said = record.get(f"samples_{k}" if name == "samples" else name)
                 if said is None:  # lost input: two workers may have written different parts of it
                     plane = (k, *task.plane) if name == "samples" else task.plane
                     said = checksum(writer.read(name, plane, task.box))
-                planes[task.number].append(said)
-            maps.setdefault(name, []).extend(planes)
+                planes[task.plane].append(said)
+            maps.setdefault(name, []).extend(planes.values())
     return {"shard": SHARD, "maps": maps}

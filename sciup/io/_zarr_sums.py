@@ -25,7 +25,7 @@ def small_files(root: Path, levels: Mapping[str, int], extras: Mapping[str, Any]
     extras : mapping
         Names of the small arrays.
     """
-    return {str(path.relative_to(root)): _sum(path) for path in _paths(root, levels, extras)}
+    return {str(path.relative_to(root)): file_sum(path) for path in _paths(root, levels, extras)}
 
 
 def _paths(root: Path, levels: Mapping[str, int], extras: Mapping[str, Any]) -> Iterator[Path]:
@@ -43,13 +43,14 @@ def _arrays(count: int) -> Iterator[str]:
     return (f"{level}/zarr.json" for level in range(count))
 
 
-def _sum(path: Path) -> str:
+def file_sum(path: Path) -> str:
+    """Checksum of the bytes of a file."""
     return f"{CRC}{zlib.crc32(path.read_bytes()):08x}"
 
 
 def file_is_whole(path: Path, stated: str) -> bool | None:
     """Whether a file has this checksum; None if it is not there."""
-    return _sum(path) == stated if path.is_file() else None
+    return file_sum(path) == stated if path.is_file() else None
 
 
 def own_sum(attributes: Mapping[str, Any]) -> str:
@@ -59,4 +60,4 @@ def own_sum(attributes: Mapping[str, Any]) -> str:
     return f"{CRC}{zlib.crc32(text.encode()):08x}"
 
 
-__all__ = ["OWN", "file_is_whole", "own_sum", "small_files"]
+__all__ = ["OWN", "file_is_whole", "file_sum", "own_sum", "small_files"]

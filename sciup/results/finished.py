@@ -88,6 +88,12 @@ class Finished:
                 "results of this version of sciup",
                 "make it again with `sciup upscale`",
             )
+        if "cutouts" in prints:
+            raise InputError(
+                f"{path} holds cut-outs, which have no place of their own",
+                "whole results of `sciup upscale`; `sciup verify` takes cut-outs, too",
+                "make the part in question with --roi",
+            )
         with input_errors(f"{path} is not a whole result", "make it again with `sciup upscale`"):
             image, maps = (_zarr if path.is_dir() else _fits)(path)
         return cls(path, facts, image, maps)
