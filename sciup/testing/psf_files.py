@@ -97,7 +97,7 @@ def write_stpsf(
         for ext, data, size, samples in ((name, fine, small, oversample), detected):
             hdu = (fits.ImageHDU if hdus else fits.PrimaryHDU)(data.astype(np.float32))
             hdu.header["EXTNAME"], hdu.header["PIXELSCL"] = ext, size
-            hdu.header["OVERSAMP"], hdu.header["DET_SAMP"] = samples, samples
+            hdu.header["OVERSAMP"], hdu.header["DET_SAMP"] = samples, oversample
             hdus.append(hdu)
     fits.HDUList(hdus).writeto(path, overwrite=True)
     return path
