@@ -6,7 +6,6 @@ import datetime
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -136,7 +135,7 @@ class Gathering:
     def pairs(self, condition: str) -> Pairs:
         """Of one condition."""
         stem = f"{condition.replace(':', '-')}_{self.source.samples}_{self.limit:g}"
-        path = self.folder / f"{stem}_{self._digest()}.npz"
+        path = self.folder / f"{stem}_{self.source.digest(self.split)}.npz"
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             part = path.with_name(path.name + ".part.npz")
@@ -145,16 +144,6 @@ class Gathering:
             part.replace(path)
         with np.load(path, allow_pickle=False) as stored:
             return Pairs(**stored)
-
-    def _digest(self) -> str:
-        """Of all else that decides what the candidates are."""
-        source = self.source
-        places = [p and str(Path(p).expanduser().resolve()) for p in (source.data, source.scenes)]
-        decides = [
-            *(source.model.weights, sorted(source.model.trust.items()), self.split),
-            *(source.every, source.seed, source.precision, *places),
-        ]
-        return sha256(repr(decides).encode()).hexdigest()[:16]
 
     def _gather(self, condition: str) -> Pairs:
         kinds = _kinds(self.source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from zlib import crc32
@@ -96,6 +97,14 @@ class Source:
         place = self.scenes or self.data
         return place.name if place else "scenes rendered anew"
 
+    def digest(self, *more: object) -> str:
+        """Of all that decides what fields show: model, files, options, and `more`."""
+        decides = [
+            *(self.model.weights, sorted(self.model.trust.items()), self.every, self.seed),
+            *(self.precision, *map(_files, (self.data, self.scenes)), *more),
+        ]
+        return sha256(repr(decides).encode()).hexdigest()[:16]
+
     def fields(
         self,
         condition: str,
@@ -165,6 +174,16 @@ class Source:
             )
             labels = {"unit": field.name, "group": SKY, "field": field.name, "condition": SKY}
             yield KnownField(lazy, field.truth, 0.0, labels)
+
+
+def _files(place: Path | None) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of a file or of all files of a folder."""
+    if place is None:
+        return []
+    whole = place.expanduser().resolve()
+    found = sorted(whole.rglob("*")) if whole.is_dir() else [whole]
+    stats = [(str(p), p.stat()) for p in found if p.is_file()]
+    return [(str(whole), 0, 0), *((name, s.st_size, s.st_mtime_ns) for name, s in stats)]
 
 
 def _own_split(unit: str, split: str) -> bool:

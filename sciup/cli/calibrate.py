@@ -183,7 +183,7 @@ def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
         found.write(model.folder / FILE)
         console.print(f"[green]done[/green]  {escape(str(model.folder / FILE))}")
     title = f"Intervals of measurements of {model.name} on {split} fields"
-    shown = table(errors, found, split) if check else strata_table(found)
+    shown = table(errors, found, split, model.domain) if check else strata_table(found)
     _report(out, title, [shown])
 
 

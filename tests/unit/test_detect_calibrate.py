@@ -1,6 +1,7 @@
 """P(exists) is calibrated on fields of known truth: fitted, kept, checked on the other half."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import tifffile
 
 import sciup
 from sciup.calibrate.existence import Gathering, Pairs, compare, fitted, make
-from sciup.calibrate.fields import KnownField
+from sciup.calibrate.fields import KnownField, Source
 from sciup.cli import main
 from sciup.errors import InputError
 from sciup.existence import Existence
@@ -93,34 +94,41 @@ def test_candidates_at_edges_do_not_count():
 
 
 def test_nothing_to_calibrate_on(tmp_path):
-    class Nowhere:
-        samples, conditions = 4, ("a",)
-        data, scenes, every, seed, precision = None, None, 1, 0, "fp32"
-        model = SimpleNamespace(domain="night-sky", weights="0" * 64, trust={})
-
+    class Nowhere(Source):
         def fields(self, *_, **__):
             return iter(())
 
+    model = SimpleNamespace(domain="night-sky", weights="0" * 64, trust={}, scale=2)
+
     with pytest.raises(InputError, match=r"0 candidates of kind 'point'.*check DATA"):
-        make(Gathering(Nowhere(), tmp_path, 5.0))
+        make(Gathering(Nowhere(model, None, samples=4), tmp_path, 5.0))
 
 
 @pytest.mark.parametrize(
     "change",
     [{"weights": "1" * 64}, {"trust": {"blur": 2.0}}, {"split": "test"}, {"every": 2}, {"seed": 1},
-     {"precision": "bf16"}, {"data": "elsewhere"}, {"scenes": "pack"}],
+     {"precision": "bf16"}, {"data": Path("elsewhere")}, {"scenes": Path("pack")}],
 )  # fmt: skip
 def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
-    made = {"every": 1, "seed": 0, "precision": "fp32", "data": None, "scenes": None}
+    plain = {"weights": "0" * 64, "trust": {"blur": 1.0}, "domain": "fluorescence", "scale": 1}
     calls = []
     monkeypatch.setattr(Gathering, "_gather", lambda _, c: calls.append(c) or Pairs.join([]))
     for more, expected in (({}, 1), ({}, 1), (change, 2)):
-        of = {k: more.get(k, v) for k, v in {"weights": "0" * 64, "trust": {"blur": 1.0}}.items()}
-        source = SimpleNamespace(
-            samples=4, model=SimpleNamespace(**of), **{k: more.get(k, v) for k, v in made.items()}
-        )
+        model = SimpleNamespace(**{k: more.get(k, v) for k, v in plain.items()})
+        known = {k: v for k, v in more.items() if k not in (*plain, "split")}
+        source = Source(model, samples=4, **{"data": None} | known)
         Gathering(source, tmp_path, 5.0, more.get("split", "calibrate")).pairs("1:200")
         assert len(calls) == expected
+
+
+def test_candidates_of_other_files_are_not_used(tmp_path):
+    model = SimpleNamespace(weights="0", trust={}, domain="fluorescence", scale=1)
+    (tmp_path / "a.tif").write_bytes(b"12")
+    source = Source(model, tmp_path)
+    before = source.digest()
+    assert source.digest() == before
+    (tmp_path / "b.tif").write_bytes(b"3")
+    assert source.digest() != before
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sciup
-from sciup.calibrate.fields import KnownField
+from sciup.calibrate.fields import KnownField, Source
 from sciup.errors import InputError, ModelError
 from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.physics.instrument import Fact, Instrument
 from sciup.results.draws import Draws
-from sciup.science.coverage.fit import classes, fit, strata_table, stratum, table
+from sciup.science.coverage.fit import classes, crossed, fit, strata_table, stratum, table
 from sciup.science.coverage.gather import Errors, Gathering, measured
 from sciup.science.measure.interval import LEVELS, Summary
 from sciup.science.measure.measurements import (
@@ -35,6 +35,7 @@ from sciup.testing.toy_images import star, star_field
 from sciup.testing.toy_model import write_toy_model
 
 STATED = {"psf_fwhm": 2.3, "background": 0.0, "noise_sigma": 5.0, "gain": 10.0}
+REST = {"noise_sigma": (1.0, "given"), "background": (0.0, "header")}
 CIRCLE = "image\ncircle(21,21,4)"
 
 
@@ -44,8 +45,10 @@ def instrument(**facts):
     return Instrument(**dict.fromkeys(Instrument.__dataclass_fields__, none) | made)
 
 
-def one(name="flux", low=None, high=None, known="stated", z=((-2.0, 1.0), (-4.0, 3.0))):
-    return Stratum(name, known, low, high, 100, 10, z, (0.5, 0.8), (0.67, 0.94))
+def one(
+    name="flux", low=5.0, high=None, known="stated", z=((-2.0, 1.0), (-4.0, 3.0)), areas=(9, 90)
+):
+    return Stratum(name, known, low, high, areas, 100, 10, z, (0.5, 0.8), (0.67, 0.94))
 
 
 @given(
@@ -78,14 +81,15 @@ def test_significance_is_that_of_an_aperture():
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ({"psf_fwhm": (2.0, "given")}, "stated"),
-        ({"psf_fwhm": (2.0, "header")}, "stated"),
-        ({"psf_fwhm": (2.0, "estimated")}, "estimated"),
-        ({"psf_fwhm": (2.0, "assumed")}, "estimated"),
-        ({"psf_fwhm": (2.0, "estimated"), "psf": (np.ones((3, 3)), "given")}, "stated"),
+        ({"psf_fwhm": (2.0, "given")}, "estimated"),
+        ({"psf_fwhm": (2.0, "given"), **REST}, "stated"),
+        ({"psf_fwhm": (2.0, "header"), **REST}, "stated"),
+        ({"psf_fwhm": (2.0, "estimated"), **REST}, "estimated"),
+        ({"psf_fwhm": (2.0, "estimated"), "psf": (np.ones((3, 3)), "given"), **REST}, "stated"),
+        ({"psf_fwhm": (2.0, "given"), "psf": (np.ones((3, 3)), "estimated"), **REST}, "estimated"),
     ],
 )
-def test_what_is_known_of_the_psf(facts, expected):
+def test_what_is_known_of_the_instrument(facts, expected):
     assert knowledge(instrument(**facts)) == expected
 
 
@@ -105,13 +109,17 @@ def test_numbers_of_things_are_whole_and_not_negative(value, std):
 
 
 def test_a_file_comes_back_as_it_was(tmp_path):
-    found = Measurements("a" * 64, {"blur": 1.0}, (one(low=5.0), one(high=5.0)), {"day": "x"})
+    strata = (one(low=20.0), one(low=5.0, high=20.0))
+    found = Measurements("a" * 64, {"blur": 1.0}, strata, 17, {"day": "x"})
     found.write(tmp_path / FILE)
     assert Measurements.read(tmp_path / FILE) == found
-    assert found.find("flux", "stated", 5.0).low == 5
-    assert found.find("flux", "stated", 4.9).high == 5
-    assert found.find("flux", "estimated", 9) is None
-    assert found.find("flux", "stated", math.nan) is None
+    assert found.find("flux", "stated", 20.0, 30).low == 20
+    assert found.find("flux", "stated", 19.9, 30).low == 5
+    for other in (
+        ("flux", "estimated", 9, 30), ("flux", "stated", math.nan, 30), ("flux", "stated", 4, 30),
+        ("flux", "stated", 9, 8), ("flux", "stated", 9, 91), ("length", "stated", 9, 30),
+    ):  # fmt: skip
+        assert found.find(*other) is None
     assert "other weights" in Measurements.of_model(tmp_path, "b" * 64, {"blur": 1.0})
     assert "other weights" in Measurements.of_model(tmp_path, "a" * 64, {"blur": 2.0})
     assert "has no measurements.json" in Measurements.of_model(tmp_path / "no", "", {})
@@ -122,14 +130,21 @@ def test_a_file_comes_back_as_it_was(tmp_path):
     [
         (lambda d: d.update(version=9), "version 9"),
         (lambda d: d.pop("strata"), "lacks the key 'strata'"),
-        (lambda d: d["strata"][0].update(ends=[[1, 2]]), "ends of a stratum"),
-        (lambda d: d["strata"][0].update(ends=[[2, 1], [1, 2]]), "ends of a stratum"),
-        (lambda d: d["strata"][0].update(covered=[2, 0]), "covered is"),
-        (lambda d: d["strata"][0].update(colour=1), "unknown key 'colour'"),
+        (lambda d: d.update(strata=None), "damaged at strata"),
+        (lambda d: d.update(projection=None), "damaged at projection"),
+        (lambda d: d.update(about=3), "damaged at about"),
+        (lambda d: d.update(draws="many"), "damaged at draws"),
+        (lambda d: d["strata"][0].update(low="x"), "damaged at strata.0.low"),
+        (lambda d: d["strata"][0].update(ends=3), "damaged at strata.0.ends"),
+        (lambda d: d["strata"][0].update(ends=[[1, 2]]), "damaged at strata.0.ends"),
+        (lambda d: d["strata"][0].update(covered=[0.5]), "damaged at strata.0.covered"),
+        (lambda d: d["strata"][0].update(ends=[[2, 1], [1, 2]]), "ends in order"),
+        (lambda d: d["strata"][0].update(covered=[2, 0]), "shares from 0 to 1"),
+        (lambda d: d["strata"][0].pop("areas"), "damaged at strata.0.areas"),
     ],
 )
 def test_a_damaged_file_is_told(tmp_path, change, words):
-    Measurements("a", {}, (one(),)).write(tmp_path / FILE)
+    Measurements("a", {}, (one(),), 17).write(tmp_path / FILE)
     data = json.loads((tmp_path / FILE).read_text())
     change(data)
     (tmp_path / FILE).write_text(json.dumps(data))
@@ -154,9 +169,9 @@ def lazy(model, **facts):
     return sciup.upscale(image(), model=model, **STATED | fixed | facts)
 
 
-def beside(model, *strata):
+def beside(model, *strata, draws=4):
     facts = ModelFacts.read(model)
-    Measurements(facts.weights, dict(facts.trust), strata).write(model / FILE)
+    Measurements(facts.weights, dict(facts.trust), strata, draws).write(model / FILE)
 
 
 def test_measure_gives_calibrated_intervals_and_their_coverage(model):
@@ -164,7 +179,7 @@ def test_measure_gives_calibrated_intervals_and_their_coverage(model):
     assert "flux_covered68" not in plain.colnames
     assert "has no measurements.json" in plain.meta["coverage"]
     assert plain["snr"][0] > 50
-    beside(model, one(high=50.0), one(low=50.0, z=((-1.5, 0.5), (-3.0, 2.0))))
+    beside(model, one(high=50.0), one("length"), one(low=50.0, z=((-1.5, 0.5), (-3.0, 2.0))))
     found = sciup.measure(lazy(model), "photometry", regions=CIRCLE, samples=4)
     value, std = plain["flux"][0], plain["flux_std"][0]
     assert (found["flux"][0], found["flux_std"][0]) == (value, std)
@@ -185,18 +200,20 @@ def own(image, mask):
     [
         ({"with_": own}, "functions of your own"),
         ({"with_": "photometry", "background": "ring"}, "default background only"),
-        ({"with_": "size"}, "none of this quantity"),
+        ({"with_": "size"}, "nothing like these regions was calibrated"),
+        ({"with_": "photometry", "samples": 3}, "3 draws spread less surely than the 4"),
+        ({"with_": "photometry", "regions": "image\ncircle(21,21,7)"}, "nothing like these"),
     ],
 )
 def test_nothing_else_is_calibrated(model, options, words):
     beside(model, one())
-    found = sciup.measure(lazy(model), regions=CIRCLE, samples=4, **options)
+    found = sciup.measure(lazy(model), **{"regions": CIRCLE, "samples": 4} | options)
     assert words in found.meta["coverage"]
     assert not any("covered" in name for name in found.colnames)
 
 
 def test_another_class_keeps_the_interval_of_the_draws(model):
-    beside(model, one(known="estimated"), one(high=5.0))
+    beside(model, one(known="estimated"), one(high=50.0))
     found = sciup.measure(lazy(model), "photometry", regions=CIRCLE, samples=4)
     (model / FILE).unlink()
     plain = sciup.measure(lazy(model), "photometry", regions=CIRCLE, samples=4)
@@ -230,6 +247,26 @@ def test_errors_are_those_of_measure(model):
     assert (high.score > 1).all()
 
 
+def test_draws_that_all_say_the_same_are_not_calibrated(model):
+    """Their interval would be a point, and the calibration had no such regions."""
+    beside(model, one("a", areas=(0, 1e9)), one("flux"))
+    from sciup.science.measure import table as tables
+    from sciup.science.measure.quantities import Quantity
+    from sciup.science.measure.shapes import Ellipse, Region
+    from sciup.science.measure.work import Row
+
+    draws = Draws.of_result(lazy(model))
+    facts = ModelFacts.read(model)
+    known = Measurements.of_model(model, facts.weights, facts.trust)
+    region = Region("1", Ellipse((40.0, 40.0), 8.0, 8.0))
+    row = Row(region, (), {"a": np.full(4, 2.0)}, "", 100.0, 50.0)
+    same = Quantity("a", own, "", {"a": "own"})
+    found = tables.make_table([row], draws, same, 4, None, known)
+    assert "a_covered68" not in found.colnames
+    row.numbers["a"] = np.array([1.0, 2.0, 2.0, 3.0])
+    assert "a_covered68" in tables.make_table([row], draws, same, 4, None, known).colnames
+
+
 def many(seed, units=20, each=30, bias=0.0, wide=1.0, name="flux", snr=30.0):
     rng = np.random.default_rng(seed)
     n = units * each
@@ -243,7 +280,10 @@ def many(seed, units=20, each=30, bias=0.0, wide=1.0, name="flux", snr=30.0):
 
 
 SOURCE = SimpleNamespace(
-    model=SimpleNamespace(weights="w", trust={}), words="toy", conditions=("a",), precision="fp32"
+    model=SimpleNamespace(weights="w", trust={}, domain="night-sky"),
+    words="toy",
+    conditions=("a",),
+    precision="fp32",
 )
 
 
@@ -256,7 +296,7 @@ def test_biased_and_narrow_intervals_are_mended():
     (kept,) = strata_table(found).rows
     assert (kept["S/N"], kept["calibrated 68%"]) == ("20-50", known.covered[0])
     assert kept["68% z low"] == pytest.approx(0.8 - 2.0, abs=0.3)
-    (row,) = table(many(1, bias=0.8, wide=2.0), found, "test").rows
+    (row,) = table(many(1, bias=0.8, wide=2.0), found, "test", "night-sky").rows
     assert row["calibrated 68%"] == pytest.approx(0.68, abs=0.06)
     assert row["calibrated 95%"] == pytest.approx(0.95, abs=0.03)
     assert row["68% from"] < row["calibrated 68%"] < row["68% to"]
@@ -266,28 +306,38 @@ def test_biased_and_narrow_intervals_are_mended():
 def test_few_regions_or_fields_calibrate_nothing():
     few = many(0, units=20, each=3)
     assert len(few) < LEAST
-    assert stratum(few, *EDGES[3:5]) is None
-    assert stratum(many(0, units=4, each=100), *EDGES[3:5]) is None
+    assert stratum(few, *EDGES[2:4], "night-sky") is None
+    assert stratum(many(0, units=4, each=100), *EDGES[2:4], "night-sky") is None
     with pytest.raises(InputError, match="are too few"):
         fit(few, SOURCE)
-    (row,) = table(few, fit(many(0), SOURCE), "test").rows
+    (row,) = table(few, fit(many(0), SOURCE), "test", "night-sky").rows
     assert row["regions"] == 60
 
 
 def test_classes_hold_every_error_once():
     both = Errors.join([many(0, snr=4.0), many(1, snr=5.0), many(2, snr=1e9)])
     found = list(classes(both))
-    assert sum(len(part) for part, _, _ in found) == len(both)
-    assert [(low, high) for _, low, high in found] == [(0, 5), (5, 10), (50, math.inf)]
+    assert sum(len(part) for part, _, _ in found) == len(both) * 2 / 3  # none below 5
+    assert [(low, high) for _, low, high in found] == [(5, 10), (50, math.inf)]
+
+
+def test_coverage_is_that_of_fields_that_had_no_part():
+    """Fields of very different number: each is judged by all others, none by chance."""
+    parts = [many(i, units=1, each=each) for i, each in enumerate([40] * 3 + [3] * 30)]
+    found = crossed(Errors.join(parts))
+    assert found[0] == pytest.approx(0.68, abs=0.08)
+    assert found[1] == pytest.approx(0.95, abs=0.04)
+    # a field that is unlike all others is not covered
+    odd = crossed(Errors.join([*parts, many(99, units=1, each=30, bias=50.0)]))
+    assert odd[0] < found[0]
 
 
 def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(Gathering, "_gather", lambda _, *at: calls.append(at) or many(len(calls)))
-    source = SimpleNamespace(
-        samples=4, model=SimpleNamespace(weights="w", trust={}), every=1, seed=0, precision="fp32",
-        data=None, scenes=None, conditions=("a:1", "b:2"),
-    )  # fmt: skip
+    model = SimpleNamespace(weights="w", trust={}, domain="night-sky", scale=2)
+    monkeypatch.setattr(Source, "conditions", ("a:1", "b:2"))
+    source = Source(model, None)
     first = Gathering(source, tmp_path).errors()
     assert calls == [("a:1", "nothing"), ("b:2", "nothing"), ("a:1", "all"), ("b:2", "all")]
     again = Gathering(source, tmp_path).errors()

@@ -6,7 +6,6 @@ import datetime
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,8 @@ from sciup.calibrate.fields import Source
 from sciup.errors import InputError
 from sciup.evaluate.intervals import ratio
 from sciup.evaluate.tables import Table
-from sciup.science.coverage.gather import SAMPLES, Errors
+from sciup.science.coverage.gather import SAMPLES, SHOWN, Errors
+from sciup.science.coverage.regions import RADII, SQUARE
 from sciup.science.measure.interval import LEVELS
 from sciup.science.measure.measurements import (
     EDGES,
@@ -28,8 +28,6 @@ from sciup.science.measure.measurements import (
 
 Array = NDArray[np.float64]
 
-STATED = {"stated": "PSF stated", "estimated": "PSF estimated"}
-
 
 def fit(errors: Errors, source: Source) -> Measurements:
     """The intervals of a model.
@@ -39,7 +37,8 @@ def fit(errors: Errors, source: Source) -> Measurements:
     InputError
         If no quantity has enough regions.
     """
-    strata = [s for part, low, high in classes(errors) if (s := stratum(part, low, high))]
+    domain = source.model.domain
+    strata = [s for part, low, high in classes(errors) if (s := stratum(part, low, high, domain))]
     if not strata:
         raise InputError(
             f"{len(errors)} measurements are too few",
@@ -49,17 +48,18 @@ def fit(errors: Errors, source: Source) -> Measurements:
     about = {
         "data": source.words,
         "conditions": list(source.conditions),
-        "draws": SAMPLES,
         "precision": source.precision,
         "day": datetime.date.today().isoformat(),
     }
-    return Measurements(source.model.weights, dict(source.model.trust), tuple(strata), about)
+    return Measurements(
+        source.model.weights, dict(source.model.trust), tuple(strata), SAMPLES, about
+    )
 
 
 def classes(errors: Errors) -> Iterator[tuple[Errors, float, float]]:
     """The errors by number, knowledge and S/N; those without any error are left out."""
     for name in dict.fromkeys(errors.name.tolist()):
-        for known in STATED:
+        for known in ("stated", "estimated"):
             mine = errors.take((errors.name == name) & (errors.knowledge == known))
             for low, high in pairwise(EDGES):
                 part = mine.take((mine.snr >= low) & (mine.snr < high))
@@ -67,47 +67,56 @@ def classes(errors: Errors) -> Iterator[tuple[Errors, float, float]]:
                     yield part, low, high
 
 
-def stratum(part: Errors, low: float, high: float) -> Stratum | None:
+def stratum(part: Errors, low: float, high: float, domain: str) -> Stratum | None:
     """One class; None if it has too few regions or fields."""
     units = part.unit.tolist()
     if len(part) < LEAST or len(set(units)) < UNITS:
         return None
+    narrow, wide = (ends(part.score, level) for level in LEVELS)
+    plain, more = part.inside.mean(0).tolist()
     return Stratum(
-        str(part.name[0]),
-        str(part.knowledge[0]),
-        None if math.isinf(low) else low,
-        None if math.isinf(high) else high,
-        len(part),
-        len(set(units)),
-        tuple(ends(part.score, level) for level in LEVELS),
-        tuple(part.inside.mean(0).tolist()),
-        crossed(part),
+        name=str(part.name[0]),
+        knowledge=str(part.knowledge[0]),
+        low=low,
+        high=None if math.isinf(high) else high,
+        areas=areas(str(part.name[0]), domain),
+        regions=len(part),
+        units=len(set(units)),
+        ends=(narrow, wide),
+        plain=(plain, more),
+        covered=crossed(part),
     )
 
 
-def crossed(part: Errors) -> tuple[float, ...]:
-    """Coverage of intervals whose ends the other half of the fields gave."""
-    half = np.array([crc32(f"half {unit}".encode()) % 2 for unit in part.unit.tolist()])
-    shares = []
-    for level in LEVELS:
-        hit = np.zeros(len(part), bool)
-        for which in (0, 1):
-            low, high = ends(part.score[half != which], level)
-            mine = half == which
-            hit[mine] = (low <= part.score[mine]) & (part.score[mine] <= high)
-        shares.append(float(hit.mean()))
-    return tuple(shares)
+def crossed(part: Errors) -> tuple[float, float]:
+    """Coverage of each field by intervals whose ends all other fields gave."""
+    hits = np.zeros((len(part), len(LEVELS)), bool)
+    for unit in np.unique(part.unit):
+        mine = part.unit == unit
+        for i, level in enumerate(LEVELS):
+            low, high = ends(part.score[~mine], level)
+            hits[mine, i] = (low <= part.score[mine]) & (part.score[mine] <= high)
+    first, second = hits.mean(0).tolist()
+    return first, second
 
 
-def table(errors: Errors, known: Measurements, split: str) -> Table:
+def areas(name: str, domain: str) -> tuple[float, float]:
+    """Smallest and largest region [input px] that a calibration speaks for."""
+    if name in SHOWN[domain]:
+        return (SQUARE / 2) ** 2, (SQUARE * 2.0) ** 2
+    low, high = RADII[domain]
+    return math.pi * low**2 * (1 - 1e-6), math.pi * high**2 * (1 + 1e-6)
+
+
+def table(errors: Errors, known: Measurements, split: str, domain: str) -> Table:
     """What intervals held on some fields: those of the draws as such, and the calibrated ones."""
     rows = []
     for part, low, high in classes(errors):
         name, told = str(part.name[0]), str(part.knowledge[0])
-        found = known.find(name, told, low)
+        found = known.find(name, told, low, areas(name, domain)[0])
         row = {
             "number": name,
-            "instrument": STATED[told],
+            "instrument": told,
             "S/N": _class(low, high),
             "regions": len(part),
             "fields": len(set(part.unit.tolist())),
@@ -146,7 +155,7 @@ def strata_table(known: Measurements) -> Table:
         low, high = s.low or 0.0, math.inf if s.high is None else s.high
         row = {
             "number": s.name,
-            "instrument": STATED[s.knowledge],
+            "instrument": s.knowledge,
             "S/N": _class(low, high),
             "regions": s.regions,
             "fields": s.units,
@@ -157,8 +166,8 @@ def strata_table(known: Measurements) -> Table:
         rows.append(row)
     notes = [
         "draws: share of truths in the intervals of the draws as such; calibrated: in intervals"
-        " that the other half of the fields gave; z: ends of the calibrated interval, in units of"
-        " the draws' spread from their mean.",
+        " that all other fields gave, field by field; z: ends of the calibrated interval, in units"
+        " of the draws' spread from their mean.",
     ]
     return Table(
         "measurements", "Intervals of measurements, on the fields they are from.", rows, notes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -215,7 +214,10 @@ class Gathering:
         return Errors.join([self._part(c, told) for told in TOLD for c in conditions])
 
     def _part(self, condition: str, told: Told) -> Errors:
-        path = self.folder / f"{condition.replace(':', '-')}_{told}_{self._digest()}.npz"
+        path = (
+            self.folder
+            / f"{condition.replace(':', '-')}_{told}_{self.source.digest(self.split, SAMPLES)}.npz"
+        )
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             part = path.with_name(path.name + ".part.npz")
@@ -232,16 +234,6 @@ class Gathering:
             parts.append(measured(one))
             self.progress(f"{condition}, {told} stated", done)
         return Errors.join(parts)
-
-    def _digest(self) -> str:
-        """Of all else that decides what the errors are."""
-        source = self.source
-        places = [p and str(Path(p).expanduser().resolve()) for p in (source.data, source.scenes)]
-        decides = [
-            *(source.model.weights, sorted(source.model.trust.items()), self.split, SAMPLES),
-            *(source.every, source.seed, source.precision, *places),
-        ]
-        return sha256(repr(decides).encode()).hexdigest()[:16]
 
 
 __all__ = ["Errors", "Gathering", "measured", "together"]

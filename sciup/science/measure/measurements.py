@@ -25,11 +25,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from sciup.errors import ModelError
 from sciup.physics.instrument import Instrument
-from sciup.risk.plain import checked, numbers
-from sciup.science.measure.interval import LEVELS, Summary
+from sciup.risk.plain import checked
+from sciup.science.measure.interval import Summary
 
 Array = NDArray[np.float64]
 Knowledge = Literal["stated", "estimated"]
@@ -37,21 +38,25 @@ Knowledge = Literal["stated", "estimated"]
 FILE = "measurements.json"
 VERSION = 1
 
-EDGES = (0.0, 5.0, 10.0, 20.0, 50.0, math.inf)
-"""Classes of S/N."""
+EDGES = (5.0, 10.0, 20.0, 50.0, math.inf)
+"""Classes of S/N. None below: what is measured there is mostly empty, and upper limits need empty
+places, which no calibration has yet."""
 
 LEAST = 79
 """Regions of a class: the 95 % interval then leaves out one at either end."""
 
-UNITS = 8
+UNITS = 20
 """Independent fields of a class, at least."""
 
 
 def knowledge(instrument: Instrument) -> Knowledge:
-    """Whether the PSF was stated, by the user or the file, or found out by the program."""
-    facts = (instrument.psf, instrument.psf_fwhm)
-    stated = any(f.value is not None and f.origin in ("given", "header") for f in facts)
-    return "stated" if stated else "estimated"
+    """Whether PSF, noise and background were all stated, by the user or the file.
+
+    Who states less gets what was measured with nothing stated.
+    """
+    psf = instrument.psf if instrument.psf.value is not None else instrument.psf_fwhm
+    facts = (psf, instrument.noise_sigma, instrument.background)
+    return "stated" if all(f.origin in ("given", "header") for f in facts) else "estimated"
 
 
 def significance(flux: float, area: float, instrument: Instrument) -> float:
@@ -97,33 +102,47 @@ class Stratum:
     name : str
         Column of the table, such as ``flux``.
     knowledge : {"stated", "estimated"}
-        Of the PSF.
+        Of the instrument.
     low, high : float or None
         Class of S/N; None: no end.
+    areas : (float, float)
+        Smallest and largest region, input px.
     regions, units : int
         How many, and of how many independent fields.
     ends : tuple of (float, float)
         Scores between which the truth lies, for each of `LEVELS`.
     plain, covered : tuple of float
         Share of the truths inside the interval of the draws as such; and inside the calibrated one
-        that the other half of the fields gave.
+        that all other fields gave, field by field.
     """
 
     name: str
     knowledge: str
     low: float | None
     high: float | None
+    areas: tuple[float, float]
     regions: int
     units: int
-    ends: tuple[tuple[float, float], ...]
-    plain: tuple[float, ...]
-    covered: tuple[float, ...]
+    ends: tuple[tuple[float, float], tuple[float, float]]
+    plain: tuple[float, float]
+    covered: tuple[float, float]
 
-    def holds(self, name: str, known: str, snr: float) -> bool:
+    def holds(self, name: str, known: str, snr: float, area: float) -> bool:
         """Whether a measurement belongs here."""
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
-        return self.name == name and self.knowledge == known and low <= snr < high
+        fits = low <= snr < high and self.areas[0] <= area <= self.areas[1]
+        return self.name == name and self.knowledge == known and fits
+
+    def check(self) -> None:
+        """Refuse what no calibration writes."""
+        shares = all(0 <= share <= 1 for share in (*self.plain, *self.covered))
+        if not shares or not all(low <= high for low, high in (*self.ends, self.areas)):
+            raise ModelError(
+                f"the class {self.name}, S/N from {self.low}, of {FILE} is damaged",
+                "ends in order, and shares from 0 to 1",
+                "write it again: sciup calibrate --measurements",
+            )
 
     def intervals(self, summary: Summary, *, whole: bool = False) -> Summary:
         """The same with calibrated intervals."""
@@ -160,18 +179,21 @@ class Measurements:
     projection : dict
         The recipe's trust, which decides draws, too.
     strata : tuple of Stratum
+    draws : int
+        Of which the spread was taken; of fewer it scatters more.
     about : dict
-        Data, day, conditions, number of draws.
+        Data, day, conditions.
     """
 
     weights: str
     projection: dict[str, Any]
     strata: tuple[Stratum, ...]
+    draws: int
     about: dict[str, Any] = field(default_factory=dict)
 
-    def find(self, name: str, known: str, snr: float) -> Stratum | None:
+    def find(self, name: str, known: str, snr: float, area: float) -> Stratum | None:
         """The class of a measurement; None if there is none."""
-        return next((s for s in self.strata if s.holds(name, known, snr)), None)
+        return next((s for s in self.strata if s.holds(name, known, snr, area)), None)
 
     @classmethod
     def of_model(
@@ -212,25 +234,21 @@ class Measurements:
             data = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise ModelError(f"{path} cannot be read: {error}") from None
-        keys = ("version", "weights", "projection", "strata", "about")
-        found = checked(data, keys, FILE)
-        if found["version"] != VERSION:
-            raise ModelError(f"{path} has version {found['version']!r}", str(VERSION))
-        strata = tuple(_stratum(part) for part in found["strata"])
-        return cls(found["weights"], dict(found["projection"]), strata, dict(found["about"]))
-
-
-def _stratum(data: Mapping[str, Any]) -> Stratum:
-    part = dict(checked(data, Stratum.__dataclass_fields__, f"stratum of {FILE}"))
-    pairs = tuple(tuple(numbers(pair, "ends")) for pair in part["ends"])
-    if len(pairs) != len(LEVELS) or not all(len(p) == 2 and p[0] <= p[1] for p in pairs):
-        raise ModelError(
-            f"the ends of a stratum of {FILE} are {part['ends']!r}",
-            "a lower and an upper score for each level",
-            "write it again: sciup calibrate --measurements",
-        )
-    shares = {key: tuple(numbers(part[key], key, 0, 1)) for key in ("plain", "covered")}
-    return Stratum(**part | shares | {"ends": pairs})
+        keys = ("version", "weights", "projection", "strata", "draws", "about")
+        found = dict(checked(data, keys, FILE))
+        if found.pop("version") != VERSION:
+            raise ModelError(f"{path} has version {data['version']!r}", str(VERSION))
+        try:
+            made = TypeAdapter(cls).validate_python(found)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ModelError(
+                f"{path} is damaged at {'.'.join(map(str, first['loc']))}: {first['msg']}",
+                fix="write it again: sciup calibrate --measurements",
+            ) from None
+        for stratum in made.strata:
+            stratum.check()
+        return made
 
 
 __all__ = [

@@ -111,11 +111,11 @@ def measure(
     told = Told(sum(len(r) for _, r in found), progress)
     run = Run(draws, quantity, count, known, samples is None)
     rows = [row for p, r in found for row in run.rows(p, r, told)]
-    level, trusted = run.levels.get(planes[0]), _measurements(draws, quantity, known)
+    level, trusted = run.levels.get(planes[0]), _measurements(draws, quantity, known, run.count)
     return make_table(rows, draws, quantity, run.count, level, trusted)
 
 
-def _measurements(draws: Draws, quantity: Quantity, known: bool) -> Measurements | str:
+def _measurements(draws: Draws, quantity: Quantity, known: bool, count: int) -> Measurements | str:
     """What calibrates the intervals, or why nothing does."""
     job = draws._job
     if quantity.given:
@@ -124,7 +124,10 @@ def _measurements(draws: Draws, quantity: Quantity, known: bool) -> Measurements
         return "they were measured with the default background only"
     if not isinstance(job, Job):
         return f"the model cannot be asked: {job}"
-    return Measurements.of_model(job.model.folder, job.model.weights, job.model.trust)
+    found = Measurements.of_model(job.model.folder, job.model.weights, job.model.trust)
+    if isinstance(found, Measurements) and count < found.draws:
+        return f"{count} draws spread less surely than the {found.draws} of the calibration"
+    return found
 
 
 def _draws(result: Any, source: str | None, model: str | None, opener: Any) -> Draws:

@@ -34,12 +34,13 @@ ASSUMES = (
     " the draws only, no error of zero points, distortion or the region itself."
 )
 CALIBRATED = (
-    "intervals where *_covered is given are calibrated: errors of {regions} regions in fields of"
-    " known truth, in units of the draws' spread, by class of S/N, with the PSF {knowledge};"
-    " *_covered is how often such intervals held the truth in fields that had no part in them."
-    " They hold the sampler's errors, not those of zero points or of the region itself"
+    "intervals of rows with *_covered are calibrated by the errors of {regions} regions of fields"
+    " of known truth, in units of the draws' spread, by class of S/N, with the instrument"
+    " {knowledge}; *_covered is how often such intervals held the truth in other fields. They hold"
+    " the sampler's errors, not those of zero points or of the region itself. Other rows: {rest}"
 )
 PLAIN = "intervals are those of the draws as such: {}"
+NO_CLASS = "nothing like these regions was calibrated (quantity, S/N, size, instrument {knowledge})"
 
 
 def make_table(
@@ -67,14 +68,15 @@ def make_table(
     from astropy.table import Table
 
     table = Table(meta=_meta(rows, draws, quantity, count, level))
-    table.meta["coverage"] = _coverage(known, draws, _names(rows, quantity))
     table["id"] = [row.region.id for row in rows]
     if len(draws.planes) > 1:
         table["plane"] = [",".join(map(str, row.plane)) for row in rows]
     _places(table, np.array([row.region.shape.centre for row in rows]), draws)
     _column(table, "snr", [row.snr for row in rows], None, "of the light in the region")
+    used: list[Stratum] = []
     for name in _names(rows, quantity):
-        _quantity(table, rows, name, quantity, draws, known)
+        used += _quantity(table, rows, name, quantity, draws, known)
+    table.meta["coverage"] = _coverage(used, known, draws)
     if quantity.kinds.get("centroid_y") == "position":
         _sky_of_centroids(table, draws)
     for row in rows:
@@ -115,11 +117,16 @@ def _quantity(
     quantity: Quantity,
     draws: Draws,
     known: Measurements | str,
-) -> None:
+) -> list[Stratum]:
+    """The columns of a number; returns the classes that calibrated its intervals."""
     values = [row.numbers.get(name, NOTHING) for row in rows]
     whole = quantity.whole or _all_whole(values)
-    strata = [_stratum(row, name, draws, known) for row in rows]
-    found = [_summary(v, whole, s) for v, s in zip(values, strata, strict=True)]
+    plain = [_summary(v, whole) for v in values]
+    strata = [
+        _stratum(row, name, draws, known) if s.std > 0 else None
+        for row, s in zip(rows, plain, strict=True)
+    ]
+    found = [s.intervals(p, whole=whole) if s else p for p, s in zip(plain, strata, strict=True)]
     unit = _unit(quantity.kinds.get(name, "own"), draws)
     _column(table, name, [s.value for s in found], unit, "mean of the draws")
     _column(table, f"{name}_std", [s.std for s in found], unit, "standard deviation of the draws")
@@ -133,6 +140,7 @@ def _quantity(
             shares = [s.covered[i] if s else np.nan for s in strata]
             words = f"share of truths in such {percent} % intervals; none: not calibrated"
             _column(table, f"{name}_covered{percent}", shares, None, words)
+    return [s for s in strata if s]
 
 
 def _stratum(row: Row, name: str, draws: Draws, known: Measurements | str) -> Stratum | None:
@@ -140,15 +148,13 @@ def _stratum(row: Row, name: str, draws: Draws, known: Measurements | str) -> St
     if isinstance(known, str):
         return None
     believed = draws.instruments[draws.planes.index(row.plane)]
-    return known.find(name, knowledge(believed), row.snr)
+    return known.find(name, knowledge(believed), row.snr, row.area)
 
 
-def _summary(values: NDArray[Any], whole: bool, stratum: Stratum | None) -> Summary:
+def _summary(values: NDArray[Any], whole: bool) -> Summary:
     numbers = values.astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
-    enough = len(finite) > FEWEST * len(numbers)
-    summary = summarise(finite if enough else numbers[:0], whole=whole)
-    return stratum.intervals(summary, whole=whole) if stratum and enough else summary
+    return summarise(finite if len(finite) > FEWEST * len(numbers) else numbers[:0], whole=whole)
 
 
 def _all_whole(values: list[NDArray[Any]]) -> bool:
@@ -242,16 +248,17 @@ def _meta(
     }
 
 
-def _coverage(known: Measurements | str, draws: Draws, names: list[str]) -> str:
+def _coverage(used: list[Stratum], known: Measurements | str, draws: Draws) -> str:
     """What the intervals are worth, in words."""
+    told = " or ".join(sorted({knowledge(i) for i in draws.instruments}))
     if isinstance(known, str):
         return PLAIN.format(known)
-    told = {knowledge(i) for i in draws.instruments}
-    mine = [s for s in known.strata if s.name in names and s.knowledge in told]
-    if not mine:
-        return PLAIN.format("none of this quantity was measured on fields of known truth")
-    regions = sum(s.regions for s in mine) // len({(s.name, s.knowledge) for s in mine})
-    return CALIBRATED.format(regions=regions, knowledge=" or ".join(sorted(told)))
+    rest = NO_CLASS.format(knowledge=told)
+    if not used:
+        return PLAIN.format(rest)
+    few, many = min(s.regions for s in used), max(s.regions for s in used)
+    regions = str(few) if few == many else f"{few} to {many}"
+    return CALIBRATED.format(regions=regions, knowledge=told, rest=rest)
 
 
 def _instrument(believed: Instrument) -> dict[str, str]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.image import Plane
+from sciup.physics.instrument import Instrument
 from sciup.results.draws import Draws
 from sciup.results.level import Level
-from sciup.science.measure.context import Context, Mask, ring_around
+from sciup.science.measure.context import Context, ring_around
 from sciup.science.measure.frame import Frame
 from sciup.science.measure.groups import Group, Place, grouped, largest
 from sciup.science.measure.measurements import significance
@@ -48,6 +49,8 @@ class Row:
         What is wrong, in words.
     snr : float
         Of the light in the region, see `measurements.significance`; NaN where it is not known.
+    area : float
+        Of the region, input px.
     """
 
     region: Region
@@ -55,6 +58,7 @@ class Row:
     numbers: dict[str, NDArray[Any]] = field(default_factory=dict)
     flag: str = ""
     snr: float = float("nan")
+    area: float = float("nan")
 
 
 class Told:
@@ -150,13 +154,12 @@ class Run:
                     "the same names for every draw",
                 )
         row.numbers = {name: np.array([n[name] for n in found]) for name in found[0]}
-        row.snr = self._significance(images, mask, context, plane)
-
-    def _significance(self, images: Array, mask: Mask, context: Context, plane: Plane) -> float:
         lights = [photometry(image, mask, context)["flux"] for image in images]
-        area = float(context.weights.sum()) / context.scale**2
-        instrument = self.draws.instruments[self.draws.planes.index(plane)]
-        return significance(float(np.mean(lights)), area, instrument)
+        row.area = float(weights.sum()) / context.scale**2
+        row.snr = significance(float(np.mean(lights)), row.area, self._instrument(plane))
+
+    def _instrument(self, plane: Plane) -> Instrument:
+        return self.draws.instruments[self.draws.planes.index(plane)]
 
     def _context(self, place: Place, weights: Array, plane: Plane) -> Context:
         draws = self.draws
