@@ -192,12 +192,19 @@ def facts(result: Result) -> dict[str, Any]:
         "domain": image.domain,
         "model": result.job.model.name,
         "scale": result.job.model.scale,
+        "region": _region(result),
         "output_shape": list(result.shape),
         "expected_seconds": cost.seconds,
         "expected_disk_bytes": cost.disk,
         "instrument": [i.as_json() for i in result.job.instruments],
         "in_training": list(result.job.known),
     }
+
+
+def _region(result: Result) -> str:
+    """Input pixels that would be upscaled."""
+    (y0, x0), (y1, x1) = result.job.region.start, result.job.region.stop
+    return f"{y0}:{y1},{x0}:{x1}"
 
 
 def inspection(console: Console, result: Result, data: dict[str, Any]) -> None:
@@ -211,6 +218,8 @@ def inspection(console: Console, result: Result, data: dict[str, Any]) -> None:
     for name, label in (("channels", "channels"), ("other_series", "also in the file")):
         if image.metadata.get(name):
             console.print(f"[bold]{label}[/bold] {escape(str(image.metadata[name]))}")
+    if result.job.region.shape != image.plane_shape:
+        console.print(f"[bold]region[/bold]   {data['region']} in input px")
     console.print(
         f"[bold]suggest[/bold]  {data['model']} ({data['scale']}x): "
         f"{' x '.join(map(str, data['output_shape']))}, "

@@ -25,7 +25,7 @@ from sciup.cli.info import info
 from sciup.cli.inject import inject
 from sciup.cli.measure import measure
 from sciup.cli.models import app as models
-from sciup.cli.options import Drawing, Input, Json, Machines, Physics, Source, grouped
+from sciup.cli.options import Drawing, Input, Json, Machines, Physics, Roi, Source, grouped
 from sciup.cli.report import report
 from sciup.cli.robustness import robustness
 from sciup.cli.train import pack, simulate, train
@@ -76,12 +76,16 @@ def upscale(
 
       sciup upscale huge.fits out.fits --roi "150.1 2.2 30arcsec"
 
+      sciup upscale huge.fits out.fits --roi cluster.reg
+
       sciup upscale mosaic.ome.zarr out.ome.zarr --cluster slurm.yaml --resume
     """
     from sciup import api, show
+    from sciup.science.measure.roi import region_of
 
     image = source.open(input)
-    result = api.upscale(image, **physics.options(), **drawing.options())
+    drawn = drawing.options() | {"roi": region_of(drawing.roi, image)}
+    result = api.upscale(image, **physics.options(), **drawn)
     show.beliefs(console, result, "you" if physics.model else "the domain of the file")
     if dry_run:
         show.plan(console, result, output)
@@ -101,6 +105,7 @@ def inspect(
     input: Input,  # noqa: A002 - the name that --help shows
     source: Source,
     physics: Physics,
+    roi: Roi = None,
     json: Json = False,
 ) -> None:
     """Show what INPUT is, what is believed about its instrument, and what upscaling would cost.
@@ -110,10 +115,14 @@ def inspect(
       sciup inspect field.fits
 
       sciup inspect plate.ome.zarr --json
+
+      sciup inspect huge.fits --roi "150.1 2.2 30arcsec"
     """
     from sciup import api, show
+    from sciup.science.measure.roi import region_of
 
-    result = api.upscale(source.open(input), **physics.options())
+    image = source.open(input)
+    result = api.upscale(image, roi=region_of(roi, image), **physics.options())
     facts = show.facts(result)
     if json:
         import json as codec

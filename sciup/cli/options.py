@@ -22,6 +22,12 @@ Input = Annotated[
 Made = Annotated[
     Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")
 ]
+Roi = Annotated[
+    str | None,
+    Opt(
+        "--roi", help="Y0:Y1,X0:X1 in input px, on the sky 'RA DEC SIZE', or a DS9 region FILE.reg"
+    ),
+]
 Json = Annotated[bool, Opt("--json", help="machine-readable, on standard output")]
 
 
@@ -147,9 +153,7 @@ class Drawing:
     keep_samples: Annotated[int, Opt(help="samples to store as well")] = 0
     maps: Annotated[str | None, Opt(help="comma-separated; default: the usual ones")] = None
     tolerance: Annotated[str, Opt(help="3sigma (of the input noise) or 5%")] = "3sigma"
-    roi: Annotated[str | None, Opt(help="Y0:Y1,X0:X1 in input px, or on the sky 'RA DEC SIZE'")] = (
-        None
-    )
+    roi: Roi = None
     tile: Annotated[int, Opt(help="input px per side read at a time; memory only")] = 512
     threads: Annotated[int | None, Opt(help="windows at a time; default: all CPUs")] = None
     precision: Annotated[str, Opt(help="auto, fp32 or bf16")] = "auto"
@@ -237,6 +241,7 @@ __all__ = [
     "Made",
     "Measuring",
     "Physics",
+    "Roi",
     "Source",
     "grouped",
 ]

@@ -53,20 +53,25 @@ def find_roi(text: str, image: Image) -> Box:
     return box
 
 
-def _wcs(text: str, image: Image) -> Any:
-    """The celestial coordinates, without lookup tables, which shift by a few px at most."""
+def celestial(image: Image) -> Any:
+    """The celestial WCS of an image, without lookup tables, which shift by a few px; or None."""
     from astropy.wcs import WCS
 
     from sciup.io._fits_clean import quiet
 
-    found = None
-    if image.header is not None:
-        header = image.header.copy()
-        for key in {key for key in header if LOOKUP.fullmatch(key)}:
-            header.remove(key, remove_all=True)
-        with quiet(image.source):
-            found = WCS(header).celestial
-    if found is None or not found.has_celestial:
+    if image.header is None:
+        return None
+    header = image.header.copy()
+    for key in {key for key in header if LOOKUP.fullmatch(key)}:
+        header.remove(key, remove_all=True)
+    with quiet(image.source):
+        found = WCS(header).celestial
+    return found if found.has_celestial else None
+
+
+def _wcs(text: str, image: Image) -> Any:
+    found = celestial(image)
+    if found is None:
         raise OptionError(
             f"--roi {text!r} is on the sky, but {image.source} has no celestial coordinates",
             "Y0:Y1,X0:X1 in input px",
@@ -105,4 +110,4 @@ def _box(text: str, image: Image, wcs: Any, centre: tuple[float, float], side: f
     )
 
 
-__all__ = ["find_roi"]
+__all__ = ["celestial", "find_roi"]

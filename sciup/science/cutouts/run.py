@@ -19,9 +19,9 @@ from sciup.engine.job import Job
 from sciup.engine.run import Progress, run
 from sciup.errors import InputError, OptionError
 from sciup.io._writer import SHARD
-from sciup.results.draws import Draws
 from sciup.science.cutouts.table import add_table, make_table
 from sciup.science.measure.frame import LENGTHS, Frame
+from sciup.science.measure.roi import OnImage
 from sciup.science.measure.tables import NOWHERE, catalogue, read_table
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def cutouts(image: Any, positions: Any, size: int | str, **options: Any) -> Cuto
     name = str(positions) if named else "the catalogue"
     rows = read_table(Path(positions)) if named else positions
     result = upscale(image, **options)
-    frame = Frame(Draws.of_result(result))
-    side = _side(size, frame)
+    frame = Frame(OnImage.of(result.job.image))
+    side = _side(size, frame, result.job.model.scale)
     ids, centres = _places(rows, frame, name)
     corners = first_pixels(centres, side)
     table = make_table(result, ids, centres, corners, side)
@@ -148,14 +148,14 @@ def first_pixels(centres: NDArray[np.float64], side: int) -> list[tuple[int, int
     return [(y, x) for y, x in np.ceil(centres - side / 2).astype(int).tolist()]
 
 
-def _side(size: int | str, frame: Frame) -> int:
+def _side(size: int | str, frame: Frame, scale: int) -> int:
     """Side of the stamps in input px."""
     try:
         found = frame.radius(size)
     except OptionError as error:
         raise OptionError(error.what.replace("--radius", "--size"), error.allowed) from None
-    side = math.ceil(round((found or 0) / frame.draws.scale, 6))
-    most = SHARD // frame.draws.scale
+    side = math.ceil(round(found or 0, 6))
+    most = SHARD // scale
     if side > most:
         raise OptionError(
             f"--size {size} is {side} input px", f"up to {most} px at this scale; {LENGTHS}",
@@ -171,7 +171,7 @@ def _places(rows: Table, frame: Frame, name: str) -> tuple[list[str], Any]:
         raise InputError(f"{name} holds no positions", "one row or more")
     centres = np.array([region.shape.centre for region in regions])
     centres[(centres == NOWHERE).all(1)] = np.nan
-    return [region.id for region in regions], frame.to_input(centres)
+    return [region.id for region in regions], centres
 
 
 def _tell(name: str, table: Table, side: int, size: int | str) -> None:

@@ -52,7 +52,10 @@ def field_header(result: Result) -> Any:
         logger.warning("the stamps have no world coordinates: %s", error.what)
         return None
     if any(re.match(r"CPDIS|D2IMDIS", key) for key in header):
-        logger.warning("the stamps have no world coordinates: those of the input need tables")
+        logger.warning(
+            "the stamps have no world coordinates: those of the input need tables, without which"
+            " positions on the sky may be off by a few px"
+        )
         return None
     for key in {key for key in header if ALTERNATE.fullmatch(key)}:
         header.remove(key, remove_all=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import InputError, OptionError
-from sciup.results.draws import Draws
+from sciup.geometry import Box
+from sciup.results.sky import Sky
 
 Array = NDArray[np.float64]
 
@@ -19,11 +20,35 @@ TINY = 1 / 3600
 LENGTHS = "input px, or with a unit: 0.5arcsec, 2micrometer"
 
 
+class Placed(Protocol):
+    """Pixels that have a place: those of `Draws`, or of an image at scale 1."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel along each axis."""
+
+    @property
+    def region(self) -> Box:
+        """Input pixels that the output pixels cover."""
+
+    @property
+    def pixel(self) -> tuple[float, str] | None:
+        """Size of an output pixel and its unit."""
+
+    @property
+    def sky(self) -> Sky | None:
+        """World coordinates of the output pixels."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """Positions, directions and lengths on the output pixels of a result."""
 
-    draws: Draws
+    draws: Placed
 
     def from_input(self, places: Any) -> Array:
         """Output px (n, 2) of input px (n, 2), both (y, x) with pixel centres at integers."""
