@@ -17,7 +17,7 @@ from sciup.image import Bool, Fact, Float, Origin, Plane
 from sciup.io._fits_clean import logger
 from sciup.io._fits_files import Hdu, describe, find_hdu, local_file, scan
 from sciup.io._fits_pixels import Pixels, pixels_of
-from sciup.io._units import normalise_unit
+from sciup.io._units import is_power, normalise_unit
 
 Kind = Literal["sigma", "variance", "inverse variance", "weight", "quality"]
 Role = Literal["err", "weight", "dq"]
@@ -34,6 +34,16 @@ _ROLES: dict[Kind, Role] = {
     "sigma": "err", "variance": "err", "inverse variance": "weight", "weight": "weight",
     "quality": "dq",
 }  # fmt: skip
+_FITTING: dict[Role, tuple[Kind, ...]] = {
+    "err": ("sigma", "variance", "inverse variance"),
+    "weight": ("weight", "inverse variance"),
+    "dq": ("quality",),
+}
+"""What may be given for a role, the likeliest first."""
+
+_POWERS: dict[Kind, int] = {"sigma": 1, "variance": 2, "inverse variance": -2}
+"""Of the unit of the image."""
+
 _SAID: dict[str, Kind] = {"var:": "variance", "ivar:": "inverse variance"}
 """What may stand before a file's name where its header does not say what it holds."""
 
@@ -123,7 +133,7 @@ def find_companions(
         kind = _kind_by_convention(hdu, science)
         if kind is None or _ROLES[kind] in chosen:
             continue
-        problem = _unfit(hdu, kind, science)
+        problem = _unfit(hdu, science) or _other_unit(hdu, kind, science)
         if problem:
             logger.warning("%s: HDU %s is not used: %s", source, hdu, problem)
         elif not _says_nothing(hdu, kind):
@@ -173,17 +183,24 @@ def _says_nothing(hdu: Hdu, kind: Kind) -> bool:
     return hdu.kind == "constant" and kind != "weight" and not hdu.header["PIXVALUE"]
 
 
-def _unfit(hdu: Hdu, kind: Kind, science: Hdu) -> str:
+def _unfit(hdu: Hdu, science: Hdu) -> str:
     """Why an HDU cannot go with the image; empty if it can."""
     if not hdu.is_image:
         return f"it is no image ({hdu.kind})"
     if hdu.shape not in (science.shape, science.shape[-2:]):
         return f"it has {_size(hdu)} px, the image {_size(science)} px"
-    if kind == "sigma" and "BUNIT" in hdu.header and "BUNIT" in science.header:
-        units = [normalise_unit(h.header["BUNIT"]) for h in (hdu, science)]
-        if None not in units and units[0] != units[1]:
-            return f"its unit is {units[0]}, that of the image {units[1]}"
     return ""
+
+
+def _other_unit(hdu: Hdu, kind: Kind, science: Hdu) -> str:
+    """How the unit of an HDU contradicts what it is taken for; empty if it does not."""
+    if kind not in _POWERS or not ("BUNIT" in hdu.header and "BUNIT" in science.header):
+        return ""
+    mine, base = (normalise_unit(h.header["BUNIT"]) for h in (hdu, science))
+    if mine is None or base is None or is_power(mine, base, _POWERS[kind]):
+        return ""
+    wanted = "" if kind == "sigma" else f", which a {kind} has to the power {_POWERS[kind]}"
+    return f"its unit is {mine}, that of the image {base}{wanted}"
 
 
 def _size(hdu: Hdu) -> str:
@@ -206,41 +223,52 @@ def _given(
         text = f"[{text}]"
     match = None if Path(text).exists() else re.fullmatch(r"(.*)\[([^\[\]]+)\]", text)
     file, name = (match[1], match[2]) if match else (text, None)
-    if file:
-        hdus = scan(local_file(file, scratch), file)
+    others = scan(local_file(file, scratch), file) if file else hdus
     if name is not None:
-        hdu = find_hdu(hdus, name, file or source)
+        hdu = find_hdu(others, name, file or source)
     else:
-        hdu = _likely(hdus, role, science, file)
-    kind: Kind = "sigma" if role == "err" else "weight" if role == "weight" else "quality"
-    if _ROLES.get(_CONVENTION.get(hdu.name, "quality")) == role and hdu.name in _CONVENTION:
-        kind = _CONVENTION[hdu.name]
-    if kind == "weight" and _is_inverse_variance(hdu):
-        kind = "inverse variance"
-    kind = _SAID.get(said, kind)
-    problem = _unfit(hdu, kind, science)
+        hdu = _likely(others, hdus, role, science, file)
+    kind = _SAID.get(said) or _kind_for(role, hdu)
+    problem = _unfit(hdu, science)
+    if not problem and kind not in _FITTING[role] and not said:
+        problem = f"its name {hdu.name} says {kind}"
+    if not problem and not said:
+        problem = _other_unit(hdu, kind, science)
     if problem:
         raise InputError(
             f"{text} cannot be used as {role} of {source}: {problem}",
             f"an image of {_size(science)} px in the unit of the image",
-            f"choose another file or HDU: {describe(hdus)}",
+            f"choose another file or HDU: {describe(others)}"
+            + ("; or say what it holds, var:FILE or ivar:FILE" if role == "err" else ""),
         )
     return kind, hdu
 
 
-def _likely(hdus: Sequence[Hdu], role: Role, science: Hdu, file: str) -> Hdu:
+def _kind_for(role: Role, hdu: Hdu) -> Kind:
+    """What an HDU given for a role holds, as its name and its header tell."""
+    kind = _CONVENTION.get(hdu.name)
+    if role != "dq" and kind in (None, "weight") and _is_inverse_variance(hdu):
+        return "inverse variance"
+    if kind is None or (role != "err" and kind not in _FITTING[role]):
+        return _FITTING[role][0]  # a mask by another name is one, a noise by another name is not
+    return kind
+
+
+def _likely(hdus: Sequence[Hdu], own: Sequence[Hdu], role: Role, science: Hdu, file: str) -> Hdu:
     """In another file: the extension of that name, else of the image's name, else the only one.
 
-    An image in the primary is what the file is about, whatever stands behind it.
+    Without names the one of the image's number, if the file is laid out like the image's. An image
+    in the primary is what the file is about, whatever stands behind it.
     """
     images = [hdu for hdu in hdus if hdu.usable]
-    named = [h for h in images if h.name in _CONVENTION and _ROLES[_CONVENTION[h.name]] == role]
-    version = [h for h in named if h.version == science.version]
-    same = [h for h in images if (h.name, h.version) == (science.name, science.version)]
-    only = [found for found in (named, images) if len(found) == 1]
+    kinds = [[h for h in images if _CONVENTION.get(h.name) == kind] for kind in _FITTING[role]]
+    version = [[h for h in named if h.version == science.version] for named in kinds]
+    same = [h for h in images if (h.name, h.version) == (science.name or None, science.version)]
+    theirs, ours = ([(h.name, h.version, h.shape) for h in found] for found in (hdus, own))
+    number = [h for h in images if h.index == science.index and theirs == ours]
     primary = [h for h in images if h.index == 0]
-    for found in (version, same, *only, primary):
-        if found:
+    for found in (*version, same, number, *kinds, images, primary):
+        if len(found) == 1:
             return found[0]
     if images:
         raise InputError(

@@ -111,6 +111,22 @@ def is_flux_per_pixel(unit: str | None) -> bool:
     return not (powers.get("rad", 0) < 0 or powers.get("beam", 0) < 0)
 
 
+def is_power(unit: str, base: str, power: int) -> bool:
+    """Whether a unit is that power of another; what is not understood is given the benefit.
+
+    Examples
+    --------
+    >>> is_power("electron2 / s2", "electron/s", 2), is_power("electron/s", "electron/s", 2)
+    (True, False)
+    """
+    if power == 1 and unit == base:
+        return True
+    parsed, other = _parse(unit), _parse(base)
+    if parsed is None or other is None:
+        return power != 1
+    return bool(parsed == other**power)
+
+
 def _parse(unit: str) -> Any:
     from astropy import units
 

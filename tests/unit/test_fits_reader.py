@@ -408,6 +408,52 @@ def test_a_file_of_other_chips_is_not_guessed_at(tmp_path):
     assert open_fits(science, weight=str(alone)).companions[0].kind == "weight"
 
 
+@pytest.mark.parametrize(
+    ("name", "cards", "value"),
+    [("IVAR", {}, 0.01), ("VAR", {}, 100), ("ERR", {}, 10), ("NOISE", {}, 10),
+     ("NOISE", {"BUNIT": "1/(electron/s)^2"}, 0.01), ("VAR", {"BUNIT": "electron^2/s^2"}, 100)],
+)  # fmt: skip
+def test_a_noise_that_is_given_is_what_its_header_says(name, cards, value, tmp_path, path):
+    noise = fits.ImageHDU(np.full(SHAPE, value), fits.Header(cards), name=name)
+    other = write(tmp_path / "noise.fits", None, noise)
+    image = open_fits(write(path, np.ones(SHAPE), BUNIT="electron/s"), err=str(other))
+    np.testing.assert_allclose(image.load_sigma((), WHOLE), 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "words"),
+    [("WHT", "", "says weight"), ("DQ", "", "says quality"), ("VAR", "electron/s", "the power 2"),
+     ("IVAR", "electron2/s2", "the power -2"), ("NOISE", "electron2/s2", "its unit is")],
+)  # fmt: skip
+def test_what_is_no_noise_is_refused_unless_it_is_said(name, unit, words, tmp_path, path):
+    noise = fits.ImageHDU(np.full(SHAPE, 0.01), fits.Header({"BUNIT": unit}), name=name)
+    other = write(tmp_path / "noise.fits", None, noise)
+    write(path, np.ones(SHAPE), BUNIT="electron/s")
+    with pytest.raises(InputError, match=words) as error:
+        open_fits(path, err=str(other))
+    assert "ivar:FILE" in error.value.fix
+    sigma = open_fits(path, err=f"ivar:{other}").load_sigma((), WHOLE)
+    np.testing.assert_allclose(sigma, 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["", "CHIP"])
+def test_chips_with_one_name_are_told_apart_by_number_or_not_at_all(name, tmp_path, path):
+    def chips(*values):
+        return [fits.ImageHDU(np.full(SHAPE, float(v)), name=name or None) for v in values]
+
+    write(path, None, *chips(1, 2))
+    weight = write(tmp_path / "w.fits", None, *chips(0, 4))
+    for hdu, good in (("1", False), ("2", True)):
+        image = open_fits(path, hdu=int(hdu), weight=str(weight))
+        assert (image.read((), WHOLE)[1] == good).all()
+    longer = write(tmp_path / "w3.fits", None, *chips(0, 4, 4))
+    with pytest.raises(InputError, match="3 images"):
+        open_fits(path, hdu=2, weight=str(longer))
+    twice = [fits.ImageHDU(np.ones(SHAPE), name="WHT") for _ in range(2)]
+    with pytest.raises(InputError, match="2 images"):
+        open_fits(path, hdu=2, weight=str(write(tmp_path / "wht.fits", None, *twice)))
+
+
 def test_given_files_that_do_not_fit_are_refused(tmp_path, path):
     fits_files.hst_flt(path)
     small = write(tmp_path / "small.fits", np.ones((5, 5)))
