@@ -22,7 +22,7 @@ def convert(
         str, Opt(help="version of OME-Zarr: 0.5, or 0.4 for programs that read only that")
     ] = "0.5",
     dtype: Annotated[
-        str, Opt(help="float32; with OME-Zarr 0.4 also float16 or uint16, with OME-TIFF uint16")
+        str, Opt(help="float32; with OME-Zarr 0.4 and OME-TIFF also uint16 with a stated scale")
     ] = "float32",
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an existing file")] = False,
 ) -> None:

@@ -7,6 +7,8 @@ hold, such as world coordinates, stands as JSON in an annotation.
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,18 +74,30 @@ class Levels:
     folder : Path
         Where the scratch files are.
     pages : Pages
+
+    Raises
+    ------
+    OSError
+        If the disk has no room for them.
     """
 
     def __init__(self, folder: Path, pages: Pages) -> None:
         self.shapes = level_shapes(pages.plane_shape)
         self._folder, self._sizes = folder, pages.sizes
         for number in range(1, len(self.shapes)):
-            self._open(number, "w+")
+            with self._file(number).open("wb") as file:
+                # A write to a map of a file with holes kills the process where the disk is full.
+                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(self._shape(number)))
 
-    def _open(self, number: int, mode: Literal["r", "r+", "w+"]) -> Any:
+    def _file(self, number: int) -> Path:
+        return self._folder / f"level{number}"
+
+    def _shape(self, number: int) -> tuple[int, ...]:
+        return (*self._sizes, *self.shapes[number])
+
+    def _open(self, number: int, mode: Literal["r", "r+"]) -> Any:
         """A level, opened anew each time: a map that stays open keeps all it touched in memory."""
-        shape = (*self._sizes, *self.shapes[number])
-        return np.memmap(self._folder / f"level{number}", np.float32, mode, shape=shape)
+        return np.memmap(self._file(number), np.float32, mode, shape=self._shape(number))
 
     def add(self, page: Address, box: Box, values: Float) -> None:
         """Put in a window of level 0 that begins at multiples of the coarsest pixels."""

@@ -15,6 +15,7 @@ from sciup.engine.settings import ADDED
 from sciup.errors import InputError
 from sciup.geometry import Box, shards
 from sciup.image import Float, Image, PixelGrid, Plane
+from sciup.io._check import input_errors
 from sciup.io._journal import agrees, checksum
 from sciup.io._writer import ILLUSTRATIVE, SHARD, Layout
 from sciup.results.about import map_units
@@ -73,7 +74,8 @@ class Contents:
     @property
     def psf(self) -> Float | None:
         """The declared PSF of the output, if it is stored."""
-        return (_zarr_psf if self.done.path.is_dir() else _fits_psf)(self.done.path)
+        with input_errors(f"the PSF of {self.done.path} cannot be read"):
+            return (_zarr_psf if self.done.path.is_dir() else _fits_psf)(self.done.path)
 
     @property
     def side(self) -> int:
@@ -115,7 +117,8 @@ class Contents:
         maps = self.done.maps
         if name == "samples" and name not in maps:
             name, plane = f"samples/{plane[0]}", plane[1:]
-        return maps[name].values(plane, box)
+        with input_errors(f"the map {name} of {self.done.path} cannot be read"):
+            return maps[name].values(plane, box)
 
 
 def _image(done: Finished, told: Mapping[str, Any] | None) -> Image:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from sciup.errors import InputError, OptionError, OutputError
+from sciup.errors import InputError, OptionError
 from sciup.io import open_writer
 from sciup.io._fits_cards import wcs_tables
 from sciup.io._tiff_writer import UNITS
 from sciup.results import as_tiff, as_zarr04
-from sciup.results.about import size_on_disk
+from sciup.results.beside import check_place, check_space, growing, put
 from sciup.results.contents import RECORD, Contents
 from sciup.results.encode import DTYPES, encodings
 from sciup.results.finished import Finished
@@ -51,8 +48,8 @@ def convert(
         bit for bit the same values.
     ome_zarr : {"0.5", "0.4"}
         Version of OME-Zarr; the older one is for other programs.
-    dtype : {"float32", "float16", "uint16"}
-        For other programs: float16 in OME-Zarr 0.4, uint16 with a stated scale also in OME-TIFF.
+    dtype : {"float32", "uint16"}
+        For other programs: uint16 with a stated scale in OME-Zarr 0.4 and OME-TIFF.
     overwrite : bool
         Replace what is at `new`.
     progress : callable, optional
@@ -73,14 +70,19 @@ def convert(
     new, source = Path(new).expanduser(), check_result(path)
     kind = _kind(new, ome_zarr, dtype)
     done = Finished.open(source)
-    _check_place(source, new, kind, overwrite)
+    if kind == ("ome-zarr" if source.is_dir() else "fits"):
+        raise OptionError(
+            f"{source} is {kind} already", "another container", f"copy it: cp -r {source} {new}"
+        )
+    check_place(source, new, overwrite)
     contents = Contents.of(done)
+    check_space(new, _need(contents, kind, dtype))
     if kind != "fits" and (tables := wcs_tables(contents.layout.image)):
         raise InputError(
             f"the coordinates of {source} need the tables {', '.join(t.name for t in tables)}",
             "FITS for such results",
         )
-    with _growing(new) as work:
+    with growing(new) as work:
         watch, facts = progress or _silent, story(contents, kind)
         if kind in WHOLE:
             made, codes = _write(contents, work, kind, watch, facts), {}
@@ -89,9 +91,7 @@ def convert(
             facts["encoding"] = {name: code.as_json() for name, code in codes.items()}
             write = as_tiff.write if kind == "ome-tiff" else as_zarr04.write
             made = write(contents, work, watch, facts, codes)
-        if new.exists():
-            shutil.rmtree(new) if new.is_dir() else new.unlink()
-        made.replace(new)
+        put(made, new)
     fewer = codes if dtype != "float32" else {}
     units = contents.layout.units
     return [*_losses(contents, kind), *(c.words(n, units.get(n)) for n, c in fewer.items())]
@@ -106,12 +106,10 @@ def _kind(new: Path, ome_zarr: str, dtype: str) -> Container:
         if kind != "ome-zarr":
             raise OptionError(f"--ome-zarr 0.4 was asked of {new.name}", "names that end in .zarr")
         kind = "ome-zarr-0.4"
-    types: dict[Container, tuple[str, ...]] = {
-        "ome-zarr-0.4": DTYPES, "ome-tiff": ("float32", "uint16")
-    }  # fmt: skip
-    if dtype not in types.get(kind, ("float32",)):
+    types = ("float32",) if kind in WHOLE else DTYPES
+    if dtype not in types:
         raise OptionError(
-            f"--dtype {dtype} was asked of {kind}", ", ".join(types.get(kind, ("float32",))),
+            f"--dtype {dtype} was asked of {kind}", ", ".join(types),
             "only copies for other programs may lose precision: --ome-zarr 0.4 or .ome.tif",
         )  # fmt: skip
     return kind
@@ -131,36 +129,12 @@ def container_of(path: Path) -> Container:
     raise OptionError(f"{path.name!r} has no suffix of a container", ".fits, .ome.zarr, .ome.tif")
 
 
-def _check_place(source: Path, new: Path, kind: Container, overwrite: bool) -> None:
-    if kind == ("ome-zarr" if source.is_dir() else "fits"):
-        raise OptionError(
-            f"{source} is {kind} already", "another container", f"copy it: cp -r {source} {new}"
-        )
-    if new.resolve() == source.resolve():
-        raise OutputError(f"{new} is the result itself", fix="choose another name")
-    if new.exists() and not overwrite:
-        raise OutputError(f"{new} exists already", fix="choose another name or add --overwrite")
-    parent = new.absolute().parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise OutputError(f"{parent} is no folder that can be written", fix=f"mkdir -p {parent}")
-    free, need = shutil.disk_usage(parent).free, size_on_disk(source)
-    if need > free:
-        raise OutputError(
-            f"{source} has {need / 1e9:.2f} GB, {parent} {free / 1e9:.2f} GB free",
-            fix="choose another disk",
-        )
-
-
-@contextmanager
-def _growing(new: Path) -> Iterator[Path]:
-    """A folder beside the new file, which is removed whatever happens."""
-    try:
-        with tempfile.TemporaryDirectory(dir=new.absolute().parent, prefix=f".{new.name}.") as work:
-            yield Path(work)
-    except OSError as error:
-        raise OutputError(
-            f"{new} cannot be written: {error.strerror or error}", fix="check the free space"
-        ) from None
+def _need(contents: Contents, kind: Container, dtype: str) -> int:
+    """Bytes of the copy before compression, and of scratch files: coarser levels are a third."""
+    layout = contents.layout
+    values = sum(math.prod(layout.shape_of(name)) for name in layout.names)
+    levels, scratch = values // 3 * (kind != "fits"), values // 3 * (kind == "ome-tiff")
+    return (values + levels) * (2 if dtype == "uint16" else 4) + 4 * scratch
 
 
 def _write(

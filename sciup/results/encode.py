@@ -12,9 +12,7 @@ from sciup.errors import OptionError
 from sciup.image import Float
 from sciup.results.contents import Contents
 
-DTYPES = ("float32", "float16", "uint16")
-LARGEST = 65504.0
-"""Largest number of float16."""
+DTYPES = ("float32", "uint16")
 
 STEPS = 65534
 """Numbers of uint16 besides 0, which is masked, less one."""
@@ -44,19 +42,7 @@ class Encoding:
 
     @classmethod
     def of(cls, dtype: str, low: float, high: float) -> Encoding:
-        """For values from `low` to `high`.
-
-        Raises
-        ------
-        OptionError
-            If they do not fit.
-        """
-        if dtype == "float16" and max(abs(low), abs(high)) > LARGEST:
-            raise OptionError(
-                f"float16 was asked for values of up to {max(abs(low), abs(high)):g}",
-                f"up to {LARGEST:g}",
-                "use --dtype uint16, which states a scale, or leave it at float32",
-            )
+        """For values from `low` to `high`."""
         if dtype != "uint16":
             return cls(dtype)
         step = (high - low) / STEPS if high > low else 1.0
@@ -81,8 +67,6 @@ class Encoding:
 
     def words(self, name: str, unit: str | None) -> str:
         """What is lost, in words."""
-        if self.dtype == "float16":
-            return f"{name}: float16, relative errors of up to 0.05 %"
         return (
             f"{name}: value = {self.offset:.9g} + {self.step:.9g} * stored, error up to"
             f" {self.step / 2:.3g} {unit or ''}; 0 is masked".replace(" ;", ";")
