@@ -28,6 +28,9 @@ from sciup.io._tiff_pages import (
 
 logger = logging.getLogger(__name__)
 
+NAMESPACE = "sciup/provenance"
+"""Of the annotation that holds the provenance of a copy of a result."""
+
 LARGEST_SEGMENT = 2 << 20
 """Bytes. Larger tiles or strips are unpacked once, since every window would decode them again."""
 
@@ -123,6 +126,7 @@ def open_tiff(path: str | Path, *, scratch: str | Path | None = None) -> TiffIma
         stored = find_raw(series, order, path)
         check_complete(tiff, series, path, stored)
         about = read_metadata(tiff)
+        _check_scale(tiff, series.dtype, path)
         packed = stored is None and _segment_bytes(series.keyframe) > LARGEST_SEGMENT
     if packed:
         stored = _unpack(path, order, series.dtype, scratch)
@@ -166,6 +170,15 @@ def _check_kind(series: tifffile.TiffPageSeries, path: Path) -> None:
         logger.warning("%s says that white is zero: values are taken as stored", path)
     if series.transform is not None or page.dtype is None:
         raise InputError(f"{path} stores its pixels in an unusual way", "", "export it as OME-TIFF")
+
+
+def _check_scale(tiff: tifffile.TiffFile, dtype: Any, path: Path) -> None:
+    """Refuse copies of `sciup convert --dtype uint16`: each map has an offset and a step."""
+    if dtype == np.uint16 and tiff.is_ome and f'Namespace="{NAMESPACE}"' in tiff.ome_metadata:
+        raise InputError(
+            f"{path} is a copy of a result with fewer bits, whose numbers are not its values",
+            fix="take the result that it was made of, or a copy without --dtype",
+        )
 
 
 def _segment_bytes(page: tifffile.TiffPage) -> int:

@@ -21,8 +21,8 @@ from sciup.errors import OptionError
 from sciup.geometry import Box, shards
 from sciup.image import Float, PixelGrid
 from sciup.io._pyramid import halve, level_shapes
+from sciup.io._tiff import NAMESPACE
 
-NAMESPACE = "sciup/provenance"
 TILE = 512
 UNITS = {
     "meter": "m", "centimeter": "cm", "millimeter": "mm", "micrometer": "\u00b5m",
