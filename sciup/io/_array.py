@@ -11,6 +11,7 @@ from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.image import Bool, Domain, Float, Image, PixelGrid, Plane
 from sciup.io._check import check_pixels, default_axes, index_of, input_errors
+from sciup.io._units import is_flux_per_pixel
 
 KINDS = (
     "a numpy, dask or zarr array, an xarray DataArray, NDData of astropy, an image layer of napari"
@@ -61,7 +62,7 @@ def open_array(
     axes: str | None = None,
     pixel_size: float | tuple[float, float] | PixelGrid | None = None,
     unit: str | None = None,
-    flux_per_pixel: bool = False,
+    flux_per_pixel: bool | None = None,
     domain: Domain = "fluorescence",
     mask: Any = None,
 ) -> Image:
@@ -77,8 +78,9 @@ def open_array(
         Size along (y, x), in micrometer for fluorescence and arcsec for the night sky.
     unit : str, optional
         Unit of the values as an astropy unit string.
-    flux_per_pixel : bool
-        True where a value is a flux per pixel, False for an intensity.
+    flux_per_pixel : bool, optional
+        True where a value is a flux per pixel, False for an intensity; without it as `unit` and
+        `domain` tell, see `sciup.io._units.is_flux_per_pixel`.
     domain : {"fluorescence", "night-sky"}
         Which family of generators fits.
     mask : array_like of bool, shape (..., h, w) or (h, w), optional
@@ -121,7 +123,9 @@ def open_array(
         axes=_axes(axes, len(shape)),
         grid=_grid(pixel_size, domain),
         unit=unit,
-        flux_per_pixel=flux_per_pixel,
+        flux_per_pixel=is_flux_per_pixel(unit, domain)
+        if flux_per_pixel is None
+        else flux_per_pixel,
         domain=domain,
     )
 

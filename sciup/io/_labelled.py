@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def _open_xarray(array: Any) -> Image:
             "use .rename and .transpose(..., 'y', 'x')",
         )  # fmt: skip
     places = {a: _coordinates(array, d) for a, d in zip(axes, dims, strict=True)}
-    grid, sky = _grid(places["y"], places["x"])
+    grid, sky = _grid(places["y"], places["x"], array.shape[-2])
     told = str(getattr(array, "name", None) or "")
     image = open_array(
         array, axes=axes, pixel_size=grid, domain="night-sky" if sky else "fluorescence",
@@ -127,14 +128,13 @@ def _coordinates(array: Any, dim: str) -> tuple[float, float, str | None] | None
     return float(values[0]), step, None if unit is None else str(unit)
 
 
-def _grid(y: Any, x: Any) -> tuple[PixelGrid, bool]:
+def _grid(y: Any, x: Any, rows: int) -> tuple[PixelGrid, bool]:
     """Pixel size and origin from the coordinates along y and x, and whether they are angles."""
     if y is None or x is None:
         logger.info("pixel size unknown: the DataArray has no even coordinates of y and x")
         return PixelGrid(), False
     if y[2] in SKY and x[2] in SKY:
-        size = abs(y[1]) * SKY[y[2]], abs(x[1]) * SKY[x[2]]
-        return PixelGrid(size, "arcsec"), True
+        return _sky_grid(y, x, rows), True
     unit = unit_name(y[2])
     other = convert(1.0, x[2], unit)
     if unit is None or other is None:
@@ -144,6 +144,20 @@ def _grid(y: Any, x: Any) -> tuple[PixelGrid, bool]:
         logger.warning("the coordinates of the DataArray fall: the origin is not kept")
         return PixelGrid((abs(y[1]), abs(x[1]) * other), unit), False
     return PixelGrid((y[1], x[1] * other), unit, (y[0], x[0] * other)), False
+
+
+def _sky_grid(y: Any, x: Any, rows: int) -> PixelGrid:
+    """Pixel size from right ascension and declination, or from offsets, where cos(dec) is 1."""
+    middle = (y[0] + y[1] * (rows - 1) / 2) * SKY[y[2]] / 3600
+    if abs(middle) >= 90:
+        logger.warning("pixel size unknown: %g degrees along y are no declination", middle)
+        return PixelGrid()
+    shrink = math.cos(math.radians(middle))
+    logger.info(
+        "steps along x are taken for right ascension: times cos(%g deg) = %.4g, the declination of "
+        "the middle", middle, shrink,
+    )  # fmt: skip
+    return PixelGrid((abs(y[1]) * SKY[y[2]], abs(x[1]) * SKY[x[2]] * shrink), "arcsec")
 
 
 def _metadata(leading: str, places: dict[str, Any], labels: list[str]) -> dict[str, Any]:

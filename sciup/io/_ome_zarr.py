@@ -18,6 +18,7 @@ from sciup.io._detect import Url
 from sciup.io._lengths import convert
 from sciup.io._ome_optics import add_optics
 from sciup.io._remote import open_node
+from sciup.io._units import is_flux_per_pixel
 from sciup.io._zarr_groups import Place, attributes_of, member, read_node
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ class OmeZarrImage(Image):
     def __init__(self, path: Place, **about: Any) -> None:
         super().__init__(format="ome-zarr", **about)
         self.path = path
+        self.encoding: tuple[float, float] | None = None
+        """Offset and step of values that a copy holds as integers, where 0 is masked."""
         self._array: zarr.Array[Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -55,9 +58,20 @@ class OmeZarrImage(Image):
             if self._array.shards is not None and isinstance(self.path, Path):
                 _refuse_empty_shards(self.path, self._array, plane, box)
             part = np.asarray(self._array[index])
+        if self.encoding is not None:
+            offset, step = self.encoding
+            return (offset + step * part.astype(np.float64)).astype(np.float32), part != 0
         with np.errstate(over="ignore"):
             values = part.astype(np.float32)
         return values, np.isfinite(values)
+
+    def decode(self, ours: Any) -> None:
+        """Take over the encoding that a copy by `sciup convert --dtype uint16` states."""
+        code = (ours if isinstance(ours, Mapping) else {}).get("encoding") or {}
+        if code.get("dtype") != "uint16":
+            return
+        self.encoding, self.dtype = (float(code["offset"]), float(code["step"])), np.dtype("f4")
+        logger.info("%s: value = %.9g + %.9g * stored, 0 is masked", self.source, *self.encoding)
 
 
 def open_ome_zarr(path: str | Place) -> OmeZarrImage:
@@ -120,6 +134,7 @@ def _from_multiscale(path: Place, attributes: Mapping[str, Any], ours: Any) -> O
         dataset = multiscale["datasets"][0]
         array = _open_array(path / str(dataset["path"]))
         image = _described(path, path / str(dataset["path"]), array, multiscale, dataset)
+        image.decode(ours)
         ours = ours if isinstance(ours, Mapping) else {}
         # Our labels name the map too, for viewers; the source's own names are beside them.
         listed = ours.get("channels") or (attributes.get("omero") or {}).get("channels") or []
@@ -130,6 +145,7 @@ def _from_multiscale(path: Place, attributes: Mapping[str, Any], ours: Any) -> O
             image.metadata = {**image.metadata, "channels": channels}
         if isinstance(ours.get("unit"), str):
             image.unit = ours["unit"]
+            image.flux_per_pixel = is_flux_per_pixel(image.unit, image.domain)
     if not ours:
         add_optics(image, path)
     return image
@@ -233,10 +249,13 @@ def _other_axes(
 def _from_array(path: Place, array: zarr.Array[Any]) -> OmeZarrImage:
     """A plain array; if it is a level of an image, the image's metadata describe it."""
     try:
-        attributes = attributes_of(open_node(path.parent))
+        parent = open_node(path.parent)
+        attributes = attributes_of(parent)
         for dataset in attributes["multiscales"][0]["datasets"]:
             if str(dataset["path"]) == path.name:
-                return _described(path, path, array, attributes["multiscales"][0], dataset)
+                image = _described(path, path, array, attributes["multiscales"][0], dataset)
+                image.decode(parent.attrs.get("sciup"))
+                return image
     except InputError:
         raise
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:

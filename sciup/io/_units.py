@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from sciup.errors import InputError
+from sciup.image import Domain
 
 logger = logging.getLogger("sciup")
 
@@ -91,16 +92,20 @@ def normalise_unit(text: object, source: str = "") -> str | None:
     return raw
 
 
-def is_flux_per_pixel(unit: str | None) -> bool:
+def is_flux_per_pixel(unit: str | None, domain: Domain = "night-sky") -> bool:
     """Whether values are sums over a pixel, and not a brightness per solid angle.
+
+    Without a unit they are in the night sky, where detectors count, and are none elsewhere.
 
     Examples
     --------
     >>> is_flux_per_pixel("electron/s"), is_flux_per_pixel("MJy/sr"), is_flux_per_pixel("Jy/beam")
     (True, False, False)
+    >>> is_flux_per_pixel(None), is_flux_per_pixel(None, "fluorescence")
+    (True, False)
     """
     if unit is None:
-        return True
+        return domain == "night-sky"
     parsed = _parse(unit)
     if parsed is None:
         return _SURFACE.search(unit) is None

@@ -6,7 +6,9 @@ import pickle
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 from astropy import units as u
+from astropy.io import fits
 from astropy.nddata import CCDData, NDData, StdDevUncertainty, UnknownUncertainty
 from astropy.nddata import InverseVariance as Ivar
 from astropy.nddata import VarianceUncertainty as Variance
@@ -17,6 +19,7 @@ from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.image import PixelGrid
 from sciup.io import open_image
+from sciup.testing.microscopy_files import write_ome_zarr
 
 CUBE = np.arange(3 * 8 * 9.0).reshape(3, 8, 9)
 PLANE = CUBE[0]
@@ -74,6 +77,15 @@ def test_angles_make_a_field_of_the_sky():
     assert image.domain == "night-sky"
     assert image.grid.size == pytest.approx((0.36, 0.36))
     assert image.grid.unit == "arcsec"
+
+
+def test_right_ascension_counts_less_far_from_the_equator(caplog):
+    with caplog.at_level(logging.INFO, "sciup"):
+        image = open_image(data_array(PLANE, y=("deg", 1e-4, 60), x=("deg", -2e-4, 150)))
+    assert image.grid.size == pytest.approx((0.36, 0.36), rel=1e-4)
+    assert "deg) = 0.5, the declination" in caplog.text
+    assert open_image(data_array(PLANE, y=("deg", 1e-4, 150), x=("deg", 1, 2))).grid.size is None
+    assert "no declination" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -207,3 +219,35 @@ def test_what_is_no_plane_or_no_wcs_is_refused():
 
 def test_a_quantity_keeps_its_unit():
     assert open_image(PLANE * u.electron).unit == "electron"
+
+
+# -- all containers ----------------------------------------------------------------------------
+
+
+def in_fits(unit, path):
+    fits.writeto(path / "a.fits", PLANE, fits.Header({"BUNIT": unit}))
+    return path / "a.fits"
+
+
+def in_zarr(unit, path):
+    written = write_ome_zarr(path / "a.zarr", PLANE, "yx")
+    zarr.open_group(written).attrs["sciup"] = {"map": "mean", "unit": unit}
+    return written
+
+
+CONTAINERS = {
+    "FITS": in_fits,
+    "OME-Zarr of sciup": in_zarr,
+    "quantity": lambda unit, _: PLANE * u.Unit(unit),
+    "NDData": lambda unit, _: NDData(PLANE, unit=unit),
+    "CCDData": lambda unit, _: CCDData(PLANE, unit=unit),
+    "DataArray": lambda unit, _: data_array(PLANE).assign_attrs(units=unit),
+}
+
+
+@pytest.mark.parametrize(("unit", "flux"), [("Jy", True), ("adu", True), ("MJy / sr", False)])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_the_unit_says_in_every_container_whether_sums_are_kept(container, unit, flux, tmp_path):
+    image = open_image(CONTAINERS[container](unit, tmp_path))
+    assert u.Unit(image.unit) == u.Unit(unit)
+    assert image.flux_per_pixel is flux
