@@ -338,6 +338,16 @@ def test_uint16_states_its_scale(options, made, tmp_path):
     back = np.where(stored == 0, np.nan, code["offset"] + code["step"] * stored.astype(float))
     assert np.nanmax(np.abs(back - values)) <= code["step"] * 0.501
     assert any(line.startswith("mean: value = ") and "adu" in line for line in notes)
+    if not options:
+        with pytest.raises(InputError, match="fewer bits"):
+            open_image(path)
+        return
+    for copy in (path / "mean", path / "mean" / "0"):
+        image = open_image(copy)
+        read, footprint = image.read((), Box.of_shape(image.shape))
+        assert np.array_equal(footprint, np.isfinite(values))
+        assert np.abs(read - values)[footprint].max() <= code["step"] * 0.501
+        assert image.dtype == np.float32  # 65535 is not a saturated pixel
 
 
 @pytest.mark.parametrize(("new", "options", "words"), [
