@@ -18,7 +18,8 @@ def checksums(job: Job, writer: Writer, journal: Journal) -> dict[str, Any]:
     The planes of ``samples`` are those of sample 0, then of sample 1, and so on. They are sums of
     values, not of bytes, so that they hold in every container.
     """
-    known, leading = journal.read(), job.layout.shape[:-2]
+    disputed, leading = journal.disputed(), job.layout.shape[:-2]
+    known = {shard: maps for shard, maps in journal.read().items() if shard not in disputed}
     maps: dict[str, list[list[str]]] = {}
     for name in job.layout.names:
         for k in range(job.layout.samples if name == "samples" else 1):
@@ -26,7 +27,7 @@ def checksums(job: Job, writer: Writer, journal: Journal) -> dict[str, Any]:
             for task in job.tasks():
                 record = known.get((task.number, task.index), {})
                 said = record.get(f"samples_{k}" if name == "samples" else name)
-                if said is None:  # lost input: two workers may have written different parts of it
+                if said is None:  # lost input, or workers that disagree: what is there counts
                     plane = (k, *task.plane) if name == "samples" else task.plane
                     said = checksum(writer.read(name, plane, task.box))
                 planes[task.plane].append(said)

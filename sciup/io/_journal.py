@@ -102,6 +102,14 @@ class Journal:
         """
         return {shard: maps for shard, maps, record in self._records() if not _lost(record)}
 
+    def disputed(self) -> set[Shard]:
+        """Shards whose records disagree: made twice, and nothing tells which was written last.
+
+        The files of the workers have no common order.
+        """
+        first: dict[Shard, dict[str, str]] = {}
+        return {s for s, maps, _ in self._records() if first.setdefault(s, maps) != maps}
+
     def shards(self) -> set[Shard]:
         """All that have a record."""
         return {shard for shard, _, _ in self._records()}

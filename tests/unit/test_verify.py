@@ -20,6 +20,7 @@ from sciup.io import Layout
 from sciup.io._array import open_array
 from sciup.io._fits_sums import data_sum, encode, ones_sum, walk
 from sciup.io._fits_writer import FitsWriter
+from sciup.io._journal import Journal
 from sciup.io._provenance import read_provenance
 from sciup.io._zarr_writer import ZarrWriter
 from sciup.results.convert import convert
@@ -247,6 +248,18 @@ def test_lost_input_has_checksums_too(suffix, tmp_path, monkeypatch):
     assert (
         read_provenance(out)["checksums"] == read_provenance(toy_run.straight(suffix))["checksums"]
     )
+
+
+def test_shards_that_were_made_twice_have_the_sums_of_what_is_stored(tmp_path, monkeypatch):
+    """An earlier record in a file with a later name: a worker that was slow, on another device."""
+    add = Journal.add
+
+    def twice(self, shard, sums, *more):
+        add(Journal(tmp_path / "out.fits.partial", "zzz"), shard, dict.fromkeys(sums, "crc32:0"))
+        add(self, shard, sums, *more)
+
+    monkeypatch.setattr(Journal, "add", twice)
+    assert named(toy_run.lazy().save(tmp_path / "out.fits")) == []
 
 
 def test_sums_of_fits_are_those_of_astropy(fits_result):
