@@ -34,7 +34,9 @@ def inject(
     stamp: Annotated[
         Path | None, Opt("--stamp", help="image of a source on the output grid; default: a point")
     ] = None,
-    snr: Annotated[str, Opt("--snr", help="range of random sources, LOW:HIGH")] = "3:50",
+    snr: Annotated[
+        str | None, Opt("--snr", help="range of random sources, LOW:HIGH; default: 3:50")
+    ] = None,
     limit: Annotated[
         float, Opt("--limit", help="S/N of the faintest point source that a detection shows")
     ] = 5.0,
@@ -50,9 +52,9 @@ def inject(
 ) -> None:
     """Put sources of known light into INPUT, and see which of them are found again.
 
-    They go through the PSF, the noise and the mask of the image. Told are completeness, purity,
-    bias of the flux and risk, where sources were put and where none were, and the same for the
-    same detector on bicubic and Richardson-Lucy pictures with as many false detections.
+    They go through the PSF, the noise and the mask of the image. Told are completeness, bias of the
+    flux and risk at their places, and how much is found on a simulated sky without sources; and the
+    same for the same detector on bicubic and Richardson-Lucy pictures.
 
     [bold]Examples[/bold]
 
@@ -65,19 +67,21 @@ def inject(
       sciup inject field.fits --stamp galaxy.fits --random 40
     """
     from sciup import api, show
+    from sciup.science.inject.run import check_options
     from sciup.science.inject.run import inject as run
     from sciup.science.inject.write import check_folder
 
-    span = _span(snr)
+    asked: dict[str, Any] = {
+        "random": random, "catalog": catalog, "stamp": stamp, "limit": limit, "seed": seed,
+        "snr": None if snr is None else _span(snr), "threshold": threshold, "match": match,
+    }  # fmt: skip
+    check_options(**asked, samples=samples)
     check_folder(out, field, *source.files, catalog, stamp, physics.psf, overwrite=overwrite)
     image = source.open(field)
     result = api.upscale(image, samples=samples, seed=seed, roi=roi, **physics.options())
     show.beliefs(console, result, "you" if physics.model else "the domain of the file")
     with _bar() as progress:
-        found = run(
-            result, random=random, catalog=catalog, stamp=stamp, snr=span, limit=limit,
-            threshold=threshold, match=match, samples=samples, seed=seed, progress=progress,
-        )  # fmt: skip
+        found = run(result, **asked, progress=progress)
     _tell(found)
     path = found.save(out, overwrite=overwrite)
     console.print(f"[green]done[/green]  {escape(str(path))}")
@@ -122,7 +126,9 @@ def _tell(found: Injections) -> None:
     """What the numbers rest on, and the numbers."""
     for line in found.assumptions:
         console.print(f"[dim]-[/dim] {escape(line)}")
-    console.print("[bold]completeness[/bold], with its 95 % interval; the first row: false rates")
+    console.print(
+        "[bold]completeness[/bold], and false detections per Mpx of a sky without sources; 95 %"
+    )
     console.print(_completeness(found))
     console.print("[bold]sciup[/bold]: of what it finds, and risk of all places")
     console.print(_quality(found))
@@ -139,28 +145,28 @@ def _completeness(found: Injections) -> Any:
     for row in found.summary:
         by_class.setdefault((row["snr_low"], row["snr_high"]), []).append(row)
     for rows in by_class.values():
-        false = rows[0]["snr_high"] == 0
         cells = [
-            f"{r['completeness']:.4f}"
-            if false
-            else f"{r['completeness']:.2f}"
-            f" ({r['completeness_lo95']:.2f}-{r['completeness_hi95']:.2f})"
+            f"{r['completeness']:.2f} ({r['completeness_lo95']:.2f}-{r['completeness_hi95']:.2f})"
             for r in rows
         ]
         shown.add_row(_span_of(rows[0]), str(rows[0]["n"]), *cells)
+    false = [
+        f"{r['false_per_mpx']:.3g} ({r['false_lo95']:.3g}-{r['false_hi95']:.3g})" for r in rows
+    ]
+    shown.add_row("false per Mpx", "", *false)
     return shown
 
 
 def _quality(found: Injections) -> Any:
-    """Purity, fluxes and risk of the draws."""
+    """Fluxes and risk of the draws."""
     from rich import box
     from rich.table import Table
 
     columns = {
-        "purity": "purity", "flux bias": "flux_bias", "16 %": "flux_p16", "84 %": "flux_p84",
+        "flux bias": "flux_bias", "16 %": "flux_p16", "84 %": "flux_p84",
         "in 68 %": "flux_in68",
     }  # fmt: skip
-    columns |= {n: n for n in found.summary.colnames if n.startswith("risk")}
+    columns |= {n: n for n in found.summary.colnames if n in ("risk", "risk_invented", "risk_raw")}
     shown = Table("S/N", *columns, box=box.MARKDOWN)
     for row in found.summary:
         if row["method"] == "sciup":
@@ -170,7 +176,7 @@ def _quality(found: Injections) -> Any:
 
 def _span_of(row: Any) -> str:
     """A class of S/N."""
-    return "empty" if row["snr_high"] == 0 else f"{row['snr_low']:g}-{row['snr_high']:g}"
+    return f"{row['snr_low']:g}-{row['snr_high']:g}"
 
 
 def _text(value: float) -> str:

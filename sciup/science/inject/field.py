@@ -19,7 +19,8 @@ class Injected(Image):
     """A lazy image to which sources are added, window by window.
 
     A pixel gets the same light in whatever window it is read. Masked pixels stay as they are, and
-    what becomes brighter than the saturation that the file states is masked.
+    what becomes brighter than the saturation that the file states is masked. Integers end at the
+    largest of their kind.
 
     Attributes
     ----------
@@ -48,7 +49,8 @@ class Injected(Image):
         """The image's own, plus the sources."""
         values, footprint = self.base.load(plane, box)
         more = total(self.patches, box)
-        out = np.where(footprint, values + more, values).astype(np.float32)
+        full = np.maximum(values, brightest(self.base))  # where the reader clips, so does light
+        out = np.where(footprint, np.minimum(values + more, full), values).astype(np.float32)
         limit = self.facts.get("saturation")
         if limit is not None:
             footprint = footprint & ~((more > 0) & (out >= limit.value))
@@ -63,10 +65,28 @@ class Injected(Image):
         return np.sqrt(np.square(sigma, dtype=np.float64) + more).astype(np.float32)
 
 
+def brightest(image: Image) -> float:
+    """The largest value that the integers of a file can have; infinite for floats.
+
+    Examples
+    --------
+    >>> from sciup.io import open_image
+    >>> [brightest(open_image(np.zeros((8, 8), kind))) for kind in ("uint8", "int16", "float32")]
+    [255.0, 32767.0, inf]
+    """
+    if image.dtype.kind not in "iu":
+        return np.inf
+    top = float(np.iinfo(image.dtype).max)
+    raw = image.dtype.kind == ("u" if image.dtype.itemsize == 1 else "i")
+    if image.header is None or not raw:  # FITS: unsigned integers are told by their BZERO
+        return top
+    return float(image.header.get("BSCALE", 1)) * top + float(image.header.get("BZERO", 0))
+
+
 def injected(result: Result, patches: Sequence[Patch]) -> Result:
     """The same run with the same beliefs on the image with sources."""
     job, gain = result.job, float(result.instrument.electrons_per_unit.value)
     return Result(replace(job, image=Injected.of(job.image, patches, gain)))
 
 
-__all__ = ["Injected", "injected"]
+__all__ = ["Injected", "brightest", "injected"]

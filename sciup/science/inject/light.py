@@ -14,6 +14,7 @@ from sciup.api import Result
 from sciup.errors import InputError
 from sciup.evaluate.metrics import block_mean
 from sciup.existence.believed import noise_area
+from sciup.existence.target import Light, Target
 from sciup.geometry import Box
 from sciup.physics.projection import REACH_A, kernel_side
 from sciup.physics.psf import Kernel
@@ -123,6 +124,11 @@ class Optics:
         flux : float
             Sum over input pixels, input units.
         """
+        (box, sharp), s = self.sharp(place), self.scale
+        return box, flux * block_mean(fftconvolve(sharp, self.kernel, "same"), s) * s**2
+
+    def sharp(self, place: tuple[float, float]) -> tuple[Box, Array]:
+        """Box in input px, and on its fine grid a source of flux 1 as sharp as the result."""
         s, reach = self.scale, self.reach
         start = tuple(round(p) - reach for p in place)
         box = Box(start, tuple(a + 2 * reach + 1 for a in start))
@@ -135,9 +141,16 @@ class Optics:
         fine = np.zeros(tuple(n * s for n in box.shape))
         rows, cols = (slice(a, a + n) for a, n in zip(whole, self.stamp.shape, strict=True))
         fine[rows, cols] = self.stamp
-        sharp = self._declared(first[0] - whole[0], first[1] - whole[1])
-        seen = fftconvolve(fftconvolve(fine, sharp, "same"), self.kernel, "same")
-        return box, flux * block_mean(seen, s) * s**2
+        declared = self._declared(first[0] - whole[0], first[1] - whole[1])
+        return box, fftconvolve(fine, declared, "same")
+
+    def held(self, target: Target) -> float:
+        """Share of the light of a stamp that a detector of points gives, without noise."""
+        if self.stamp.size == 1:
+            return 1.0
+        image = self.sharp((0.0, 0.0))[1]
+        middle = np.full((1, 2), (image.shape[0] - 1) / 2)
+        return float(Light(image, np.zeros(image.shape, bool), target).fluxes(middle)[0])
 
     def _declared(self, dy: float, dx: float) -> Array:
         """The declared PSF of the output, moved by parts of a pixel."""
@@ -197,4 +210,4 @@ def total(patches: Iterable[Patch], box: Box, counted: bool = True) -> Array:
     return out
 
 
-__all__ = ["Optics", "Patch", "checked", "total"]
+__all__ = ["POINT", "Optics", "Patch", "checked", "total"]

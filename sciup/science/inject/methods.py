@@ -13,6 +13,7 @@ from sciup.api import Result
 from sciup.compare.seen import Seen
 from sciup.evaluate.baselines import bicubic, richardson_lucy
 from sciup.existence.believed import Believed
+from sciup.existence.candidates import first_of
 from sciup.existence.target import Light, Target, filled, point_limit
 from sciup.geometry import Box
 from sciup.physics.psf import moments
@@ -20,7 +21,7 @@ from sciup.results.draws import Draws
 from sciup.results.level import Level
 from sciup.science.detect.run import detect
 from sciup.science.detect.walk import cells
-from sciup.science.inject.light import Optics
+from sciup.science.inject.light import POINT, Optics
 
 Array = NDArray[np.float64]
 
@@ -33,6 +34,9 @@ ITERATIONS = (5, 10, 20)
 
 BRIGHT = 20.0
 """S/N of the star on which the width of a classical picture is measured."""
+
+CORE = 3.0
+"""Half of the side of the window in which it is, in FWHM of the input's PSF."""
 
 LARGEST = 512
 """Input px per side of the part whose level the star lies on."""
@@ -87,6 +91,8 @@ class Classical:
         Of a star in its picture, output px.
     response : float
         Flux that the detector gives for that star, over its own.
+    held : float
+        The same for a stamp, over that of a star; 1 for points.
     """
 
     name: str
@@ -95,20 +101,38 @@ class Classical:
     iterations: int
     fwhm: float = 1.0
     response: float = 1.0
+    held: float = 1.0
 
     @classmethod
     def of(cls, name: str, iterations: int, seen: Seen, optics: Optics, b: Believed) -> Classical:
         """The method for a field, its detector fitted to a star without noise."""
         target = replace(b.target, limit=b.target.limit / 5)
         bare = cls(name, target, b.per_sum, iterations)
-        star, flux, middle = _star(optics, b)
-        flat = np.full(star.shape, float(np.nanmedian(seen.measured.level)))
-        picture = (bare.picture(flat + star, seen) - bare.picture(flat, seen)) / seen.share
-        core = picture[tuple(slice(m - 12, m + 13) for m in middle)]
+        star, flux, middle = bare._noiseless(replace(optics, stamp=POINT), seen, b)
+        # what is wider than the core has no weight in its moments
+        half = int(np.ceil(CORE * b.fwhm * optics.scale))
+        core = star[tuple(slice(m - half, m + half + 1) for m in middle)]
         width = moments(np.maximum(core, 0))[0]
         fitted = replace(bare, fwhm=width if width > 0 else b.target.fwhm)
-        light = Light(picture, np.zeros(picture.shape, bool), fitted.detector)
-        return replace(fitted, response=float(light.tops[1].max()) * b.per_sum / flux)
+        fitted = replace(fitted, response=fitted._flux(star, middle) / flux)
+        if optics.stamp.size == 1:
+            return fitted
+        stamp, flux, middle = bare._noiseless(optics, seen, b)
+        return replace(fitted, held=fitted._flux(stamp, middle) / flux / fitted.response)
+
+    def _noiseless(
+        self, optics: Optics, seen: Seen, b: Believed
+    ) -> tuple[Array, float, tuple[int, int]]:
+        """Picture of a source on a flat input without noise, its flux, and its output pixel."""
+        source, flux, middle = _source(optics, b)
+        flat = np.full(source.shape, float(np.nanmedian(seen.measured.level)))
+        picture = self.picture(flat + source, seen) - self.picture(flat, seen)
+        return picture / seen.share, flux, middle
+
+    def _flux(self, picture: Array, middle: tuple[int, int]) -> float:
+        """Flux in input units that the detector gives for what is there."""
+        light = Light(picture, np.zeros(picture.shape, bool), self.detector)
+        return float(light.heights(np.array([middle], float))[0]) * self.per_sum
 
     @classmethod
     def all(cls, result: Result, optics: Optics, b: Believed) -> list[Classical]:
@@ -151,17 +175,34 @@ class Classical:
             inside = ((at >= low) & (at < high)).all(1)
             places.append(at[inside])
             fluxes.append(flux[inside])
-        flux = np.concatenate(fluxes) * self.per_sum / self.response
-        at = (np.concatenate(places) + 0.5) / draws.scale - 0.5 + np.array(draws.region.start)
+        at, flux = np.concatenate(places), np.concatenate(fluxes) * self.per_sum / self.response
+        # as for the draws: what lies within the reach of something brighter is the same
+        once = first_of(at, np.argsort(-flux, kind="stable"), self.target.reach)
+        at, flux = at[once], flux[once]
+        at = (at + 0.5) / draws.scale - 0.5 + np.array(draws.region.start)
         nothing = np.full(len(flux), np.nan)
         return Found(at, flux, flux, nothing, nothing)
 
+    def noise(self, blank: Result, b: Believed) -> float:
+        """Noise of its fluxes where nothing is, input units: that of the middle of a field."""
+        draws, part = Draws.of_result(blank), _middle(blank.job.region)
+        box = part.relative_to(blank.job.region).scaled(draws.scale)
+        light = self._light(_on(blank, part), Level(draws, draws.planes[0]).window(box))
+        fluxes = light.points[~light.masked] * self.per_sum / self.response
+        if not fluxes.size:
+            return b.sigma * float(np.sqrt(b.area))
+        return 1.4826 * float(np.median(np.abs(fluxes - np.median(fluxes))))
+
     def _cell(self, result: Result, level: Array | float) -> tuple[Array, Array]:
         """Places in output px of a part, and sums of pixels."""
+        return self._light(result, level).found()
+
+    def _light(self, result: Result, level: Array | float) -> Light:
+        """The picture of a part, above its level."""
         seen = Seen.of(result)
         fine = seen.masked(self.picture(seen.filled, seen) / seen.share)
         above, masked = filled(fine[None], level, self.target.domain)
-        return Light(above[0], masked, self.detector).found()
+        return Light(above[0], masked, self.detector)
 
 
 def _on(result: Result, region: Box) -> Result:
@@ -176,13 +217,13 @@ def _middle(region: Box) -> Box:
     return Box(tuple(start), tuple(stop))
 
 
-def _star(optics: Optics, b: Believed) -> tuple[Array, float, tuple[int, int]]:
-    """A point source without noise on an empty input, its flux, and its output pixel."""
-    point = replace(optics, stamp=np.ones((1, 1)))
-    flux, side = point_limit(BRIGHT, b.sigma, point.area, b.gain), 2 * (point.reach + 12) + 1
+def _source(optics: Optics, b: Believed) -> tuple[Array, float, tuple[int, int]]:
+    """A source without noise on an empty input, its flux, and its output pixel."""
+    flux = point_limit(BRIGHT, b.sigma, optics.area, b.gain)
+    side = 2 * (optics.reach + max(12, int(np.ceil(CORE * b.fwhm)) + 1)) + 1
     middle = side * optics.scale // 2
     at = (middle + 0.5) / optics.scale - 0.5
-    box, light = point.expected((at, at), flux)
+    box, light = optics.expected((at, at), flux)
     out = np.zeros((side, side))
     out[box.slices] = light
     return out, flux, (middle, middle)

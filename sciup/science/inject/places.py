@@ -1,4 +1,4 @@
-"""Where sources go, and where none do: at random, or as a catalogue says."""
+"""Where sources go: at random, or as a catalogue says."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sciup.existence.target import point_limit
 from sciup.geometry import Box
 from sciup.image import Image, Plane
 from sciup.results.draws import Draws
+from sciup.science.detect.rows import flux_unit, unit_of
 from sciup.science.inject.light import Optics
 from sciup.science.measure.frame import Frame
 from sciup.science.measure.shapes import Ellipse
@@ -121,16 +122,6 @@ class Room:
         low, high = np.array(self.region.start) - 0.5, np.array(self.region.stop) - 0.5
         return self.gather(count, lambda n: rng.uniform(low, high, (n, 2)))
 
-    def beside(self, places: Array, distance: float, count: int, rng: np.random.Generator) -> Array:
-        """Places one to two distances away from given ones, at random."""
-
-        def propose(n: int) -> Array:
-            turn, far = rng.uniform(0, 2 * np.pi, n), rng.uniform(1, 2, n) * distance
-            step = far[:, None] * np.stack([np.sin(turn), np.cos(turn)], -1)
-            return np.asarray(places[rng.integers(0, len(places), n)] + step)
-
-        return self.gather(count, propose)
-
 
 def scattered(
     count: int, span: tuple[float, float], room: Room, apart: float, optics: Optics, b: Believed,
@@ -141,15 +132,11 @@ def scattered(
     Raises
     ------
     OptionError
-        If the number or the range is not possible, or there is no room for so many.
+        If there is no room for so many.
     InputError
         If nothing is far enough from edges and masked pixels.
     """
-    if not 1 <= count <= MOST:
-        raise OptionError(f"--random {count}", f"1 to {MOST}")
     low, high = span
-    if not (0 < low <= high < np.inf):
-        raise OptionError(f"--snr {low:g}:{high:g}", "LOW:HIGH, above 0 and in this order")
     rng = np.random.default_rng([seed, 0])
     places = room.uniform(SPARE * count, rng)
     if not len(places):
@@ -197,6 +184,9 @@ def listed(path: str | Path | Table, draws: Draws, optics: Optics, b: Believed) 
     if key is None:
         raise InputError(f"{name} has the columns {', '.join(columns)}", WANTED)
     values = _positive(columns[key], key, name)
+    unit = getattr(columns[key], "unit", None)
+    if unit is not None:
+        values = values * _factor(unit, key, draws, name)
     if key == "snr":
         return Sources(places, _fluxes(values, optics, b), values)
     return Sources(places, values, _snr(values, optics, b))
@@ -211,6 +201,24 @@ def _positive(column: Any, key: str, name: str) -> Array:
     if not (np.isfinite(values) & (values > 0)).all():
         raise InputError(f"{name}: not all of the column {key} are numbers above 0", WANTED)
     return values
+
+
+def _factor(unit: Any, key: str, draws: Draws, name: str) -> float:
+    """From the unit of a column to that of fluxes of the image; S/N has none."""
+    from astropy import units
+
+    wanted = [units.dimensionless_unscaled]
+    if key != "snr":
+        known = [u for u in (flux_unit(draws), unit_of(draws.unit)) if u is not None]
+        wanted = known or wanted
+    for one in wanted:
+        if isinstance(unit, units.UnitBase) and unit.is_equivalent(one):
+            return float(unit.to(one))
+    raise InputError(
+        f"{name}: the column {key} has the unit {unit}",
+        f"{wanted[0]} or what is proportional to it" if str(wanted[0]) else "no unit",
+        "convert the column; magnitudes are no fluxes",
+    )
 
 
 def _fluxes(snr: Array, optics: Optics, b: Believed) -> Array:

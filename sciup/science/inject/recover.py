@@ -1,4 +1,4 @@
-"""Which injections are found, and how often something is found where nothing was injected."""
+"""Which injections are found, and how much is found where nothing is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ Index = NDArray[np.int64]
 
 RISE = 0.5
 """Share of its flux by which an injection must brighten what was there before, to count."""
+
+FEWEST = 10
+"""False detections of the draws from which on those of others can be made as many."""
 
 
 def matched(places: Array, found: Found, reach: float, threshold: float) -> Index:
@@ -45,27 +48,23 @@ def recovered(
     return (now >= 0) & ((was < 0) | (rise >= RISE * fluxes)), now, was
 
 
-def false_rate(empty: Array, before: Found, reach: float, threshold: float) -> float:
-    """Share of empty places with a detection of the field without injections."""
-    return float((matched(empty, before, reach, threshold) >= 0).mean())
+def false_number(blank: Found, threshold: float) -> int:
+    """Detections of a field without sources."""
+    return int((blank.score >= threshold).sum())
 
 
-def equal_threshold(empty: Array, before: Found, reach: float, rate: float) -> float:
-    """The lowest threshold whose false rate is not above this one.
-
-    The score must be the flux: then the brightest detection at a place has the highest score.
+def equal_threshold(blank: Found, count: int) -> float:
+    """The lowest threshold with no more than `count` detections in a field without sources.
 
     Examples
     --------
-    >>> empty, nan = np.array([[5.0, 5.0], [9.0, 9.0]]), np.full(2, np.nan)
-    >>> field = Found(empty, np.array([2.0, 7.0]), np.array([2.0, 7.0]), nan, nan)
-    >>> [equal_threshold(empty, field, 1.0, rate) > 2.0 for rate in (0.5, 1.0)]
-    [True, False]
+    >>> flux, nan = np.array([2.0, 7.0, 4.0]), np.full(3, np.nan)
+    >>> empty = Found(np.zeros((3, 2)), flux, flux, nan, nan)
+    >>> [false_number(empty, equal_threshold(empty, n)) for n in (0, 2, 9)]
+    [0, 2, 3]
     """
-    index = matched(empty, before, reach, -np.inf)
-    scores = np.sort(before.score[index[index >= 0]])[::-1]
-    count = round(rate * len(empty))
+    scores = np.sort(blank.score)[::-1]
     return float(np.nextafter(scores[count], np.inf)) if len(scores) > count else -np.inf
 
 
-__all__ = ["RISE", "equal_threshold", "false_rate", "matched", "recovered"]
+__all__ = ["RISE", "equal_threshold", "false_number", "matched", "recovered"]

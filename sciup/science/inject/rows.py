@@ -1,4 +1,4 @@
-"""Two tables: every injection, and completeness, purity, flux bias and risk by S/N and method."""
+"""Two tables: every injection, and completeness, flux bias and risk by S/N and method."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sciup.results.draws import Draws
 from sciup.science.detect.rows import flux_unit
+from sciup.science.inject.blank import garwood
 from sciup.science.inject.methods import OURS
 from sciup.science.inject.places import Sources
 from sciup.science.measure.frame import Frame
@@ -29,22 +30,48 @@ CLASSES = (0.0, 3.0, 5.0, 7.0, 10.0, 15.0, 25.0, 50.0, np.inf)
 WORDS = {
     "method": "whose catalogue it is",
     "threshold": "of P(exists), or of the flux in the unit of the sources",
-    "snr_low": "least S/N of the class; 0 to 0: places where nothing was injected",
+    "false": "different detections on a simulated sky without sources, as large as the field",
+    "false_per_mpx": "of them per 1e6 px of the input",
+    "false_lo95": "lower end of its 95 % Poisson interval (Garwood)",
+    "false_hi95": "upper end of its 95 % Poisson interval (Garwood)",
+    "snr_low": "least S/N of the class",
     "snr_high": "S/N below which the class ends",
     "n": "places",
     "found": "of them, with a detection",
-    "completeness": "found / n; at empty places this is the false rate",
+    "completeness": "found / n",
     "completeness_lo95": "lower end of the 95 % Wilson interval",
     "completeness_hi95": "upper end of the 95 % Wilson interval",
-    "purity": "of detections, if half of all places held such a source: c / (c + false rate)",
-    "flux_bias": "median of flux / true flux - 1 of what was found, where nothing was before",
+    "flux_bias": "median of flux / expected flux - 1 of what was found, where nothing was before",
     "flux_p16": "16th percentile of the same",
     "flux_p84": "84th percentile of the same",
-    "flux_in68": "share of the same whose 68 % interval holds the true flux",
+    "flux_in68": "share of the same whose 68 % interval holds the expected flux",
     "risk": "mean of the map risk at the places",
     "risk_invented": "mean of the map risk_invented at the places",
     "risk_raw": "mean of the map risk_raw at the places, an uncalibrated vote",
 }
+WORDS |= {f"{n}_before": f"{WORDS[n]}, without the injections" for n in WORDS if "risk" in n}
+
+
+@dataclass(frozen=True)
+class Spurious:
+    """Detections where nothing is.
+
+    Attributes
+    ----------
+    number : int
+    per_mpx, low, high : float
+        Per 1e6 px of the input, with the ends of the 95 % interval.
+    """
+
+    number: int
+    per_mpx: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, number: int, pixels: int) -> Spurious:
+        """So many in so many input px."""
+        return cls(number, *(n * 1e6 / pixels for n in (number, *garwood(number))))
 
 
 @dataclass(frozen=True)
@@ -58,10 +85,9 @@ class Recovery:
         Recovered; there already without the injection.
     score, flux, low, high : ndarray (n,)
         Of the detection there, NaN without one.
-    false : ndarray of bool (m,)
-        Which empty places have a detection.
-    different : int
-        Detections there: several places may have the same.
+    held : float
+        Expected flux over the true one: what the detector gives for a source without noise.
+    false : Spurious
     """
 
     threshold: float
@@ -71,8 +97,8 @@ class Recovery:
     flux: Array
     low: Array
     high: Array
-    false: NDArray[np.bool_]
-    different: int
+    held: float
+    false: Spurious
 
 
 def wilson(found: int, n: int) -> tuple[float, float]:
@@ -114,6 +140,7 @@ def sources_table(
             add(name, degrees[:, axis], "FK5, where it was put", units.deg)
     add("round", of_round, "run in which it was put in, from 1")
     add("flux_true", sources.fluxes, "sum over input px", unit)
+    add("flux_expected", ours.held * sources.fluxes, "of it, in the disc of the detector", unit)
     add("snr", sources.snr, "of this flux in the noise of the background")
     add("found", ours.found, "recovered by the draws")
     add("known", ours.known, "something was detected there without it, too")
@@ -126,7 +153,7 @@ def sources_table(
     for name, other in recoveries.items():
         if name != OURS:
             key = column_of(name)
-            add(f"found_{key}", other.found, f"recovered by {name} at the same false rate")
+            add(f"found_{key}", other.found, f"recovered by {name}")
             add(f"flux_{key}", other.flux, f"in its picture, {name}", unit)
     return out
 
@@ -146,31 +173,26 @@ def summary_table(
     sources: Sources,
     recoveries: Mapping[str, Recovery],
     risk: Mapping[str, Array],
-    empty_risk: Mapping[str, Array],
     meta: dict[str, Any],
 ) -> Table:
-    """A row for each method and class of S/N, and one for the empty places."""
+    """A row for each method and class of S/N."""
     rows = []
     for name, r in recoveries.items():
-        told = {"method": name, "threshold": r.threshold}
-        mine = name == OURS
-        maps = empty_risk if mine else {}
-        rows.append(told | _empty(r) | _means(maps, risk, slice(None)))
+        told = {"method": name, "threshold": r.threshold} | _false(r.false)
         for low, high in pairwise(CLASSES):
             part = (sources.snr >= low) & (sources.snr < high)
             if part.any():
                 row = told | {"snr_low": low, "snr_high": high} | _class(sources, r, part)
-                rows.append(row | _means(risk if mine else {}, risk, part))
+                rows.append(row | _means(risk if name == OURS else {}, risk, part))
     out = Table(rows=rows, meta=meta)
     for column in out.colnames:
         out[column].description = WORDS[column]
     return out
 
 
-def _empty(r: Recovery) -> dict[str, Any]:
-    row: dict[str, Any] = {"snr_low": 0.0, "snr_high": 0.0}
-    nan = dict.fromkeys(("purity", "flux_bias", "flux_p16", "flux_p84", "flux_in68"), np.nan)
-    return row | _share(r.false) | nan
+def _false(s: Spurious) -> dict[str, Any]:
+    ends = {"false_lo95": s.low, "false_hi95": s.high}
+    return {"false": s.number, "false_per_mpx": s.per_mpx} | ends
 
 
 def _share(found: NDArray[np.bool_]) -> dict[str, Any]:
@@ -182,10 +204,9 @@ def _share(found: NDArray[np.bool_]) -> dict[str, Any]:
 
 def _class(sources: Sources, r: Recovery, part: NDArray[np.bool_]) -> dict[str, Any]:
     row = _share(r.found[part])
-    c, false = row["completeness"], float(r.false.mean())
-    row["purity"] = c / (c + false) if c + false > 0 else np.nan
     kept = part & r.found & ~r.known  # what shines there already has light of its own
-    true, off = sources.fluxes[kept], r.flux[kept] / sources.fluxes[kept] - 1
+    true = r.held * sources.fluxes[kept]
+    off = r.flux[kept] / true - 1
     percentiles = np.percentile(off, [50, 16, 84]) if len(off) else [np.nan] * 3
     row |= dict(zip(("flux_bias", "flux_p16", "flux_p84"), map(float, percentiles), strict=True))
     told = np.isfinite(r.low[kept])
@@ -199,4 +220,12 @@ def _means(maps: Mapping[str, Array], names: Mapping[str, Array], part: Any) -> 
     return {k: float(known[k].mean()) if k in known and known[k].size else np.nan for k in names}
 
 
-__all__ = ["CLASSES", "Recovery", "column_of", "sources_table", "summary_table", "wilson"]
+__all__ = [
+    "CLASSES",
+    "Recovery",
+    "Spurious",
+    "column_of",
+    "sources_table",
+    "summary_table",
+    "wilson",
+]

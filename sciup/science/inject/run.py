@@ -17,9 +17,11 @@ from sciup.image import Domain
 from sciup.io import open_image
 from sciup.results.draws import Draws
 from sciup.science.detect.run import FEWEST, LIMIT, MOST
-from sciup.science.inject.light import Optics
+from sciup.science.inject.light import Optics, checked
 from sciup.science.inject.places import APART, CLEAR, Room, listed, rounds, scattered
+from sciup.science.inject.places import MOST as MOST_SOURCES
 from sciup.science.inject.plan import Injections, Plan, Progress
+from sciup.science.measure.tables import read_table
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -38,9 +40,6 @@ SNR = (3.0, 50.0)
 AT_RANDOM = 50
 """Copies of a stamp, where nobody says how many or where."""
 
-EMPTY = 20_000
-"""Places without an injection at which detections are false."""
-
 
 def inject(
     image: Any,
@@ -48,11 +47,11 @@ def inject(
     random: int | None = None,
     catalog: str | Path | Table | None = None,
     stamp: str | Path | Array | None = None,
-    snr: tuple[float, float] = SNR,
+    snr: tuple[float, float] | None = None,
     limit: float = LIMIT,
     threshold: float = THRESHOLD,
     match: float | None = None,
-    samples: int = SAMPLES,
+    samples: int | None = None,
     seed: int = 0,
     progress: Progress = lambda _what, _done, _all: None,
     **options: Any,
@@ -62,13 +61,13 @@ def inject(
     Every source goes through the PSF that the run believes in and is counted with the noise of its
     photons. Beliefs are those of the image as it is. In several rounds, so that injections do not
     crowd the field, the image with sources is run by the engine and searched as `sciup.detect`
-    does. Bicubic and Richardson-Lucy pictures are searched by the same detector, at the threshold
-    that finds as much where nothing was injected.
+    does. Bicubic and Richardson-Lucy pictures are searched by the same detector. False detections
+    are those on a simulated sky without sources.
 
     Parameters
     ----------
     image : path, array, Image or Result
-        One plane; a lazy result brings its options along.
+        One plane; a lazy result brings its options along, `samples` among them.
     random : int, optional
         Number of sources at random places of the footprint.
     catalog : path or Table, optional
@@ -78,15 +77,17 @@ def inject(
         Light of a source on the output grid, before any PSF, instead of a point; its middle goes to
         the place. Without `random` and `catalog`, 50 of them at random.
     snr : (float, float)
-        Range of the S/N of random sources, log-uniform.
+        Range of the S/N of random sources, log-uniform; 3 to 50 by default.
     limit : float
         S/N of the faintest point source that a detection shows; see `sciup.detect`.
     threshold : float
         Least P(exists) of a detection.
     match : float, optional
         Largest distance of a detection, input px; half the FWHM of the PSF by default.
-    samples, seed : int
-        See `sciup.upscale`; the seed also decides places and photons.
+    samples : int, optional
+        Draws that vote, 16 by default.
+    seed : int
+        See `sciup.upscale`; it also decides places, photons and the simulated sky.
     progress : callable
         Called with what is done, and how much of it of all.
     **options
@@ -101,7 +102,8 @@ def inject(
     InputError
         If the places have no data or lie outside, or the image has several planes.
     OptionError
-        For options that are not allowed, and for more sources than there is room for.
+        For options that are not allowed or would have no effect, and for more sources than there
+        is room for.
 
     Examples
     --------
@@ -112,31 +114,43 @@ def inject(
     >>> len(done.sources), sorted(map(str, set(done.summary["method"])))
     (3, ['Richardson-Lucy', 'bicubic', 'sciup'])
     """
-    _check(random, catalog, stamp, threshold, match, samples, seed)
-    given = isinstance(image, Result)
-    result = image if given else upscale(image, samples=samples, seed=seed, **options)
+    check_options(
+        random=random, catalog=catalog, stamp=stamp, snr=snr, limit=limit, threshold=threshold,
+        match=match, samples=samples, seed=seed,
+    )  # fmt: skip
+    light = None if stamp is None else read_stamp(stamp)
+    result = _lazy(image, samples, seed, options)
     b = believed(result, limit)
-    optics = Optics.of(result, None if stamp is None else _stamp(stamp))
+    optics = Optics.of(result, light)
     apart = APART * b.fwhm + (max(optics.stamp.shape) - 1) / optics.scale
     reach = b.target.reach / optics.scale if match is None else match
     if 2 * reach > apart:
         raise OptionError(f"--match {reach:g}", f"at most {apart / 2:.1f}, half the least distance")
     room = _room(result, b)
-    rng = np.random.default_rng([seed, 1])
     if catalog is not None:
         sources = listed(catalog, Draws.of_result(result), optics, b)
-        empty = room.beside(sources.places, apart, EMPTY, rng)
     else:
         count = AT_RANDOM if random is None else random
-        sources = scattered(count, snr, room, apart, optics, b, seed)
-        empty = room.uniform(EMPTY, rng)
-    if not len(empty):
-        raise InputError("there is no empty place beside the sources", fix="choose a larger --roi")
-    plan = Plan(
-        result, optics, b, sources, empty, rounds(sources.places, apart), apart, reach, limit,
-        threshold, seed,
-    )  # fmt: skip
+        sources = scattered(count, snr or SNR, room, apart, optics, b, seed)
+    made = rounds(sources.places, apart)
+    plan = Plan(result, optics, b, sources, made, apart, reach, limit, threshold, seed)
     return plan.run(progress)
+
+
+def _lazy(image: Any, samples: int | None, seed: int, options: dict[str, Any]) -> Result:
+    """The run without injections."""
+    if not isinstance(image, Result):
+        return upscale(image, samples=SAMPLES if samples is None else samples, seed=seed, **options)
+    ignored = list(options)
+    if samples is not None and samples != image.job.settings.samples:
+        ignored.append("samples")
+    if ignored:
+        raise OptionError(
+            f"a lazy result has its own {', '.join(ignored)}",
+            "random, catalog, stamp, snr, limit, threshold, match, seed",
+            "give the others to sciup.upscale",
+        )
+    return image
 
 
 def _room(result: Result, b: Believed) -> Room:
@@ -162,34 +176,67 @@ def believed(result: Result, limit: float) -> Believed:
     )  # fmt: skip
 
 
-def _check(
-    random: int | None, catalog: Any, stamp: Any, threshold: float, match: float | None,
-    samples: int, seed: int,
-) -> None:  # fmt: skip
-    """Refuse options before anything is computed."""
+def check_options(
+    *,
+    random: int | None,
+    catalog: str | Path | Table | None,
+    stamp: Any,
+    snr: tuple[float, float] | None,
+    limit: float,
+    threshold: float,
+    match: float | None,
+    samples: int | None,
+    seed: int,
+) -> None:
+    """Refuse options of `inject` before the image is read; see there."""
     if random is not None and catalog is not None:
         raise OptionError("--random and --catalog both say where sources go", "one of them")
     if random is None and catalog is None and stamp is None:
         raise OptionError("nothing to inject", "--random N, --catalog FILE, --stamp FILE")
-    if not 0 < threshold <= 1:
-        raise OptionError(f"--threshold {threshold:g}", "a chance above 0, at most 1")
-    if match is not None and not (np.isfinite(match) and match > 0):
-        raise OptionError(f"--match {match:g}", "input px above 0")
-    if not FEWEST <= samples <= MOST:
-        raise OptionError(f"--samples {samples}", f"{FEWEST} to {MOST}")
-    if seed < 0:
-        raise OptionError(f"--seed {seed}", "0 or above")
+    if snr is not None and catalog is not None:
+        raise OptionError(
+            "--snr is of random sources", "a column snr or flux of the --catalog", "leave --snr out"
+        )
+    low, high = snr or SNR
+    rules = (
+        (
+            random is None or 1 <= random <= MOST_SOURCES,
+            f"--random {random}",
+            f"1 to {MOST_SOURCES}",
+        ),
+        (
+            0 < low <= high < np.inf,
+            f"--snr {low:g}:{high:g}",
+            "LOW:HIGH, above 0 and in this order",
+        ),
+        (0 < limit < np.inf, f"a limit of S/N {limit:g}", "a number above 0"),
+        (0 < threshold <= 1, f"--threshold {threshold:g}", "a chance above 0, at most 1"),
+        (match is None or 0 < match < np.inf, f"--match {match}", "input px above 0"),
+        (
+            samples is None or FEWEST <= samples <= MOST,
+            f"--samples {samples}",
+            f"{FEWEST} to {MOST}",
+        ),
+        (seed >= 0, f"--seed {seed}", "0 or above"),
+    )
+    for good, what, allowed in rules:
+        if not good:
+            raise OptionError(what, allowed)
+    if isinstance(catalog, str | Path):
+        read_table(Path(catalog))
+    if stamp is not None:
+        read_stamp(stamp)
 
 
-def _stamp(stamp: str | Path | Array) -> Array:
-    """The pixels of a stamp; masked ones are dark."""
+def read_stamp(stamp: str | Path | Array) -> Array:
+    """The light of a stamp, of sum 1; masked pixels are dark."""
     if not isinstance(stamp, str | Path):
-        return np.asarray(stamp, np.float64)
+        return checked(stamp)
     image = open_image(Path(stamp))
     if any(n != 1 for n in image.shape[:-2]):
         raise InputError(f"the stamp has shape {image.shape}", "an image of one plane")
     values, footprint = image.read(next(image.planes), Box.of_shape(image.plane_shape))
-    return np.where(footprint, values, 0.0).astype(np.float64)
+    return checked(np.where(footprint, values, 0.0))
 
 
-__all__ = ["Injections", "inject"]
+__all__ = ["Injections", "check_options", "inject", "read_stamp"]

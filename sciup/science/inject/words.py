@@ -11,7 +11,8 @@ from sciup.existence.believed import Believed
 from sciup.image import Fact
 from sciup.physics.instrument import Instrument
 from sciup.science.inject.methods import OURS, Classical
-from sciup.science.inject.rows import Recovery
+from sciup.science.inject.recover import FEWEST
+from sciup.science.inject.rows import Recovery, Spurious
 
 if TYPE_CHECKING:
     from sciup.science.inject.plan import Plan
@@ -25,7 +26,6 @@ def assumptions(
 ) -> list[str]:
     """Sentences for console and tables."""
     n, s = len(plan.sources), plan.sources
-    rate = 100 * float(recoveries[OURS].false.mean())
     shape = "points" if plan.optics.stamp.size == 1 else "stamps"
     lines = [
         f"{n} {shape}, S/N {s.snr.min():.3g} to {s.snr.max():.3g} in the noise of the typical"
@@ -38,10 +38,15 @@ def assumptions(
         f" {plan.reach:.2f} input px; limit S/N {plan.limit:g}; P is {calibrated}",
         "what is detected there without the injection, too, counts only if it brightens by half of"
         " the injected flux",
-        f"false rate: {rate:.2f} % of {len(plan.empty)} places without injection have a detection"
-        f" ({recoveries[OURS].different} different ones); sources that the field really has are"
-        " among them. Other methods have the lowest threshold whose rate is not higher",
+        f"false: {false_words(recoveries[OURS].false)} on a simulated sky without sources: believed"
+        " level and noise, white, mask and region of the field; artefacts and confusion are not in"
+        " it",
+        comparison(recoveries[OURS].false.number, plan.limit),
     ]
+    if plan.optics.stamp.size > 1:
+        held = ", ".join(f"{100 * r.held:.3g} % ({n})" for n, r in recoveries.items())
+        lines.append(f"of the light of a stamp the detector gives {held} without noise: fluxes are"
+                     " compared with this share")  # fmt: skip
     return lines + [method_words(m, recoveries[m.name], plan.believed) for m in methods]
 
 
@@ -61,15 +66,37 @@ def origin(fact: Fact) -> str:
 
 def method_words(m: Classical, r: Recovery, b: Believed) -> str:
     """Settings and threshold of a classical method."""
-    rate = 100 * float(r.false.mean())
-    least = (
-        f"threshold S/N {float(b.snr(np.array(r.threshold))):.2f}"
-        if np.isfinite(r.threshold)
-        else "all that it finds counts"
-    )
     return (
         f"{m.label}: maxima of the flux of a point {m.fwhm:.2f} output px wide, as a star of S/N 20"
-        f" is in its picture; {least}, false rate {rate:.2f} %"
+        f" is in its picture; threshold flux {r.threshold:.4g}, S/N"
+        f" {float(b.snr(np.array(r.threshold))):.2f} in the noise of the input;"
+        f" {false_words(r.false)}"
+    )
+
+
+def false_words(s: Spurious) -> str:
+    """Number and density of false detections.
+
+    Examples
+    --------
+    >>> false_words(Spurious.of(3, 150_000))
+    '3 different false detections, 20 per Mpx (4.12-58.4)'
+    """
+    return (
+        f"{s.number} different false detections, {s.per_mpx:.3g} per Mpx ({s.low:.3g}-{s.high:.3g})"
+    )
+
+
+def comparison(count: int, limit: float) -> str:
+    """How the thresholds of the other methods come about."""
+    if count < FEWEST:
+        return (
+            f"too few false detections ({count}, below {FEWEST}) to compare at equal purity;"
+            f" thresholds are S/N {limit:g} for all, each in its own noise"
+        )
+    return (
+        "other methods have the lowest threshold with no more false detections, at least"
+        f" S/N {limit:g} in their own noise"
     )
 
 

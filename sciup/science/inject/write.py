@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,14 +38,18 @@ def check_folder(folder: Path, *keep: str | Path | None, overwrite: bool) -> Non
         check_other(folder / name, *keep)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file", "a folder", "choose another --out")
+    full = folder.resolve()
     if any((folder / name).exists() for name in FILES) and not overwrite:
         raise OutputError(
             f"{folder} holds an injection already", fix="choose another --out or add --overwrite"
         )
-    if not folder.absolute().parent.is_dir():
+    if not full.parent.is_dir():
         raise OutputError(
             f"there is no folder {folder.parent}", fix=f"make it: mkdir -p {folder.parent}"
         )
+    where = full if full.is_dir() else full.parent
+    if not os.access(where, os.W_OK | os.X_OK):
+        raise OutputError(f"nothing can be written into {where}", fix="choose another --out")
 
 
 def save(found: Injections, folder: Path, *, overwrite: bool = False) -> Path:
@@ -59,7 +64,8 @@ def save(found: Injections, folder: Path, *, overwrite: bool = False) -> Path:
         Replace files of an earlier injection.
     """
     check_folder(folder, overwrite=overwrite)
-    growing = folder.with_name(f".{folder.name}.partial")
+    full = folder.resolve()
+    growing = (full if full.is_dir() else full.parent) / f".{full.name}.partial"
     try:
         shutil.rmtree(growing, ignore_errors=True)
         growing.mkdir()
