@@ -104,13 +104,14 @@ class CutoutJob(Job):
         layout = super().layout
         bytes_each = 4 * (self.size * self.model.scale) ** 2 * (len(layout.maps) + layout.samples)
         most = max(1, int(TOGETHER / bytes_each))
-        found: list[tuple[int, ...]] = []
+        found: list[list[int]] = []
         block = None
         for where, _, stamp in sorted(map(place, range(len(self.corners)))):
             if where != block or len(found[-1]) == most:
-                found.append(())
-            block, found[-1] = where, (*found[-1], stamp)
-        return tuple(found)
+                found.append([])
+            block = where
+            found[-1].append(stamp)
+        return tuple(map(tuple, found))
 
     @cached_property
     def _group_of(self) -> dict[int, tuple[int, ...]]:

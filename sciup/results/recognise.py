@@ -39,14 +39,15 @@ def check_result(path: str | Path) -> Path:
 def _unfinished(work: Path) -> InputError:
     """Of a working folder: how far it is, and how to go on."""
     try:
-        source = json.loads((work / "job.json").read_text())["fingerprint"]["input"]
+        prints = json.loads((work / "job.json").read_text())["fingerprint"]
+        source, command = prints["input"], "cutouts" if "cutouts" in prints else "upscale"
     except (OSError, ValueError, KeyError, TypeError):
-        source = "INPUT"
+        source, command = "INPUT", "upscale"
     done, output = len(Journal(work).shards()), work.name.removesuffix(".partial")
     return InputError(
         f"{work} is an unfinished result: {done} shards are done, no pixel of it can be used yet",
         ALLOWED,
-        f"repeat the command that began it with --resume: sciup upscale {source} "
+        f"repeat the command that began it with --resume: sciup {command} {source} "
         f"{work.with_name(output)} --resume, with the same options",
     )
 

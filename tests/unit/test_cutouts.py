@@ -17,6 +17,7 @@ from sciup.engine.cutouts import CutoutWorker
 from sciup.errors import InputError, InterruptedRunError, OptionError, ResumeError
 from sciup.geometry import Box
 from sciup.results.about import about
+from sciup.results.recognise import check_result
 from sciup.results.verify import verify
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
@@ -183,6 +184,8 @@ def test_a_stopped_run_goes_on(folder, stamps, monkeypatch):
 
     with pytest.raises(InterruptedRunError):
         lazy(folder).save(out, progress=stop)
+    with pytest.raises(InputError, match=r"--resume: sciup cutouts .*in.fits .*again.fits"):
+        check_result(out)
     with pytest.raises(ResumeError, match="cutouts"):
         lazy(folder, PLACES[:-1]).save(out, resume=True)
     lazy(folder).save(out, resume=True)
