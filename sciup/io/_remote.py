@@ -8,6 +8,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from sciup.errors import MissingPackageError
 from sciup.io._detect import Url
-from sciup.io._zipped import Zipped
+from sciup.io._zipped import Zipped, version_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ def open_node(path: Path | Url | Zipped) -> zarr.Group | zarr.Array[Any]:
 
 def _store(path: Path | Url | Zipped) -> Store:
     if isinstance(path, Zipped):
-        return ZipStore(path.file, mode="r")
+        return _zip_store(path.file, version_of(path.file))
     if not isinstance(path, Url):
         return LocalStore(path, read_only=True)
     try:
@@ -68,6 +69,12 @@ def _store(path: Path | Url | Zipped) -> Store:
             f"{path} cannot be reached: {error}",
             fix="pip install s3fs for s3://, aiohttp for https://, gcsfs for gs://",
         ) from None
+
+
+@lru_cache(4)
+def _zip_store(file: Path, _version: tuple[int, ...]) -> ZipStore:
+    """One store per file: each reads the directory of the file, which may name 100 000 chunks."""
+    return ZipStore(file, mode="r")
 
 
 def patient_array(array: zarr.Array[Any]) -> zarr.Array[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import zarr
@@ -94,12 +94,20 @@ def _fields(place: Place, plate: Any) -> Iterator[str]:
 
 def _wells(place: Place, plate: Any) -> list[str]:
     with input_errors(f"the list of wells in {place} cannot be read", FIX):
-        return [str(well["path"]) for well in plate["wells"]]
+        return [_inside(place, well["path"]) for well in plate["wells"]]
 
 
 def _images(place: Place, well: Any) -> list[str]:
     with input_errors(f"the list of fields in {place} cannot be read", FIX):
-        return [str(image["path"]) for image in well["images"]]
+        return [_inside(place, image["path"]) for image in well["images"]]
+
+
+def _inside(place: Place, name: object) -> str:
+    """A path of the metadata, which names results too, so it must not lead out of its group."""
+    path = PurePosixPath(str(name))
+    if path.is_absolute() or ".." in path.parts or "\\" in str(name):
+        raise InputError(f"{place} lists {str(name)!r}", "paths inside it, such as A/1 or 0", FIX)
+    return str(name)
 
 
 def _plate_error(place: Place, plate: Any) -> InputError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from sciup.errors import InputError
@@ -74,9 +76,8 @@ def zipped(path: Path) -> Zipped | None:
     with input_errors(f"{file} cannot be read"), file.open("rb") as stream:
         if not stream.read(4).startswith(b"PK\x03\x04"):
             return None
-    damaged = input_errors(f"{file} is a damaged zip file", "copy or download it again")
-    with damaged, zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
+    with input_errors(f"{file} is a damaged zip file", "copy or download it again"):
+        names = _names(file, version_of(file))
     inner = path.relative_to(file).as_posix().removeprefix(".")
     roots = _roots(names)
     if inner and any(name.startswith(f"{inner}/") for name in names):
@@ -94,6 +95,18 @@ def zipped(path: Path) -> Zipped | None:
     )  # fmt: skip
 
 
+def version_of(file: Path) -> tuple[int, ...]:
+    """What changes with the content of a file, and with the process, which reads by itself."""
+    found = file.stat()
+    return found.st_mtime_ns, found.st_size, os.getpid()
+
+
+@lru_cache(4)
+def _names(file: Path, _version: tuple[int, ...]) -> tuple[str, ...]:
+    with zipfile.ZipFile(file) as archive:
+        return tuple(archive.namelist())
+
+
 def _roots(names: Iterable[str]) -> list[str]:
     """The outermost folders with Zarr metadata."""
     nodes = [PurePosixPath(name).parent for name in names if name.rpartition("/")[2] in ZARR]
@@ -101,4 +114,4 @@ def _roots(names: Iterable[str]) -> list[str]:
     return sorted({"/".join(node.parts) for node in nodes if len(node.parts) == least})
 
 
-__all__ = ["ZARR", "Zipped", "zipped"]
+__all__ = ["ZARR", "Zipped", "version_of", "zipped"]

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -141,6 +142,41 @@ def test_a_plate_in_a_zip_runs_field_by_field(tmp_path):
     assert [item.output.relative_to(tmp_path / "out").as_posix() for item in items] == [
         "p/A/1/0.ome.zarr", "p/B/2/0.ome.zarr",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["../outside/1", "/outside/1", "A/../../1", "..\\1"])
+def test_a_plate_that_leads_out_of_its_folder_is_refused(name, tmp_path):
+    write_plate(tmp_path / "outside")
+    path = write_group(tmp_path / "p.zarr", {"plate": {"wells": [{"path": name}]}})
+    with pytest.raises(InputError, match="paths inside it"):
+        plate_fields(path)
+    items = batch.items_of([str(path)], tmp_path / "out", None)
+    assert [i.output for i in items] == [tmp_path / "out/p.ome.zarr"]
+    with pytest.raises(InputError, match="paths inside it"):
+        open_image(items[0].input)
+
+
+def test_a_well_that_leads_out_of_its_folder_is_refused(tmp_path):
+    path = write_plate(tmp_path / "p.zarr")
+    write_group(path / "A" / "1", {"well": {"images": [{"path": "../../1"}]}})
+    with pytest.raises(InputError, match="paths inside it"):
+        plate_fields(path)
+
+
+def test_the_directory_of_a_zip_is_read_once_for_all_wells(tmp_path, monkeypatch):
+    path = write_zip(write_plate(tmp_path / "p.zarr", fields=3))
+    seen, parse = [], zipfile.ZipFile._RealGetContents
+
+    def counted(archive):
+        seen.append(archive)
+        return parse(archive)
+
+    monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", counted)
+    fields = plate_fields(path)
+    assert [values(path / field)[:8, :8].tolist() for field in fields] == [[[1] * 8] * 8] * 6
+    assert len(seen) == 2  # its names, and the store
+    path.write_bytes(write_zip(write_plate(tmp_path / "q.zarr")).read_bytes())
+    assert len(plate_fields(path)) == 2
 
 
 def test_wells_that_were_never_written_are_left_out(tmp_path, caplog):
