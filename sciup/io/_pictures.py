@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ logger = logging.getLogger("sciup")
 
 DAMAGED = "the file may be truncated or damaged: copy or export it again"
 COLOURS = ("red", "green", "blue")
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+"""Of a JPEG segment; the others stand inside the pixels."""
+
 MOST = 1 << 28
 """Pixels: pictures are decoded as a whole."""
 
@@ -59,10 +63,10 @@ class PictureImage(Image):
 def open_picture(path: str | Path, *, scratch: str | Path | None = None) -> Image:
     """Open a PNG, JPEG or JPEG 2000 picture.
 
-    Grey values are read as they are, colours as channels, pixels that are wholly transparent are
-    masked. There is no random access: the picture is decoded once to a folder that is removed at
-    exit. A header of FITS in a JPEG 2000 file, as of the solar archives, gives the world
-    coordinates; row 0 is then the lowest, as in FITS.
+    Grey values are read as they are, colours as channels, pixels that are wholly or partly
+    transparent are masked. There is no random access: the picture is decoded once to a folder that
+    is removed at exit. A header of FITS in a JPEG 2000 file, as of the solar archives, gives the
+    world coordinates; row 0 is then the lowest, as in FITS.
 
     Parameters
     ----------
@@ -93,6 +97,8 @@ def open_picture(path: str | Path, *, scratch: str | Path | None = None) -> Imag
     _warn(path, kind, array.dtype, colours)
     if header is not None:
         array = array[:, ::-1]
+    if array.shape[0] > colours:
+        _mask_transparent(path, array, kind)
     transparent = array.shape[0] > colours and not array[-1].all()
     stored = _store(path, array if transparent else array[:colours], scratch)
     channels = [{"label": name, "color": ""} for name in COLOURS]
@@ -110,12 +116,17 @@ def open_picture(path: str | Path, *, scratch: str | Path | None = None) -> Imag
 
 def _check(path: Path, kind: str) -> None:
     """Refuse what would fill the memory, from the header alone, and what is not whole."""
-    from PIL import Image as Picture
+    from PIL import Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin
 
+    plugin: Any = {  # by hand, because PIL's own choice has a limit of its own
+        "PNG": PngImagePlugin.PngImageFile,
+        "JPEG": JpegImagePlugin.JpegImageFile,
+        "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    }[kind]
     with (
         input_errors(f"{path} cannot be read as {kind}", DAMAGED),
         warnings.catch_warnings(action="ignore"),
-        Picture.open(path) as picture,
+        plugin(path) as picture,
     ):
         width, height = picture.size
         if width * height > MOST:
@@ -133,7 +144,7 @@ def _decode(data: bytes, kind: str) -> NDArray[Any]:
     """Pixels (channel, y, x)."""
     import imagecodecs
 
-    jpeg = kind == "JPEG" and not data.rstrip(b"\0").endswith(b"\xff\xd9")
+    jpeg = kind == "JPEG" and not _has_end(data)
     if jpeg or (kind == "PNG" and b"IEND" not in data):  # decoders fill in grey or zeros
         raise ValueError("the mark of its end is missing")
 
@@ -144,6 +155,33 @@ def _decode(data: bytes, kind: str) -> NDArray[Any]:
     }[kind]
     array = np.asarray(decode(data))
     return array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+
+
+def _has_end(data: bytes) -> bool:
+    """Whether a JPEG has its end mark, whatever follows it (ITU-T T.81, annex B).
+
+    Segments are jumped over: they may hold a small picture with an end of its own.
+    """
+    at = 2
+    while match := MARKER.search(data, at):
+        at, code = match.end(), match[0][-1]
+        if code == 0xD9:
+            return True
+        if code not in (0x01, 0xD8):
+            at += int.from_bytes(data[at : at + 2])
+    return False
+
+
+def _mask_transparent(path: Path, array: NDArray[Any], kind: str) -> None:
+    """Make 1 of the transparency where it is none, and 0 elsewhere, in place."""
+    alpha = array[-1]
+    full = np.iinfo(alpha.dtype).max
+    if kind != "PNG":  # JPEG 2000 has any number of bits
+        full = max((1 << int(alpha.max()).bit_length()) - 1, 1)
+    partly = np.count_nonzero((alpha > 0) & (alpha < full))
+    if partly:
+        logger.warning("%s: %d partly transparent pixels are masked, too", path, partly)
+    array[-1] = alpha >= full
 
 
 def _warn(path: Path, kind: str, dtype: np.dtype[Any], colours: int) -> None:

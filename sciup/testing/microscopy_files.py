@@ -207,12 +207,13 @@ def write_tiff(path: Path, array: NDArray[Any], kind: str = "plain", **more: Any
 
 
 def write_picture(path: Path, array: NDArray[Any], kind: str = "png") -> Path:
-    """Write a picture of shape (y, x) or (channel, y, x) without loss: ``png`` or ``jpeg2k``."""
+    """A picture of shape (y, x) or (channel, y, x): ``png``, ``jpeg2k`` or ``jpeg`` (lossy)."""
     import imagecodecs
 
     last = np.ascontiguousarray(np.moveaxis(array, 0, -1) if array.ndim == 3 else array)
-    if kind == "png":
-        path.write_bytes(imagecodecs.png_encode(last))
+    if kind != "jpeg2k":
+        encode = imagecodecs.png_encode if kind == "png" else imagecodecs.jpeg_encode
+        path.write_bytes(encode(last))
     else:
         path.write_bytes(imagecodecs.jpeg2k_encode(last, reversible=True))
     return path

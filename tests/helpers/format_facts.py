@@ -158,7 +158,8 @@ FORMATS = [
             "a warning: 8 bits, lossy, not proportional to light":
                 "test_grey_is_read_as_it_is_with_a_warning",
             "colours become channels": "test_colours_are_channels_by_name",
-            "transparent pixels are masked": "test_what_is_transparent_is_masked",
+            "pixels that are not wholly opaque are masked":
+                "test_what_is_partly_transparent_is_masked_and_told",
         },
         {
             "files cut off": "test_pictures_that_were_cut_off_are_refused",

@@ -55,6 +55,31 @@ def test_what_is_transparent_is_masked(colours, tmp_path):
         np.testing.assert_array_equal(values[footprint], BYTES[footprint])
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg2k"])
+def test_what_is_partly_transparent_is_masked_and_told(kind, tmp_path, caplog):
+    alpha = np.full_like(BYTES, 255)
+    alpha[2:5, 6:9], alpha[20, 20] = 128, 0
+    image = open_image(write_picture(tmp_path / "i", np.stack([BYTES] * 3 + [alpha]), kind))
+    np.testing.assert_array_equal(image.read((0,), WHOLE)[1], alpha == 255)
+    assert "9 partly transparent pixels" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg2k", "jpeg"])
+def test_the_only_limit_of_size_is_the_one_that_is_told(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 100)
+    assert open_image(write_picture(tmp_path / "i", BYTES, kind)).shape == BYTES.shape
+
+
+def test_bytes_behind_the_end_of_a_jpeg_are_no_harm(tmp_path):
+    data = imagecodecs.jpeg_encode(BYTES)
+    small = b"\xff\xe1" + (2 + len(data)).to_bytes(2) + data  # in a segment, as cameras do
+    (tmp_path / "a").write_bytes(data[:2] + small + data[2:] + b"more\xff\x00")
+    assert open_image(tmp_path / "a").shape == BYTES.shape
+    (tmp_path / "b").write_bytes(data[:2] + small + data[2:-40])
+    with pytest.raises(InputError, match="end is missing"):
+        open_image(tmp_path / "b")
+
+
 def test_jpeg_is_near_the_truth(tmp_path, caplog):
     smooth = np.add.outer(np.arange(30), np.arange(40)).astype(np.uint8)
     (tmp_path / "i.jpg").write_bytes(imagecodecs.jpeg_encode(smooth, level=95))
