@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST_ARGS ?= $(if $(SLOW),,-m "not slow")
+# Tests that start processes or a viewer of their own run one after the other.
+ALONE := tests/e2e tests/faults tests/plugin
 # Tests of the napari plugin need a display with OpenGL: a virtual one where there is none.
 XVFB ?= $(if $(DISPLAY),,$(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1400x900x24"))
 
@@ -21,7 +23,9 @@ demo: $(VENV)/.runtime  ## set up and run the demonstration
 
 test: $(VENV)/.dev  ## set up and run the tests (SLOW=1: also those of minutes)
 	@$(if $(XVFB)$(DISPLAY),,echo "Neither a display nor xvfb-run: tests of the viewer are skipped.")
-	$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS) -n auto --dist loadfile \
+		$(addprefix --ignore=,$(ALONE))
+	$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS) $(ALONE)
 
 check: lint test  ## everything a change must pass: format, lint, types, layers, tests
 
