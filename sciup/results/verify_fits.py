@@ -22,6 +22,9 @@ from sciup.results.verify import Damage, Verdict, check_map
 PRIMARY = 2880 * 4
 """Bytes in which the primary header of a result stands."""
 
+LAST = "PROVENANCE"
+"""The extension that ends a result."""
+
 
 def was_result(path: Path) -> bool:
     """Whether the file begins as a finished FITS result does, in whatever state the rest is."""
@@ -71,6 +74,11 @@ def _structure(stream: BinaryIO, size: int, parts: list[Part]) -> Generator[Dama
                 return True
     except (OSError, ValueError, KeyError, TypeError) as error:
         begin = parts[-1].end if parts else 0
+        if parts and parts[-1].name == LAST:
+            yield Damage(
+                f"byte {begin}", f"{size - begin} bytes stand behind the end of the result"
+            )
+            return False
         yield Damage(f"byte {begin}", f"no header that can be read stands here ({error})")
         return True
     return False

@@ -126,6 +126,37 @@ def test_fits_that_is_cut_off_says_from_where_on(fits_result):
     assert "mean" not in found
 
 
+@pytest.mark.parametrize("more", [bytes(100), bytes(2880), bytes(5000), b"x" * 2880])
+def test_what_stands_behind_the_end_of_fits_is_told(more, fits_result):
+    size = fits_result.stat().st_size
+    with fits_result.open("ab") as stream:
+        stream.write(more)
+    assert [(d.where, d.what) for d in verify(fits_result).damage] == [
+        (f"byte {size}", f"{len(more)} bytes stand behind the end of the result")
+    ]
+    done = CliRunner().invoke(app, ["verify", str(fits_result)], catch_exceptions=False)
+    assert done.exit_code == 3
+
+
+def test_a_header_without_end_is_not_looked_for_in_all_pixels(tmp_path):
+    path = tmp_path / "a.fits"
+    header = fits.PrimaryHDU().header.tostring().encode().replace(b"END", b"EN ")
+    with path.open("wb") as stream:
+        stream.write(header)
+        stream.truncate(2880 * 100_000)
+    with path.open("rb") as stream:
+        with pytest.raises(ValueError, match="END"):
+            list(walk(stream, path.stat().st_size))
+        assert stream.tell() < 30e6
+
+
+def test_a_damaged_end_card_is_named(fits_result):
+    begin, _ = place_of(fits_result, "MEAN")
+    text = fits_result.read_bytes()[:begin]
+    flip(fits_result, text.rindex(b"END   "))
+    assert "END" in verify(fits_result).damage[0].what
+
+
 def test_fits_without_provenance_is_compared_by_rows_only_if_there(fits_result):
     with fits.open(fits_result, mode="update") as hdus:
         del hdus["PROVENANCE"]
