@@ -19,7 +19,7 @@ from sciup.results.draws import Draws
 from sciup.science.detect.run import FEWEST, LIMIT, MOST
 from sciup.science.inject.light import Optics, checked
 from sciup.science.inject.places import APART, CLEAR, Room, listed, rounds, scattered
-from sciup.science.inject.places import MOST as MOST_SOURCES
+from sciup.science.inject.places import MOST as SOURCES
 from sciup.science.inject.plan import Injections, Plan, Progress
 from sciup.science.measure.tables import read_table
 
@@ -197,26 +197,14 @@ def check_options(
         raise OptionError(
             "--snr is of random sources", "a column snr or flux of the --catalog", "leave --snr out"
         )
-    low, high = snr or SNR
+    (low, high), draws = snr or SNR, SAMPLES if samples is None else samples
     rules = (
-        (
-            random is None or 1 <= random <= MOST_SOURCES,
-            f"--random {random}",
-            f"1 to {MOST_SOURCES}",
-        ),
-        (
-            0 < low <= high < np.inf,
-            f"--snr {low:g}:{high:g}",
-            "LOW:HIGH, above 0 and in this order",
-        ),
+        (random is None or 1 <= random <= SOURCES, f"--random {random}", f"1 to {SOURCES}"),
+        (0 < low <= high < np.inf, f"--snr {low:g}:{high:g}", "LOW:HIGH, 0 < LOW <= HIGH"),
         (0 < limit < np.inf, f"a limit of S/N {limit:g}", "a number above 0"),
         (0 < threshold <= 1, f"--threshold {threshold:g}", "a chance above 0, at most 1"),
         (match is None or 0 < match < np.inf, f"--match {match}", "input px above 0"),
-        (
-            samples is None or FEWEST <= samples <= MOST,
-            f"--samples {samples}",
-            f"{FEWEST} to {MOST}",
-        ),
+        (FEWEST <= draws <= MOST, f"--samples {samples}", f"{FEWEST} to {MOST}"),
         (seed >= 0, f"--seed {seed}", "0 or above"),
     )
     for good, what, allowed in rules:

@@ -92,7 +92,8 @@ def comparison(count: int, limit: float) -> str:
     if count < FEWEST:
         return (
             f"too few false detections ({count}, below {FEWEST}) to compare at equal purity;"
-            f" thresholds are S/N {limit:g} for all, each in its own noise"
+            f" thresholds are S/N {limit:g} for all, each in its own noise:"
+            " read completeness beside the false detections of each"
         )
     return (
         "other methods have the lowest threshold with no more false detections, at least"
