@@ -11,7 +11,6 @@ from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.image import Bool, Domain, Float, Image, PixelGrid, Plane
 from sciup.io._check import check_pixels, default_axes, index_of, input_errors
-from sciup.io._units import is_flux_per_pixel
 
 KINDS = (
     "a numpy, dask or zarr array, an xarray DataArray, NDData of astropy, an image layer of napari"
@@ -62,7 +61,7 @@ def open_array(
     axes: str | None = None,
     pixel_size: float | tuple[float, float] | PixelGrid | None = None,
     unit: str | None = None,
-    flux_per_pixel: bool | None = None,
+    flux_per_pixel: bool = False,
     domain: Domain = "fluorescence",
     mask: Any = None,
 ) -> Image:
@@ -78,9 +77,8 @@ def open_array(
         Size along (y, x), in micrometer for fluorescence and arcsec for the night sky.
     unit : str, optional
         Unit of the values as an astropy unit string.
-    flux_per_pixel : bool, optional
-        True where a value is a flux per pixel, False for an intensity; without it as `unit` and
-        `domain` tell, see `sciup.io._units.is_flux_per_pixel`.
+    flux_per_pixel : bool
+        True where a value is a flux per pixel, False for an intensity.
     domain : {"fluorescence", "night-sky"}
         Which family of generators fits.
     mask : array_like of bool, shape (..., h, w) or (h, w), optional
@@ -123,9 +121,7 @@ def open_array(
         axes=_axes(axes, len(shape)),
         grid=_grid(pixel_size, domain),
         unit=unit,
-        flux_per_pixel=is_flux_per_pixel(unit, domain)
-        if flux_per_pixel is None
-        else flux_per_pixel,
+        flux_per_pixel=flux_per_pixel,
         domain=domain,
     )
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from sciup.errors import InputError
-from sciup.image import Image, PixelGrid
+from sciup.image import Domain, Image, PixelGrid
 from sciup.io._array import open_array
 from sciup.io._check import AXES, default_axes
 from sciup.io._lengths import convert, unit_name
-from sciup.io._units import normalise_unit
+from sciup.io._units import is_flux_per_pixel, normalise_unit
 
 logger = logging.getLogger("sciup")
 
@@ -49,7 +49,9 @@ def open_labelled(source: Any) -> Image | None:
         names = ", ".join(f"sdata.images[{name!r}]" for name in source.images)
         raise InputError("a SpatialData object was given", "one image", f"give one of {names}")
     if _has(source, "unit", "to_value", "value"):
-        return open_array(source.value, unit=normalise_unit(str(source.unit)))
+        unit = normalise_unit(str(source.unit))
+        flux = is_flux_per_pixel(unit, "fluorescence")
+        return open_array(source.value, unit=unit, flux_per_pixel=flux)
     return None
 
 
@@ -94,9 +96,11 @@ def _open_xarray(array: Any) -> Image:
     places = {a: _coordinates(array, d) for a, d in zip(axes, dims, strict=True)}
     grid, sky = _grid(places["y"], places["x"], array.shape[-2])
     told = str(getattr(array, "name", None) or "")
+    domain: Domain = "night-sky" if sky else "fluorescence"
+    unit = normalise_unit(array.attrs.get("units") or array.attrs.get("unit"))
     image = open_array(
-        array, axes=axes, pixel_size=grid, domain="night-sky" if sky else "fluorescence",
-        unit=normalise_unit(array.attrs.get("units") or array.attrs.get("unit")),
+        array, axes=axes, pixel_size=grid, domain=domain, unit=unit,
+        flux_per_pixel=is_flux_per_pixel(unit, domain),
     )  # fmt: skip
     image.source = f"DataArray {told}".strip()
     names = dict(zip(axes, dims, strict=True)).get("c")
