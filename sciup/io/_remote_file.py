@@ -6,29 +6,22 @@ import io
 import logging
 import os
 import shutil
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import count, groupby
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from sciup.errors import InputError, MissingPackageError
 from sciup.io._detect import Url, url_of
+from sciup.io._remote_blocks import Blocks
 from sciup.io._scratch import remove, scratch_folder
 
 T = TypeVar("T")
 
-BLOCK = 1 << 16
-"""Bytes that are asked for at least: a request costs as long as some 100 kB."""
-
-CACHE = 64 << 20
-"""Bytes that are kept, so that the windows of one row of the plan fetch every row once."""
-
-SPAN = 16 << 20
-"""Bytes: rows of a window that are fetched, and kept, as a whole."""
+PARTIAL, NO_RANGE = 206, 416
+"""The HTTP answers with a part, and where a file ends before it."""
 
 logger = logging.getLogger("sciup")
 
@@ -57,8 +50,7 @@ class RemoteFile:
 
     def __setstate__(self, state: str) -> None:
         self.url = state
-        self._lock = threading.Lock()
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._blocks = Blocks(self._fetch)
 
     @cached_property
     def _place(self) -> tuple[Any, str]:
@@ -86,37 +78,50 @@ class RemoteFile:
         size = self._about.get("size")
         return None if size is None else int(size)
 
+    @property
+    def stamp(self) -> str | None:
+        """What changes with the content, as the store tells: a tag, or a time."""
+        names = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "updated", "generation")
+        return next((str(self._about[name]) for name in names if self._about.get(name)), None)
+
     @cached_property
     def random_access(self) -> bool:
         """Whether parts can be asked for: some web servers give the whole whatever is asked."""
         if not self.url.startswith(("http://", "https://")) or not self.size:
             return self.size is not None
+        return self._tried(self._probe)
+
+    def _probe(self) -> bool:
+        """Ask for the second byte: the first ones may also be read from a whole that comes."""
+        from fsspec.asyn import sync
+
         filesystem, path = self._place
 
-        def probe() -> bool:
-            try:
-                with filesystem.open(path, block_size=BLOCK, cache_type="none") as stream:
-                    return len(stream.read(1)) == 1 and stream.seek(0) == 0
-            except ValueError:  # the server gives the whole, or cannot be moved in
-                return False
+        async def ask() -> tuple[int, str]:
+            session = await filesystem.set_session()
+            heads = {"Range": "bytes=1-1"}
+            async with session.get(filesystem.encode_url(path), headers=heads) as answer:
+                if answer.status != NO_RANGE:
+                    answer.raise_for_status()
+                return answer.status, answer.headers.get("Content-Range", "")
 
-        return self._tried(probe)
+        status, told = sync(filesystem.loop, ask)
+        total = told.rpartition("/")[2]
+        if status == PARTIAL and total.isdecimal() and int(total) != self.size:
+            raise ValueError(f"Content-Length says {self.size} bytes, Content-Range {total}")
+        return bool(status == PARTIAL)
 
     def read(self, start: int, stop: int) -> bytes:
         """Bytes of a part, as far as the file goes; blocks that are not kept are asked for."""
-        stop = min(stop, self.size or 0)
-        with self._lock:
-            wanted = range(start // BLOCK, -(-stop // BLOCK))
-            missing = [n for n in wanted if n not in self._blocks]
-            fresh: dict[int, bytes] = {}
-            for _, group in groupby(enumerate(missing), lambda pair: pair[1] - pair[0]):
-                run = [number for _, number in group]
-                data = self._fetch([(run[0] * BLOCK, (run[-1] + 1) * BLOCK)])[0]
-                fresh |= {n: data[i * BLOCK : (i + 1) * BLOCK] for i, n in enumerate(run)}
-            parts = [fresh[n] if n in fresh else self._blocks[n] for n in wanted]
-            self._keep(wanted, parts)
-        first = start - wanted.start * BLOCK
-        return b"".join(parts)[first : first + stop - start]
+        data = bytearray(max(min(stop, self.size or 0) - start, 0))
+        self._blocks.fill([(start, memoryview(data))])
+        return bytes(data)
+
+    def fill(self, places: Sequence[tuple[int, memoryview]]) -> None:
+        """Fill buffers with the bytes from some positions on, in rising order."""
+        if places[-1][0] + len(places[-1][1]) > (self.size or 0):
+            raise InputError(f"{self.url} became shorter while it was being read")
+        self._blocks.fill(places)
 
     def start(self, length: int) -> bytes:
         """The first bytes, also where parts cannot be asked for."""
@@ -130,29 +135,6 @@ class RemoteFile:
 
         return self._tried(head)
 
-    def _keep(self, numbers: Sequence[int], parts: Sequence[bytes]) -> None:
-        for number, data in zip(numbers, parts, strict=True):
-            self._blocks[number] = data
-            self._blocks.move_to_end(number)
-        while len(self._blocks) * BLOCK > CACHE:
-            self._blocks.popitem(last=False)
-
-    def fill(self, places: Sequence[tuple[int, memoryview]]) -> None:
-        """Fill buffers with the bytes from some positions on, in rising order.
-
-        All between them is fetched and kept, unless it is more than `SPAN`.
-        """
-        first, last = places[0][0], places[-1][0] + len(places[-1][1])
-        if last - first <= SPAN:
-            whole = memoryview(self.read(first, last))
-            parts = [whole[at - first : at - first + len(buffer)] for at, buffer in places]
-        else:
-            parts = [memoryview(p) for p in self._fetch([(at, at + len(b)) for at, b in places])]
-        for (_, buffer), part in zip(places, parts, strict=True):
-            if len(part) < len(buffer):
-                raise InputError(f"{self.url} became shorter while it was being read")
-            buffer[:] = part
-
     def _fetch(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         filesystem, path = self._place
         size = self.size or 0
@@ -162,7 +144,8 @@ class RemoteFile:
             got = filesystem.cat_ranges([path] * len(starts), starts, stops, on_error="raise")
             for data, start, stop in zip(got, starts, stops, strict=True):
                 if len(data) != stop - start:
-                    raise OSError(f"{len(data)} of {stop - start} bytes came")
+                    wanted = stop - start
+                    _refuse(len(data), wanted, f"{len(data)} of {wanted} bytes came")
             return [bytes(data) for data in got]
 
         return self._tried(fetch)
@@ -189,14 +172,21 @@ class RemoteFile:
     def download(self, target: Path) -> None:
         """Copy the whole file."""
         filesystem, path = self._place
+        options = {} if self.random_access else {"block_size": 0}  # as a stream
 
         def copy() -> None:
-            with filesystem.open(path, "rb") as stream, target.open("wb") as out:
+            with filesystem.open(path, "rb", **options) as stream, target.open("wb") as out:
                 shutil.copyfileobj(stream, out, 1 << 20)
-            if self.size not in (None, target.stat().st_size):
-                raise OSError(f"{target.stat().st_size} of {self.size} bytes came")
+            came = target.stat().st_size
+            if self.size not in (None, came):
+                _refuse(came, self.size, f"{came} bytes came, but Content-Length says {self.size}")
 
         self._tried(copy)
+
+
+def _refuse(came: int, wanted: int | None, why: str) -> None:
+    """Too few bytes may be all right the next time; too many are what the server always gives."""
+    raise ValueError(why) if came > (wanted or 0) else OSError(why)
 
 
 def _reason(error: Exception) -> Exception:

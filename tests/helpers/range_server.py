@@ -3,18 +3,23 @@
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
 @dataclass
 class Served:
-    """What was asked for: `requests` as (path, bytes given); `fail` answers 503 that many times."""
+    """What was asked for: `requests` as (path, bytes given).
+
+    `fail` answers 503 that many times; `told` is the length that HEAD says, if it is another.
+    """
 
     address: str
     requests: list = field(default_factory=list)
     ranges: bool = True
     fail: int = 0
+    told: int | None = None
 
     def bytes_of(self, *parts):
         """Bytes given of files whose path holds one of some words."""
@@ -46,6 +51,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.give(404, b"", {})
         data, asked = file.read_bytes(), self.headers.get("Range")
         heads = {"Accept-Ranges": "bytes"} if served.ranges else {}
+        heads["Last-Modified"] = formatdate(file.stat().st_mtime, usegmt=True)
+        if not body and served.told is not None:
+            data = data[: served.told]
         if not asked or not served.ranges:
             return self.give(200, data, heads, body)
         first, _, last = asked.removeprefix("bytes=").partition("-")
@@ -55,15 +63,20 @@ class Handler(BaseHTTPRequestHandler):
         return self.give(206, data[start:stop], heads, body)
 
     def give(self, status, data, heads, body=True):
+        given = self.path, len(data)
         if body:
-            self.server.served.requests.append((self.path, len(data)))
+            self.server.served.requests.append(given)
         self.send_response(status)
         for name, value in {**heads, "Content-Length": str(len(data))}.items():
             self.send_header(name, value)
         self.end_headers()
-        if body:
-            self.wfile.write(data)
-        self.wfile.flush()
+        try:
+            if body:
+                self.wfile.write(data)
+            self.wfile.flush()
+        except ConnectionError:  # nobody wants the rest
+            self.server.served.requests.remove(given)
+            self.close_connection = True
 
 
 @contextmanager

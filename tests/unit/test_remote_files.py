@@ -1,7 +1,10 @@
 """FITS and OME-Zarr over HTTP: right pixels, and hardly more bytes than the windows need."""
 
 import gzip
+import os
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ from range_server import serve
 from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.io import open_image
-from sciup.io._remote_file import BLOCK
+from sciup.io._remote_blocks import BLOCK, Blocks
+from sciup.io._remote_file import RemoteFile
 from sciup.testing import fits_files
 from sciup.testing.microscopy_files import write_ome_zarr, write_tiff, write_zip
 
@@ -66,15 +70,62 @@ def test_windows_of_remote_compressed_fits_fetch_their_tiles_only(tile, tmp_path
     assert served.bytes_of() < (tmp_path / "big.fits.fz").stat().st_size
 
 
-def test_very_long_rows_are_fetched_in_pieces(tmp_path, served, monkeypatch):
-    monkeypatch.setattr("sciup.io._remote_file.SPAN", 100_000)
-    fits.PrimaryHDU(BIG).writeto(tmp_path / "big.fits")
+@pytest.mark.parametrize(("block", "most"), [(4096, 5), (700, 70)])
+def test_windows_of_long_rows_need_few_requests_and_are_kept(
+    block, most, tmp_path, served, monkeypatch
+):
+    monkeypatch.setattr("sciup.io._remote_blocks.BLOCK", block)
+    monkeypatch.setattr("sciup.io._remote_blocks.SPAN", 200_000)  # 33 rows
+    fits.PrimaryHDU(BIG[:100]).writeto(tmp_path / "big.fits")
     pixels = open_image(f"{served.address}/big.fits").pixels
-    pixels.remote.size  # noqa: B018 - one request, which is no part of the window
     served.requests.clear()
-    for box in boxes()[:2]:
+    for box in (Box((9, 700), (73, 764)), Box((10, 705), (70, 760))):
         np.testing.assert_array_equal(pixels.values((), box), BIG[box.slices])
-    assert served.bytes_of() == 2 * WINDOW**2 * BIG.itemsize
+    assert len(served.requests) < most
+    assert served.bytes_of() < 64 * min(2 * block, 6000) + 6000
+
+
+def test_threads_fetch_a_block_once_and_do_not_wait_for_others():
+    fetched, inside, first = [], threading.Event(), threading.Event()
+
+    def fetch(ranges):
+        fetched.extend(ranges)
+        if ranges[0][0] == 0:
+            inside.set()
+            assert first.wait(10)
+        return [bytes([start // BLOCK]) * (stop - start) for start, stop in ranges]
+
+    blocks = Blocks(fetch)
+
+    def read(at):
+        out = bytearray(4)
+        blocks.fill([(at, memoryview(out))])
+        return bytes(out)
+
+    with ThreadPoolExecutor(2) as pool:
+        slow = [pool.submit(read, 0)]
+        assert inside.wait(10)
+        slow.append(pool.submit(read, 8))
+        assert read(9 * BLOCK) == bytes([9] * 4)  # though the first is on its way
+        first.set()
+        assert [one.result(10) for one in slow] == [bytes(4)] * 2
+    assert fetched == [(0, BLOCK), (9 * BLOCK, 10 * BLOCK)]
+
+
+def test_a_block_that_failed_is_fetched_again():
+    answers = iter([OSError("no"), bytes(BLOCK)])
+
+    def fetch(ranges):
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return [answer]
+
+    blocks, out = Blocks(fetch), bytearray(b"abc")
+    with pytest.raises(OSError, match="no"):
+        blocks.fill([(5, memoryview(out))])
+    blocks.fill([(5, memoryview(out))])
+    assert out == bytes(3)
 
 
 def test_a_second_window_of_the_same_rows_costs_nothing(tmp_path, served):
@@ -130,6 +181,43 @@ def test_packed_files_and_servers_without_parts_are_copied(tmp_path, served, cap
     for image in (packed, open_image(f"{served.address}/a.fits", scratch=tmp_path)):
         np.testing.assert_array_equal(image.read((), Box((0, 0), (30, 40)))[0], BIG[:30, :40])
     assert caplog.text.count("removed at the end") >= 2
+
+
+def test_a_server_without_parts_gives_a_large_file_once(tmp_path, served, caplog):
+    caplog.set_level("INFO", "sciup")
+    fits.PrimaryHDU(BIG).writeto(tmp_path / "big.fits")  # many blocks
+    size = (tmp_path / "big.fits").stat().st_size
+    served.ranges = False
+    read_all(open_image(f"{served.address}/big.fits", scratch=tmp_path))
+    assert "copying 9.0 MB" in caplog.text
+    # one copy; those who look at the start hang up, as far as the network does not hurry ahead
+    assert size <= served.bytes_of() <= 5 * size
+
+
+def test_a_whole_that_comes_for_a_part_is_not_asked_for_again(tmp_path, served):
+    (tmp_path / "a").write_bytes(bytes(5 * BLOCK))
+    file = RemoteFile(f"{served.address}/a")
+    assert file.read(0, 4) == bytes(4)
+    served.ranges = False
+    served.requests.clear()
+    with pytest.raises(InputError, match=f"{5 * BLOCK} of {BLOCK} bytes came"):
+        file.read(2 * BLOCK, 2 * BLOCK + 4)
+    assert len(served.requests) == 1
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_wrong_length_is_named(ranges, tmp_path, served):
+    fits.PrimaryHDU(BIG[:30, :40]).writeto(tmp_path / "a.fits")
+    served.ranges, served.told = ranges, 5000
+    with pytest.raises(InputError, match=r"Content-Length says.*"):
+        open_image(f"{served.address}/a.fits", scratch=tmp_path)
+
+
+def test_the_stamp_of_a_file_changes_with_it(tmp_path, served):
+    (tmp_path / "a").write_bytes(b"a")
+    first = RemoteFile(f"{served.address}/a").stamp
+    os.utime(tmp_path / "a", (0, 0))
+    assert first != RemoteFile(f"{served.address}/a").stamp == "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 def test_other_files_must_be_downloaded(tmp_path, served):
