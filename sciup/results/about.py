@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sciup.io._check import input_errors
 from sciup.results.finished import Finished
 from sciup.results.meanings import meaning
 from sciup.results.recognise import check_result
@@ -30,6 +31,11 @@ def about(path: str | Path) -> dict[str, Any]:
         If it is no finished result; it says what it is.
     """
     done = Finished.open(check_result(path))
+    with input_errors(f"the provenance of {done.path} cannot be understood", "make it again"):
+        return _all(done)
+
+
+def _all(done: Finished) -> dict[str, Any]:
     return {
         "path": str(done.path),
         "container": "ome-zarr" if done.path.is_dir() else "fits",

@@ -16,6 +16,7 @@ from sciup.geometry import Box
 from sciup.image import Image, Plane
 from sciup.io import open_image
 from sciup.io._check import input_errors
+from sciup.io._detect import url_of
 from sciup.io._provenance import read_provenance
 from sciup.physics.instrument import Instrument
 from sciup.risk.tolerance import Tolerance
@@ -73,13 +74,13 @@ class Finished:
         InputError
             If it is not a result of sciup, or lacks what a report needs.
         """
-        path = Path(path).expanduser()
+        path = local(path)
         if not path.exists():
             raise InputError(f"there is no result {path}", "a finished result of `sciup upscale`")
         facts = read_provenance(path)
         prints = facts.get("fingerprint")
         prints = prints if isinstance(prints, dict) else {}
-        lacking = [k for k in NEEDED if k not in facts] + [
+        lacking = [k for k in NEEDED if facts.get(k) is None] + [
             k for k in FINGERPRINT if k not in prints
         ]
         if lacking:
@@ -171,6 +172,19 @@ class Finished:
         if "samples" in self.maps:
             return self.read("samples", (k, *plane), box)
         return self.read(f"samples/{k}", plane, box)
+
+
+def local(path: str | Path) -> Path:
+    """The path of a result, with the home folder put in.
+
+    Raises
+    ------
+    InputError
+        If it is an address: a `Path` has one slash of it only.
+    """
+    if address := url_of(str(path)):
+        raise InputError(f"{address} is an address", "results on this machine", "download it first")
+    return Path(path).expanduser()
 
 
 def _fits(path: Path) -> tuple[Image, dict[str, Pixels]]:

@@ -10,6 +10,7 @@ from sciup.errors import InputError, SciupError
 from sciup.io import open_image
 from sciup.io._journal import Journal
 from sciup.io._provenance import read_provenance
+from sciup.results.finished import local
 
 ALLOWED = "a finished result of `sciup upscale`, FITS or OME-Zarr"
 
@@ -23,8 +24,8 @@ def check_result(path: str | Path) -> Path:
         That says what is there instead: nothing, an unfinished result and how to go on with it, or
         an image that `sciup inspect` describes.
     """
-    path = Path(path).expanduser()
-    for work in (path, work_folder(path)):
+    path = local(path)
+    for work in (path, work_folder(path)) if path.name else (path,):
         if (work / "job.json").is_file() and (work is path or not path.exists()):
             raise _unfinished(work)
     if not path.exists():

@@ -12,8 +12,10 @@ import numpy as np
 from sciup.errors import InputError
 from sciup.geometry import Box, shards
 from sciup.image import Float, Plane
+from sciup.io._check import input_errors
 from sciup.io._journal import agrees
 from sciup.io._writer import SHARD
+from sciup.results.finished import local
 from sciup.results.recognise import check_result
 
 Progress = Callable[[int, int], None]
@@ -95,17 +97,28 @@ def verify(path: str | Path, progress: Progress | None = None) -> Verdict:
     """
     from sciup.results import verify_fits, verify_zarr
 
-    path = Path(path).expanduser()
+    path = local(path)
     kind = verify_zarr if path.is_dir() else verify_fits
     if not kind.was_result(path):
         check_result(path)
     verdict = Verdict(path)
-    verdict.damage += kind.check(path, verdict, progress or _silent)
+    try:
+        with input_errors("what the result says of itself cannot be understood"):
+            for damage in kind.check(path, verdict, progress or _silent):
+                verdict.damage.append(damage)
+    except InputError as error:
+        verdict.damage.append(Damage("metadata", error.what))
     return verdict
 
 
 def _silent(*_: int) -> None:
     """Progress that nobody watches."""
+
+
+def unlisted(maps: list[str], stated: Mapping[str, Any]) -> Iterator[Damage]:
+    """Maps that have checksums and are not in the list of maps."""
+    for name in sorted({*stated.get("maps", {})} - {name.partition("/")[0] for name in maps}):
+        yield Damage(name, "the map is gone from the list of maps")
 
 
 def check_map(
@@ -174,4 +187,4 @@ def place(name: str, plane: Plane, box: Box) -> str:
     return f"{name}{number}, y {y0}:{y1}, x {x0}:{x1}"
 
 
-__all__ = ["Damage", "Verdict", "check_map", "place", "verify"]
+__all__ = ["Damage", "Verdict", "check_map", "place", "unlisted", "verify"]

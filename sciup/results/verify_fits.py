@@ -17,7 +17,7 @@ from sciup.io._fits_clean import quiet
 from sciup.io._fits_pixels import PlainPixels
 from sciup.io._fits_sums import Part, data_sum, header_is_whole, walk
 from sciup.io._provenance import read_provenance
-from sciup.results.verify import Damage, Verdict, check_map
+from sciup.results.verify import Damage, Verdict, check_map, unlisted
 
 PRIMARY = 2880 * 4
 """Bytes in which the primary header of a result stands."""
@@ -54,6 +54,7 @@ def check(path: Path, verdict: Verdict, progress: Callable[[int, int], None]) ->
                 yield from _small(stream, part)
     stated = _stated(path)
     verdict.stated = bool(stated)
+    yield from unlisted(verdict.maps, stated)
     for done, name in enumerate(verdict.maps):
         progress(done, len(verdict.maps))
         if name in found:

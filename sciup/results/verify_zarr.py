@@ -17,18 +17,26 @@ from sciup.image import Float, Plane
 from sciup.io._check import index_of, input_errors
 from sciup.io._pyramid import coarse, level_shapes
 from sciup.io._zarr_sums import OWN, file_is_whole, own_sum
-from sciup.results.verify import Damage, Verdict, check_map, place
+from sciup.results.verify import Damage, Verdict, check_map, place, unlisted
 
 ROOT = "zarr.json"
 
 
 def was_result(path: Path) -> bool:
     """Whether a finished OME-Zarr result was here, in whatever state it is."""
+    ours = _ours(path)
+    if ours:
+        return "provenance" in ours and "maps" in ours
+    # its maps say whose they are, too; other results in a folder have no map to name
+    return any(_ours(part).get("map") == part.name for part in path.iterdir() if part.is_dir())
+
+
+def _ours(folder: Path) -> dict[str, Any]:
+    """What sciup has written into the metadata of a group; nothing if they cannot be read."""
     try:
-        about = json.loads((path / ROOT).read_text(encoding="utf-8"))["attributes"]["sciup"]
-        return "provenance" in about and "maps" in about
-    except (OSError, ValueError, KeyError, TypeError):  # its maps say whose they are, too
-        return any(b'"sciup"' in part.read_bytes() for part in path.glob(f"*/{ROOT}"))
+        return dict(json.loads((folder / ROOT).read_text(encoding="utf-8"))["attributes"]["sciup"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def check(path: Path, verdict: Verdict, progress: Callable[[int, int], None]) -> Iterator[Damage]:
@@ -43,7 +51,10 @@ def check(path: Path, verdict: Verdict, progress: Callable[[int, int], None]) ->
         return
     if OWN in about and own_sum(attributes) != about[OWN]:
         yield Damage(ROOT, "its metadata are not those that were written")
+    if stated and OWN not in about:
+        yield Damage(ROOT, "the checksum of its metadata is missing")
     verdict.stated = bool(stated)
+    yield from unlisted(verdict.maps, stated)
     yield from _files(path, about.get("files", {}), verdict.maps)
     for done, name in enumerate(verdict.maps):
         progress(done, len(verdict.maps))

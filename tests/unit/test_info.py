@@ -1,6 +1,7 @@
 """`sciup info`: what a finished result says of itself, and what is said of anything else."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from sciup.engine.settings import ADDED, MAPS, STEPS
 from sciup.errors import InputError, InterruptedRunError
 from sciup.io._provenance import read_provenance
 from sciup.results.about import about, size_on_disk
+from sciup.results.finished import Finished
 from sciup.results.meanings import MEANINGS
 from sciup.results.recognise import check_result
+from sciup.results.verify import verify
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,3 +96,28 @@ def test_an_unfinished_result_says_how_to_go_on(suffix, tmp_path):
         assert "unfinished" in error.value.what
         assert "1 shards are done" in error.value.what or "0 shards" in error.value.what
         assert f"sciup upscale {toy_run.base() / 'in.fits'} {out} --resume" in error.value.fix
+
+
+@pytest.mark.parametrize("place", [".", "/", ".."])
+def test_a_folder_without_a_name_is_no_result(place, tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    with pytest.raises(InputError, match="no result"):
+        about(place)
+
+
+@pytest.mark.parametrize("read", [about, verify, Finished.open])
+def test_an_address_is_told_whole(read):
+    with pytest.raises(InputError, match=r"https://a\.org/r\.fits is an address.*this machine"):
+        read(Path("https://a.org/r.fits"))
+
+
+@pytest.mark.parametrize("risk", [None, []])
+def test_provenance_that_makes_no_sense_is_told(risk, tmp_path):
+    path = tmp_path / "a.ome.zarr"
+    shutil.copytree(toy_run.straight(".ome.zarr"), path)
+    root = json.loads((path / "zarr.json").read_text())
+    root["attributes"]["sciup"]["provenance"]["risk"] = risk
+    (path / "zarr.json").write_text(json.dumps(root))
+    with pytest.raises(InputError, match="the provenance of"):
+        about(path)

@@ -244,6 +244,32 @@ def test_a_foreign_container_is_refused(tmp_path):
         verify(tmp_path / "b.ome.zarr")
 
 
+def test_a_folder_of_results_is_no_damaged_result(zarr_result):
+    with pytest.raises(InputError, match="no result"):
+        verify(zarr_result.parent)
+
+
+def edited(path, **changes):
+    """The root with other entries under `sciup`; None takes one away."""
+    root = json.loads((path / "zarr.json").read_text())
+    about = root["attributes"]["sciup"]
+    about.update(changes)
+    root["attributes"]["sciup"] = {k: v for k, v in about.items() if v is not None}
+    (path / "zarr.json").write_text(json.dumps(root))
+    return path
+
+
+def test_maps_that_were_taken_off_the_list_are_named(zarr_result):
+    assert named(edited(zarr_result, maps=["sample"], checksum=None)) == [
+        "zarr.json", "mean", "samples", "std"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{"files": []}, {"provenance": {"checksums": {"maps": [1]}}}])
+def test_metadata_that_make_no_sense_are_damage(changes, zarr_result):
+    assert "metadata" in named(edited(zarr_result, **changes))
+
+
 @pytest.mark.parametrize("writer", [FitsWriter, ZarrWriter])
 def test_older_results_hold_no_checksums(writer, tmp_path):
     layout = Layout(open_array(np.ones((20, 30), "f4")), Box((0, 0), (20, 30)), 2, ("mean",), {})
