@@ -10,6 +10,7 @@ from typing import Any
 from sciup.errors import OptionError
 from sciup.geometry import Box
 from sciup.image import Image, parse_roi
+from sciup.io._fits_clean import quiet
 
 logger = logging.getLogger("sciup")
 
@@ -17,7 +18,11 @@ ALLOWED = (
     "Y0:Y1,X0:X1 in input px, or RA DEC SIZE (ICRS, RA in degrees or as hours 10:00:24.5) such as"
     " '150.1 2.2 30arcsec'"
 )
-SIZE = re.compile(r"([\d.]+(?:e[+-]?\d+)?)(arcsec|arcmin|deg|\"|'|d)", re.IGNORECASE)
+LARGEST = 360 * 3600
+"""Arcsec: all around the sky."""
+SIZE = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(arcsec|arcmin|deg|\"|'|d)", re.IGNORECASE)
+CLOSE = 0.5
+"""Input px by which a place may be missed: more means that no place was found."""
 ARCSEC = {"arcsec": 1.0, '"': 1.0, "arcmin": 60.0, "'": 60.0, "deg": 3600.0, "d": 3600.0}
 LOOKUP = re.compile(r"(CPDIS|CQDIS|CPERR|D2IMDIS|D2IMERR|DP|DQ|D2IM)\d.*|AXISCORR")
 
@@ -42,12 +47,12 @@ def find_roi(text: str, image: Image) -> Box:
     if "," in text or len(words) != 3:
         return parse_roi(text, image.plane_shape)
     size = SIZE.fullmatch(words[2])
-    if size is None or not float(size[1]) > 0:
+    side = float(size[1]) * ARCSEC[size[2].lower()] if size else 0
+    if not 0 < side <= LARGEST:
         raise OptionError(f"--roi {text!r} ends in no size", ALLOWED)
     wcs, place = _wcs(text, image), _place(text, words[:2])
-    x, y = (float(v) for v in wcs.world_to_pixel(place))
-    side = float(size[1]) * ARCSEC[size[2].lower()]
-    box = _box(text, image, wcs, (y, x), side)
+    with quiet(image.source):
+        box = _box(text, image, wcs, _centre(text, image, wcs, place), side)
     (y0, x0), (y1, x1) = box.start, box.stop
     logger.info("--roi %s: %d:%d,%d:%d in input px", text, y0, y1, x0, x1)
     return box
@@ -56,8 +61,6 @@ def find_roi(text: str, image: Image) -> Box:
 def celestial(image: Image) -> Any:
     """The celestial WCS of an image, without lookup tables, which shift by a few px; or None."""
     from astropy.wcs import WCS
-
-    from sciup.io._fits_clean import quiet
 
     if image.header is None:
         return None
@@ -87,6 +90,24 @@ def _place(text: str, words: list[str]) -> Any:
         return SkyCoord(words[0], words[1], unit=("hourangle" if hours else "deg", "deg"))
     except ValueError as error:
         raise OptionError(f"--roi {text!r} cannot be read ({error})", ALLOWED) from None
+
+
+def _centre(text: str, image: Image, wcs: Any, place: Any) -> tuple[float, float]:
+    """Pixels (y, x) of a place; NaN where the distortions cannot be inverted."""
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
+    try:
+        x, y = wcs.world_to_pixel(place)
+        there = wcs.pixel_to_world(x, y)
+    except ValueError as error:
+        kinds = " and ".join(str(kind) for kind in wcs.wcs.ctype)
+        raise OptionError(
+            f"--roi {text!r} cannot be found on {image.source}, whose coordinates are {kinds}"
+            f" ({error})",
+            "Y0:Y1,X0:X1 in input px",
+        ) from None
+    found = there.separation(place).deg < CLOSE * min(proj_plane_pixel_scales(wcs))
+    return (float(y), float(x)) if found else (math.nan, math.nan)
 
 
 def _box(text: str, image: Image, wcs: Any, centre: tuple[float, float], side: float) -> Box:

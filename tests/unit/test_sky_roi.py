@@ -60,6 +60,8 @@ def test_the_place_and_all_of_the_size_are_inside(image, y, x, side):
     ("150.1 2.2 30", "no size"), ("150.1 2.2 0arcsec", "no size"), ("150.1 92 3arcsec", "read"),
     ("abc def 3arcsec", "read"), ("151 2.2 3arcsec", "not on the image"),
     ("330.1 -2.2 3arcsec", "not on the image"), ("1 2", "--roi 0:256"),
+    ("150 2 1.2.3arcsec", "no size"), ("150 2 .arcsec", "no size"),
+    ("150 2 1e400arcsec", "no size"), ("150 2 1e308arcmin", "no size"),
 ])  # fmt: skip
 def test_what_cannot_be_is_told(text, words, image):
     with pytest.raises(OptionError, match=words):
@@ -69,6 +71,27 @@ def test_what_cannot_be_is_told(text, words, image):
 def test_an_image_without_a_sky_is_refused():
     with pytest.raises(OptionError, match="no celestial"):
         find_roi("150.1 2.2 3arcsec", open_image(np.ones((9, 9))))
+
+
+def with_cards(folder, **cards):
+    header = fits.Header({"CRPIX1": 32.0, "CRPIX2": 32.0, "CRVAL1": 150.1, "CRVAL2": 2.2,
+                          "CDELT1": -1 / 3600, "CDELT2": 1 / 3600, **cards})  # fmt: skip
+    fits.PrimaryHDU(star_field((64, 64), stars=3), header).writeto(folder / "a.fits")
+    return open_image(folder / "a.fits")
+
+
+def test_coordinates_on_the_sun_are_refused(tmp_path):
+    image = with_cards(tmp_path, CTYPE1="HPLN-TAN", CTYPE2="HPLT-TAN")
+    with pytest.raises(OptionError, match="HPLN-TAN and HPLT-TAN"):
+        find_roi("150.1 2.2 3arcsec", image)
+
+
+def test_distortions_that_cannot_be_inverted_are_no_place(tmp_path, recwarn):
+    image = with_cards(tmp_path, CTYPE1="RA---TAN-SIP", CTYPE2="DEC--TAN-SIP", A_ORDER=2,
+                       B_ORDER=2, A_2_0=0.03, B_0_2=0.03)  # fmt: skip
+    with pytest.raises(OptionError, match="not on the image"):
+        find_roi("150.11 2.21 3arcsec", image)
+    assert not recwarn.list
 
 
 def test_a_region_at_the_rim_is_cut_off(image, caplog):
