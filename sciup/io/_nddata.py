@@ -114,7 +114,8 @@ def _companions(
         logger.warning("the uncertainty of the %s is of an unknown type: not used", what)
     elif uncertainty is not None and kind is not None:
         _same_shape(uncertainty.array, shape, f"the uncertainty of the {what}")
-        companions.append(Companion(kind, ArrayPixels(_in_unit(source, uncertainty))))
+        noise = np.broadcast_to(np.asarray(_in_unit(source, uncertainty)), shape)
+        companions.append(Companion(kind, ArrayPixels(noise)))
         notes["sigma"] = Fact(kind, "header", f"uncertainty of the {what}")
     if source.mask is not None:
         _same_shape(source.mask, shape, f"the mask of the {what}")

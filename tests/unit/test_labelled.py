@@ -199,6 +199,11 @@ def test_every_kind_of_uncertainty_is_one_sigma(uncertainty):
     np.testing.assert_allclose(sigma, PLANE + 2, rtol=1e-5)
 
 
+def test_one_uncertainty_for_all_pixels_is_spread():
+    sigma = open_image(NDData(PLANE, uncertainty=StdDevUncertainty(3.0))).load_sigma((), WHOLE)
+    np.testing.assert_array_equal(sigma, np.full((8, 9), 3.0))
+
+
 def test_an_unknown_uncertainty_is_not_used_and_told(caplog):
     image = open_image(NDData(PLANE, uncertainty=UnknownUncertainty(PLANE)))
     assert image.load_sigma((), WHOLE) is None
