@@ -174,7 +174,11 @@ def _check_kind(series: tifffile.TiffPageSeries, path: Path) -> None:
 
 def _check_scale(tiff: tifffile.TiffFile, dtype: Any, path: Path) -> None:
     """Refuse copies of `sciup convert --dtype uint16`: each map has an offset and a step."""
-    if dtype == np.uint16 and tiff.is_ome and f'Namespace="{NAMESPACE}"' in (tiff.ome_metadata or ""):
+    if (
+        dtype == np.uint16
+        and tiff.is_ome
+        and f'Namespace="{NAMESPACE}"' in (tiff.ome_metadata or "")
+    ):
         raise InputError(
             f"{path} is a copy of a result with fewer bits, whose numbers are not its values",
             fix="take the result that it was made of, or a copy without --dtype",
