@@ -10,6 +10,7 @@ from typing import Any
 from sciup.engine.job import Job
 from sciup.generators.facts import TextureFacts
 from sciup.geometry import Box
+from sciup.image import Image
 from sciup.io import OutputFormat
 from sciup.io._writer import ILLUSTRATIVE
 
@@ -19,13 +20,12 @@ METHOD = 3
 
 def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
     """What must not change between an interrupted run and its continuation."""
-    source = Path(job.image.source)
-    stat = source.stat() if source.is_file() else None
+    size, modified = _version_of(job.image)
     return {
         "method": METHOD,
         "input": job.image.source,
-        "input_size": stat.st_size if stat else None,
-        "input_modified": stat.st_mtime_ns if stat else None,
+        "input_size": size,
+        "input_modified": modified,
         "shape": list(job.image.shape),
         "flux_per_pixel": job.image.flux_per_pixel,
         "noise_map": _has_noise_map(job),
@@ -42,6 +42,20 @@ def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
             for i in job.instruments
         ],
     }
+
+
+def _version_of(image: Image) -> tuple[int | None, int | str | None]:
+    """Size of the input and when it changed, or its tag in a store; a folder has neither."""
+    from sciup.io._detect import url_of
+    from sciup.io._remote_file import RemoteFile
+
+    source = Path(image.source)
+    if source.is_file():
+        stat = source.stat()
+        return stat.st_size, stat.st_mtime_ns
+    url = url_of(image.source) if image.format == "fits" else None
+    file = RemoteFile(url) if url else None
+    return (file.size, file.stamp) if file else (None, None)
 
 
 def _has_noise_map(job: Job) -> bool:

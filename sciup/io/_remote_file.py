@@ -23,6 +23,9 @@ T = TypeVar("T")
 PARTIAL, NO_RANGE = 206, 416
 """The HTTP answers with a part, and where a file ends before it."""
 
+STAMPS = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "updated", "created")
+"""What stores call it."""
+
 logger = logging.getLogger("sciup")
 
 
@@ -81,8 +84,7 @@ class RemoteFile:
     @property
     def stamp(self) -> str | None:
         """What changes with the content, as the store tells: a tag, or a time."""
-        names = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "updated", "generation")
-        return next((str(self._about[name]) for name in names if self._about.get(name)), None)
+        return next((str(self._about[name]) for name in STAMPS if self._about.get(name)), None)
 
     @cached_property
     def random_access(self) -> bool:

@@ -11,6 +11,8 @@ import pytest
 from astropy.io import fits
 from range_server import serve
 
+import sciup
+from sciup.engine.provenance import fingerprint
 from sciup.errors import InputError
 from sciup.geometry import Box
 from sciup.io import open_image
@@ -18,6 +20,7 @@ from sciup.io._remote_blocks import BLOCK, Blocks
 from sciup.io._remote_file import RemoteFile
 from sciup.testing import fits_files
 from sciup.testing.microscopy_files import write_ome_zarr, write_tiff, write_zip
+from sciup.testing.toy_model import write_toy_model
 
 SIDE, WINDOW, WINDOWS = 1500, 64, 10
 BIG = np.arange(SIDE * SIDE, dtype=np.uint32).reshape(SIDE, SIDE).astype(np.float32)
@@ -213,11 +216,18 @@ def test_a_wrong_length_is_named(ranges, tmp_path, served):
         open_image(f"{served.address}/a.fits", scratch=tmp_path)
 
 
-def test_the_stamp_of_a_file_changes_with_it(tmp_path, served):
-    (tmp_path / "a").write_bytes(b"a")
-    first = RemoteFile(f"{served.address}/a").stamp
-    os.utime(tmp_path / "a", (0, 0))
-    assert first != RemoteFile(f"{served.address}/a").stamp == "Thu, 01 Jan 1970 00:00:00 GMT"
+def test_a_run_is_another_once_its_remote_input_has_changed(tmp_path, served):
+    fits.PrimaryHDU(BIG[:64, :64]).writeto(tmp_path / "a.fits")
+    model = write_toy_model(tmp_path / "model", domain="night-sky", scale=2)
+    result = sciup.upscale(f"{served.address}/a.fits", model=model, psf_fwhm=2.4, device="cpu")
+    before = fingerprint(result.job, "fits")
+    assert before == fingerprint(result.job, "fits")
+    os.utime(tmp_path / "a.fits", (0, 0))
+    changed = fingerprint(result.job, "fits")
+    assert {k: v for k, v in changed.items() if v != before[k]} == {
+        "input_modified": "Thu, 01 Jan 1970 00:00:00 GMT"
+    }
+    assert before["input_size"] == (tmp_path / "a.fits").stat().st_size
 
 
 def test_other_files_must_be_downloaded(tmp_path, served):
