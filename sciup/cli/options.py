@@ -17,7 +17,12 @@ from sciup.errors import OptionError
 Opt = typer.Option
 
 Input = Annotated[
-    str, typer.Argument(help="FITS or TIFF file, or OME-Zarr folder", metavar="INPUT")
+    str,
+    typer.Argument(
+        help="FITS or TIFF file, picture (PNG, JPEG, JPEG 2000), OME-Zarr folder or zip file of it;"
+        " FITS and OME-Zarr also by address (https://, s3://)",
+        metavar="INPUT",
+    ),
 ]
 Made = Annotated[
     Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")

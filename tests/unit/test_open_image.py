@@ -79,6 +79,13 @@ def test_fits_options_for_other_formats_are_refused(name, tmp_path):
             open_image(source, **{name: 1})
 
 
+def test_the_help_names_all_that_is_read():
+    from sciup.cli.options import Input
+
+    told = Input.__metadata__[0].help
+    assert all(word in told for word in ("FITS", "TIFF", "OME-Zarr", "zip", "PNG", "https://"))
+
+
 def test_an_open_image_passes_through():
     image = open_array(PLANE)
     assert open_image(image) is image
