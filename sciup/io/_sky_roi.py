@@ -99,11 +99,10 @@ def _centre(text: str, image: Image, wcs: Any, place: Any) -> tuple[float, float
     try:
         x, y = wcs.world_to_pixel(place)
         there = wcs.pixel_to_world(x, y)
-    except ValueError as error:
+    except ValueError:  # of frames that astropy does not know
         kinds = " and ".join(str(kind) for kind in wcs.wcs.ctype)
         raise OptionError(
-            f"--roi {text!r} cannot be found on {image.source}, whose coordinates are {kinds}"
-            f" ({error})",
+            f"--roi {text!r} cannot be found on {image.source}, whose coordinates are {kinds}",
             "Y0:Y1,X0:X1 in input px",
         ) from None
     found = there.separation(place).deg < CLOSE * min(proj_plane_pixel_scales(wcs))

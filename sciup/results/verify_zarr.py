@@ -28,7 +28,8 @@ def was_result(path: Path) -> bool:
     if ours:
         return "provenance" in ours and "maps" in ours
     # its maps say whose they are, too; other results in a folder have no map to name
-    return any(_ours(part).get("map") == part.name for part in path.iterdir() if part.is_dir())
+    folders = (part.parent for part in path.glob(f"*/{ROOT}"))
+    return any(_ours(folder).get("map") == folder.name for folder in folders)
 
 
 def _ours(folder: Path) -> dict[str, Any]:
