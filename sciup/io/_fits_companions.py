@@ -133,7 +133,7 @@ def find_companions(
         kind = _kind_by_convention(hdu, science)
         if kind is None or _ROLES[kind] in chosen:
             continue
-        problem = _unfit(hdu, science) or _other_unit(hdu, kind, science)
+        problem = _unfit(hdu, science) or _other_unit(hdu, kind, science) or _twins(hdu, hdus)
         if problem:
             logger.warning("%s: HDU %s is not used: %s", source, hdu, problem)
         elif not _says_nothing(hdu, kind):
@@ -190,6 +190,12 @@ def _unfit(hdu: Hdu, science: Hdu) -> str:
     if hdu.shape not in (science.shape, science.shape[-2:]):
         return f"it has {_size(hdu)} px, the image {_size(science)} px"
     return ""
+
+
+def _twins(hdu: Hdu, hdus: Sequence[Hdu]) -> str:
+    """Whether several are called like one of them, as chips that EXTVER does not tell apart."""
+    same = [h for h in hdus if (h.name, h.version) == (hdu.name, hdu.version)]
+    return f"{len(same)} are called so, choose one by its number" if len(same) > 1 else ""
 
 
 def _other_unit(hdu: Hdu, kind: Kind, science: Hdu) -> str:

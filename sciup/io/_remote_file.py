@@ -99,10 +99,12 @@ class RemoteFile:
 
         filesystem, path = self._place
 
+        options = dict(filesystem.kwargs)  # such as a token
+        options["headers"] = {**options.get("headers", {}), "Range": "bytes=1-1"}
+
         async def ask() -> tuple[int, str]:
             session = await filesystem.set_session()
-            heads = {"Range": "bytes=1-1"}
-            async with session.get(filesystem.encode_url(path), headers=heads) as answer:
+            async with session.get(filesystem.encode_url(path), **options) as answer:
                 if answer.status != NO_RANGE:
                     answer.raise_for_status()
                 return answer.status, answer.headers.get("Content-Range", "")

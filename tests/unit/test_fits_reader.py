@@ -454,6 +454,14 @@ def test_chips_with_one_name_are_told_apart_by_number_or_not_at_all(name, tmp_pa
         open_fits(path, hdu=2, weight=str(write(tmp_path / "wht.fits", None, *twice)))
 
 
+def test_noise_of_chips_that_extver_does_not_tell_apart_is_not_guessed(path, caplog):
+    names = {"SCI": 1.0, "ERR": 2.0}
+    hdus = [fits.ImageHDU(np.full(SHAPE, v * k), name=n) for k in (1, 5) for n, v in names.items()]
+    assert open_fits(write(path, None, *hdus), hdu=3).companions == ()
+    assert "2 are called so" in caplog.text
+    assert (open_fits(path, hdu=3, err=4).load_sigma((), WHOLE) == 10).all()
+
+
 def test_given_files_that_do_not_fit_are_refused(tmp_path, path):
     fits_files.hst_flt(path)
     small = write(tmp_path / "small.fits", np.ones((5, 5)))
