@@ -194,7 +194,7 @@ def _losses(contents: Contents, kind: Container) -> Iterator[str]:
         yield "the place of the first pixel is kept in the provenance only"
     if kind not in WHOLE:
         yield "the image of the output's PSF is left out: its width is kept in the provenance"
-        yield "the copy is for other programs: sciup reads it as an image, not as a result"
+        yield "the copy is for other programs: it counts as an image, not as a result"
 
 
 __all__ = ["convert", "story"]
