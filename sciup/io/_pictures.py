@@ -178,7 +178,7 @@ def _mask_transparent(path: Path, array: NDArray[Any], kind: str) -> None:
     full = np.iinfo(alpha.dtype).max
     if kind != "PNG":  # JPEG 2000 has any number of bits
         full = max((1 << int(alpha.max()).bit_length()) - 1, 1)
-    partly = np.count_nonzero((alpha > 0) & (alpha < full))
+    partly = int(((alpha > 0) & (alpha < full)).sum())
     if partly:
         logger.warning("%s: %d partly transparent pixels are masked, too", path, partly)
     array[-1] = alpha >= full

@@ -141,7 +141,8 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
+    folder = tmp_path_factory.mktemp("known") / "images"  # its name decides which field is which
+    folder.mkdir()
     for i in range(24):
         rng = np.random.default_rng(i)
         image = 200 + cells((64, 64), seed=i).astype(float)
