@@ -7,8 +7,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST_ARGS ?= $(if $(SLOW),,-m "not slow")
-# Tests that start processes or a viewer of their own run one after the other.
-ALONE := tests/e2e tests/faults tests/plugin
+# Tests of clusters, of kills and of the viewer run one after the other, not side by side.
+ALONE := $(addprefix tests/faults/test_,chaos.py cluster.py lack_of_memory.py resume.py stragglers.py) \
+	tests/plugin
 # Tests of the napari plugin need a display with OpenGL: a virtual one where there is none.
 XVFB ?= $(if $(DISPLAY),,$(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1400x900x24"))
 
