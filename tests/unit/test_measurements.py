@@ -187,6 +187,8 @@ def test_measure_gives_calibrated_intervals_and_their_coverage(model):
     assert found["flux_hi95"][0] == pytest.approx(value + 2 * std)
     assert (found["flux_covered68"][0], found["flux_covered95"][0]) == (0.67, 0.94)
     assert "calibrated" in found.meta["coverage"]
+    for key in ("interval_68", "interval_95", "interval_assumes"):
+        assert found.meta[key] == f"rows without *_covered: {plain.meta[key]}"
     json.dumps(found.meta)
 
 

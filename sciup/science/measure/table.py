@@ -77,6 +77,9 @@ def make_table(
     for name in _names(rows, quantity):
         used += _quantity(table, rows, name, quantity, draws, known)
     table.meta["coverage"] = _coverage(used, known, draws)
+    if used:  # the plain formula and what it assumes are those of the other rows only
+        for key in [k for k in table.meta if k.startswith("interval_")]:
+            table.meta[key] = f"rows without *_covered: {table.meta[key]}"
     if quantity.kinds.get("centroid_y") == "position":
         _sky_of_centroids(table, draws)
     for row in rows:
