@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -32,6 +31,7 @@ from sciup.engine.settings import (
     VALUES,
     Settings,
 )
+from sciup.engine.threads import alone, pool, threads_of_torch
 from sciup.engine.units import working_units
 from sciup.errors import OptionError
 from sciup.generators.fused import fuse
@@ -274,33 +274,6 @@ def _texture(facts: TextureFacts, folder: Path, weights: str, device: str, preci
     return load_texture(facts, net).to(device=torch.device(device), dtype=dtype)
 
 
-@cache
-def _threads_of_torch() -> int:
-    """Threads that the user or the machine grants to torch; asked before the pool exists."""
-    return torch.get_num_threads()
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads for windows, shared by everything in this process that computes.
-
-    Each has one torch thread of its own. That is quicker than two threads for one window, because
-    little of a window is large enough to be shared, and its bits are the same on every machine.
-    """
-    _threads_of_torch()
-    return ThreadPoolExecutor(threads, "sciup", torch.set_num_threads, (1,))
-
-
-def _alone(function: Callable[..., T], *arguments: Any) -> T:
-    """Call with one torch thread: torch may have given this one the number of another since."""
-    if torch.get_num_threads() != 1:
-        torch.set_num_threads(1)
-    return function(*arguments)
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
-
-
 @dataclass(eq=False)
 class ReadAhead(Image):
     """An image that reads larger blocks and serves windows from the last one, to one at a time."""
@@ -441,12 +414,12 @@ class Worker:
     @property
     def threads(self) -> int:
         """Windows that are computed at a time."""
-        many = 1 if self.job.device == "cuda" else _threads_of_torch()
+        many = 1 if self.job.device == "cuda" else threads_of_torch()
         return self.job.threads or many
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Call a function in a thread for windows."""
-        return _pool(self.threads).submit(_alone, function, *arguments)
+        return pool(self.threads).submit(alone, function, *arguments)
 
 
 __all__ = ["Job", "Task", "Worker", "iterate", "make_job"]

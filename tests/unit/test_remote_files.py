@@ -243,6 +243,7 @@ def test_a_server_that_is_busy_is_asked_again(tmp_path, served):
     image = open_image(f"{served.address}/big.fits")
     served.fail = 3
     read_all(image)
+    assert served.fail == 0
 
 
 def test_what_is_not_there_or_was_cut_off(tmp_path, served):
