@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from sciup.engine.block import EXACT_ROUNDS, PlaneSampler, Window
-from sciup.engine.margins import CORE, RIM, halo_of
+from sciup.engine.block import PlaneSampler, Window
+from sciup.engine.margins import RIM, halo_of
+from sciup.engine.window import EXACT_ROUNDS
 from sciup.generators.noise import COARSE_STEP, _tap, noise_key, normal_field
 from sciup.generators.posterior import crop
 from sciup.geometry import Box, Tile
-from sciup.physics.projection import REACH_A, Projection, kernel_side
+from sciup.physics.projection import REACH_A
 
 BLOCK = 8
 """Input pixels per side of the blocks in which noise keeps its length, and chi^2 is judged."""
@@ -38,29 +39,6 @@ EXACT_TURNS = 60
 
 ROOM = 2
 """Input pixels around a region that its window is exact on, too."""
-
-
-@dataclass
-class StampSampler(PlaneSampler):
-    """A `PlaneSampler` whose window covers one stamp instead of a tile of the engine's grid.
-
-    Attributes
-    ----------
-    side : int
-        Side of the core in input pixels.
-    """
-
-    side: int = CORE
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.side != CORE:
-            spec = self.net.spec
-            kernel = self.instrument.relative_kernel(
-                spec.scale, spec.target_fwhm, kernel_side(spec.scale)
-            )
-            built = Projection.build([kernel], spec.scale, self.side + 2 * RIM, spec.trust)
-            self.projection = built.to(self.device)
 
 
 class Latents(NamedTuple):
@@ -109,21 +87,22 @@ class Stamp:
 
     Attributes
     ----------
-    sampler : StampSampler
-        In float32: gradients of bfloat16 numbers would be too coarse.
+    sampler : PlaneSampler
+        In float32: gradients of bfloat16 numbers would be too coarse. Its windows cover one stamp
+        instead of a tile of the engine's grid.
     roi : Box
         Input pixels asked for.
     window : Window
         The engine's window of the square around them.
     """
 
-    sampler: StampSampler
+    sampler: PlaneSampler
     roi: Box
     window: Window
 
     @classmethod
     @torch.no_grad()
-    def read(cls, sampler: StampSampler, roi: Box) -> Stamp:
+    def read(cls, sampler: PlaneSampler, roi: Box) -> Stamp:
         """Read the window around a region and run the trunk."""
         core = square(roi, sampler.side)
         tile = Tile((0, 0), core, core.grown(halo_of(sampler.net)))
@@ -331,4 +310,4 @@ def _block_energy(x: Tensor, side: int) -> Tensor:
     return F.avg_pool2d(energy, side, ceil_mode=True, count_include_pad=False)
 
 
-__all__ = ["BLOCK", "REACH_A", "Latents", "Stamp", "StampSampler", "on_sphere", "side_for"]
+__all__ = ["BLOCK", "REACH_A", "Latents", "Stamp", "on_sphere", "side_for"]

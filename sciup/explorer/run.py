@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.api import Result, upscale
+from sciup.engine.block import PlaneSampler
 from sciup.engine.provenance import provenance
 from sciup.engine.settings import choose_device
 from sciup.engine.units import working_units
@@ -20,7 +21,7 @@ from sciup.explorer.answers import POSSIBLE, Answer, Region
 from sciup.explorer.ask import Asker
 from sciup.explorer.cascade import Cascade, sharpen
 from sciup.explorer.flux import Aperture
-from sciup.explorer.latents import Stamp, StampSampler, side_for
+from sciup.explorer.latents import Stamp, side_for
 from sciup.explorer.question import ANSWERS, STEPS, Question
 from sciup.explorer.search import REACH
 from sciup.explorer.where import Place, places_of, regions
@@ -272,7 +273,7 @@ def open_stamp(result: Result, box: Box) -> Stamp:
     job = result.job
     plane: Plane = next(job.image.planes)
     instrument = job.instruments[0]
-    sampler = StampSampler(
+    sampler = PlaneSampler(
         net=_network(job.model.folder, job.model.weights, job.device),
         image=job.image,
         plane=plane,

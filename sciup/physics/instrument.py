@@ -6,7 +6,7 @@ given > header > estimated from the pixels > assumed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +49,9 @@ Of 78 simulated fields none had more where the statement was right, and all had 
 30 %.
 """
 
+MOST_ERROR = 0.5
+"""A PSF whose width is known less well is not known."""
+
 _NONE = Fact(None, "assumed")
 
 
@@ -70,6 +73,8 @@ class Given:
         Level in input units: pedestal of a micrograph, sky of an astronomical image.
     noise_sigma : float, optional
         Noise of the background in input units.
+    psf_error : float, optional
+        Standard deviation of the width of the PSF as a share of it; see `Instrument`.
     """
 
     psf_fwhm: float | None = None
@@ -78,6 +83,7 @@ class Given:
     read_noise: float | None = None
     background: float | None = None
     noise_sigma: float | None = None
+    psf_error: float | None = None
 
     def __post_init__(self) -> None:
         rules = {
@@ -95,6 +101,11 @@ class Given:
                 raise OptionError(f"{option} {value:g} is not possible", f"{limits} {unit}")
         if self.background is not None and not np.isfinite(self.background):
             raise OptionError(f"--background {self.background} is not a number", "input units")
+        if self.psf_error is not None and not 0 <= self.psf_error <= MOST_ERROR:
+            raise OptionError(
+                f"--psf-error {100 * self.psf_error:g}% is not possible",
+                f"0% (known) to {100 * MOST_ERROR:g}% of the width of the PSF",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,9 @@ class Instrument:
         Factor on the noise of a mesh or of a file's noise map, where a variation asks for one.
     psf_step : Fact
         Input px per pixel of the PSF image where that is not on the input grid.
+    psf_error : Fact
+        Standard deviation of the logarithm of the width of the PSF, where samples are to be drawn
+        with different widths (`sciup.physics.psf_error`); None: the width counts as known.
     """
 
     psf_fwhm: Fact
@@ -138,6 +152,7 @@ class Instrument:
     star_fwhm: Fact = _NONE
     noise_factor: Fact = _NONE
     psf_step: Fact = _NONE
+    psf_error: Fact = _NONE
 
     @property
     def contradiction(self) -> str:
@@ -247,7 +262,10 @@ def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> Believe
             "choose another HDU, channel or plane",
         )
     make = _night_sky if domain == "night-sky" else _fluorescence
-    return Believed(make(image, given, sample), sample.digest, sample.pixels)
+    found = make(image, given, sample)
+    if given.psf_error:
+        found = replace(found, psf_error=Fact(float(given.psf_error), "given", "--psf-error"))
+    return Believed(found, sample.digest, sample.pixels)
 
 
 def _picture(image: Image, given: Given) -> tuple[Fact, Fact] | None:

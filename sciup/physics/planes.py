@@ -65,7 +65,7 @@ def make_planes(
     """
     shape = v.shape
     log_noise = torch.log(stretch.slope(signal) * sigma).clamp(-8, 3) / 3
-    constants = torch.cat([psf[:, :1] / 3, psf[:, 1:], correlation[:, None]], 1)
+    constants = torch.cat([_told(psf), correlation[:, None]], 1)
     return torch.cat(
         [
             stretch.forward(v),
@@ -75,3 +75,15 @@ def make_planes(
         ],
         1,
     )
+
+
+def _told(psf: Tensor) -> Tensor:
+    """FWHM and ellipticities as the planes say them."""
+    return torch.cat([psf[:, :1] / 3, psf[:, 1:]], 1)
+
+
+def with_psf(planes: Tensor, psf: Tensor) -> Tensor:
+    """The planes (B, 7, h, w) of the same image seen through another PSF (B, 3)."""
+    other = planes.clone()
+    other[:, 3:6] = _told(psf)[:, :, None, None]
+    return other

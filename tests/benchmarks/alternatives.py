@@ -130,8 +130,8 @@ def theirs(source: Path, model: Path, output: Path, threads: int) -> None:
         signal = local_mean(v, torch.ones_like(v))
         inner = v[..., 1:-1, 1:-1]
         planes = make_planes(
-            inner, torch.ones_like(inner), signal, noise.sigma(signal), units.stretch, sampler.psf,
-            torch.tensor([sampler.correlation]),
+            inner, torch.ones_like(inner), signal, noise.sigma(signal), units.stretch,
+            sampler.optics[0].psf, torch.tensor([sampler.correlation]),
         )  # fmt: skip
         planes = planes.to(torch.bfloat16, memory_format=torch.channels_last)
         side = [n - 2 * (net.spec.margin - net.head_margin) for n in inner.shape[-2:]]

@@ -24,10 +24,10 @@ from sciup.physics.psf import (
     relative_analytic,
     relative_measured,
 )
+from sciup.physics.psf_error import wider
 from sciup.physics.psf_image import fine_psf
 from sciup.physics.psf_source import PsfImage, read_psf
 from sciup.report.curves import _on_grid
-from sciup.science.robustness.vary import wider
 from sciup.testing.psf_files import gaussian_pixels, write_psfex, write_stpsf
 from sciup.testing.toy_images import cells, star_field
 from sciup.testing.toy_model import write_toy_model
@@ -114,7 +114,8 @@ def test_what_else_is_made_of_the_image_knows_its_sampling(tmp_path):
     )
     assert (fine.psf_step.value, coarse.psf_step.value) == (pytest.approx(0.25), None)
     assert noise_area(fine) == pytest.approx(noise_area(coarse), rel=0.01)
-    assert wider(fine, 1.1).psf_step == fine.psf_step
+    assert wider(fine, 1.1).psf_step.value == pytest.approx(1.1 * 0.25)
+    assert wider(fine, 1.1).psf.value is fine.psf.value
     images = [_on_grid(i.psf.value, 65, i.psf_step.value or 1) for i in (fine, coarse)]
     widths = [(image > image.max() / 2).sum() for image in images]
     assert widths[0] == pytest.approx(widths[1], rel=0.25)

@@ -6,17 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import affine_transform
-
 from sciup.api import Result, choose_model
 from sciup.engine.calibrated import Calibrated
 from sciup.errors import ModelError
 from sciup.image import Fact
 from sciup.physics.instrument import Instrument
-
-Array = NDArray[np.float64]
+from sciup.physics.psf_error import wider
 
 PSF = 0.1
 """Share by which the width of the PSF is changed: what a fit to few stars errs by."""
@@ -69,35 +64,6 @@ def _believing(
     return Result(replace(result.job, instruments=instruments))
 
 
-def wider(instrument: Instrument, factor: float) -> Instrument:
-    """An instrument whose PSF is so many times as wide."""
-    note = f"{factor:g} times what was believed"
-    width = Fact(float(instrument.psf_fwhm.value) * factor, "assumed", note)
-    psf = instrument.psf
-    if psf.value is not None:
-        psf = Fact(stretched(np.asarray(psf.value, np.float64), factor), "assumed", note)
-    return replace(instrument, psf_fwhm=width, psf=psf)
-
-
-def stretched(psf: Array, factor: float) -> Array:
-    """A PSF image so many times as wide about its middle, with the same sum.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> y, x = np.mgrid[-10:11, -10:11]
-    >>> wide = stretched(np.exp(-(x**2 + y**2) / 8), 1.2)
-    >>> n = len(wide) // 2
-    >>> bool(abs(wide[n, n + 2] / wide[n, n] - np.exp(-4 / 8 / 1.44)) < 0.01)
-    True
-    """
-    side = 2 * int(np.ceil(factor * max(psf.shape) / 2)) + 1
-    grown = np.pad(psf, (side - min(psf.shape)) // 2 + 1)
-    middle = (np.array(grown.shape) - 1) / 2
-    out = affine_transform(grown, [1 / factor, 1 / factor], middle - middle / factor, order=3)
-    return np.asarray(out * (psf.sum() / out.sum()))
-
-
 def noisier(instrument: Instrument, factor: float) -> Instrument:
     """An instrument with so many times the noise, of photons as of electronics."""
     note = f"{factor:g} times the noise that was believed"
@@ -115,4 +81,4 @@ def noisier(instrument: Instrument, factor: float) -> Instrument:
     )
 
 
-__all__ = ["noisier", "stretched", "variations", "wider"]
+__all__ = ["noisier", "variations"]
