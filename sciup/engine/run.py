@@ -26,6 +26,7 @@ from sciup.errors import (
 )
 from sciup.geometry import Box
 from sciup.io import OutputFormat, open_writer
+from sciup.io._detect import url_of
 from sciup.io._journal import Journal
 from sciup.physics.psf import gaussian
 
@@ -155,6 +156,8 @@ def _prepare(
 
 def _check_place(job: Job, output: Path, kind: OutputFormat) -> None:
     """The folder exists, is writable, and has room."""
+    if url := url_of(str(output)):
+        raise OutputError(f"{url} is not on this machine", "a local path", "write here, then copy")
     parent = output.absolute().parent
     if not parent.is_dir():
         raise OutputError(f"there is no folder {parent}", fix=f"create it: mkdir -p {parent}")

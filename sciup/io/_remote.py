@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
-from sciup.errors import MissingPackageError
 from sciup.io._detect import Url
+from sciup.io._stores import store_errors, store_options, try_once
 from sciup.io._zipped import Zipped, version_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ FIRST, LONGEST = 0.5, 30.0
 
 FINAL = (PermissionError, MemoryError, TypeError, ValueError, NotImplementedError)
 """What is not better a second later."""
+
+HOPELESS = ("NoCredentialsError", "PartialCredentialsError", "ParamValidationError")
+"""Names of botocore for it: keys that are missing, and names that no bucket can have."""
+
+NEVER = (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENAMETOOLONG)
+"""What s3fs makes of requests that S3 does not understand."""
 
 BUSY = (408, 425, 429)
 """The HTTP answers below 500 that ask to come again."""
@@ -62,13 +68,11 @@ def _store(path: Path | Url | Zipped) -> Store:
         return _zip_store(path.file, version_of(path.file))
     if not isinstance(path, Url):
         return LocalStore(path, read_only=True)
-    try:
-        return Patient(FsspecStore.from_url(str(path), read_only=True))
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{path} cannot be reached: {error}",
-            fix="pip install s3fs for s3://, aiohttp for https://, gcsfs for gs://",
-        ) from None
+    url = str(path)
+    with store_errors(url):
+        store = FsspecStore.from_url(url, storage_options=store_options(url), read_only=True)
+    try_once(store.fs)
+    return Patient(store)
 
 
 @lru_cache(4)
@@ -202,7 +206,8 @@ def _is_final(error: Exception) -> bool:
     """Whether to try again has no use."""
     status = getattr(error, "status", None)
     refused = isinstance(status, int) and 400 <= status < 500 and status not in BUSY
-    return refused or isinstance(error, FINAL)
+    hopeless = type(error).__name__ in HOPELESS or getattr(error, "errno", None) in NEVER
+    return refused or hopeless or isinstance(error, FINAL)
 
 
 __all__ = ["Patient", "open_node", "patient_array", "patiently"]

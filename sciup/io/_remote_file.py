@@ -13,10 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from sciup.errors import InputError, MissingPackageError
+from sciup.errors import InputError
 from sciup.io._detect import Url, url_of
 from sciup.io._remote_blocks import Blocks
 from sciup.io._scratch import remove, scratch_folder
+from sciup.io._stores import store_errors, store_fix, store_options, try_once
 
 T = TypeVar("T")
 
@@ -59,15 +60,9 @@ class RemoteFile:
     def _place(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
-        try:
-            found: tuple[Any, str] = url_to_fs(self.url)
-        except ImportError as error:
-            raise MissingPackageError(
-                f"{self.url} cannot be reached: {error}",
-                fix="pip install s3fs for s3://, aiohttp for https://, gcsfs for gs://",
-            ) from None
-        except ValueError as error:
-            raise InputError(f"{self.url} is no address that is known ({error})") from None
+        with store_errors(self.url):
+            found: tuple[Any, str] = url_to_fs(self.url, **store_options(self.url))
+        try_once(found[0])
         return found
 
     @cached_property
@@ -169,7 +164,8 @@ class RemoteFile:
                 try:
                     seconds = pause(self.url, reason, number)
                 except OSError as final:
-                    raise InputError(f"{self.url} cannot be read ({final})") from error
+                    what = f"{self.url} cannot be read ({final})"
+                    raise InputError(what, "", store_fix(self.url, final)) from error
                 time.sleep(seconds)
         raise AssertionError  # the last pause raises
 
@@ -198,7 +194,8 @@ def _reason(error: Exception) -> Exception:
     from sciup.io._remote import BUSY
 
     cause = error.__cause__
-    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
+    web = type(cause).__module__.startswith("aiohttp")
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and web:
         status = getattr(cause, "status", None)
         passing = status is None or status >= 500 or status in BUSY
         return cause if passing else error

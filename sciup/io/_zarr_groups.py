@@ -14,6 +14,7 @@ from sciup.errors import InputError
 from sciup.io._check import input_errors
 from sciup.io._detect import Url
 from sciup.io._remote import open_node
+from sciup.io._stores import store_fix
 from sciup.io._zipped import Zipped
 
 logger = logging.getLogger("sciup")
@@ -27,11 +28,23 @@ FIX = "check zarr.json or .zattrs, or export the plate again"
 
 def read_node(place: Place) -> zarr.Group | zarr.Array[Any]:
     """The group or array at a place; what cannot be read is an `InputError`."""
-    fix = "check zarr.json or .zarray"
     if isinstance(place, Url):
-        fix = "check the address; of files that are neither FITS nor OME-Zarr download a copy"
-    with input_errors(f"the Zarr metadata of {place} cannot be read", fix):
+        return _read_remote(place)
+    with input_errors(f"the Zarr metadata of {place} cannot be read", "check zarr.json or .zarray"):
         return open_node(place)
+
+
+def _read_remote(place: Url) -> zarr.Group | zarr.Array[Any]:
+    fix = "check the address; of files that are neither FITS nor OME-Zarr download a copy"
+    with input_errors(f"the Zarr metadata of {place} cannot be read", fix):
+        try:
+            return open_node(place)
+        except FileNotFoundError as error:
+            what = f"there is neither a file nor a Zarr image at {place}"
+            raise InputError(what, "FITS or OME-Zarr at an address", fix) from error
+        except PermissionError as error:
+            what = f"{place} cannot be read ({error.strerror or error})"
+            raise InputError(what, "", store_fix(place, error) or fix) from error
 
 
 def attributes_of(group: zarr.Group | zarr.Array[Any]) -> dict[str, Any]:
