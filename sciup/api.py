@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sciup.engine.channels import stated
 from sciup.engine.job import Job, Task, Worker, make_job
 from sciup.engine.run import Progress, run
 from sciup.engine.settings import MAPS, Settings, choose_device, choose_precision
@@ -20,13 +21,16 @@ from sciup.geometry import Box
 from sciup.image import Domain, Image
 from sciup.io import open_image
 from sciup.io._sky_roi import find_roi
-from sciup.physics.instrument import Given, Instrument
-from sciup.physics.psf_source import read_psf
+from sciup.physics.instrument import Instrument
+from sciup.physics.psf_error import parse_error
 from sciup.resources import find_model, model_folders
 from sciup.risk.tolerance import Tolerance
 
 USUAL_SCALE: dict[Domain, int] = {"night-sky": 2, "fluorescence": 4}
 """Scale of the model that is taken where neither is asked for, if there is one."""
+
+Stated = float | Mapping[str | int, float] | None
+"""A value of the instrument; of each channel by name or number, of the others under ``*``."""
 
 
 def choose_model(image: Image, model: str | Path | None, scale: int | None) -> ModelFacts:
@@ -225,12 +229,13 @@ def upscale(
     keep_samples: int = 0,
     maps: Sequence[str] | None = None,
     tolerance: str = "3sigma",
-    psf_fwhm: float | None = None,
+    psf_fwhm: Stated = None,
     psf: Any = None,
-    gain: float | None = None,
-    read_noise: float | None = None,
-    background: float | None = None,
-    noise_sigma: float | None = None,
+    gain: Stated = None,
+    read_noise: Stated = None,
+    background: Stated = None,
+    noise_sigma: Stated = None,
+    psf_error: float | str | None = None,
     roi: str | Box | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -261,17 +266,22 @@ def upscale(
         ``step_2x``, ``step_4x`` and ``keypoints_KIND``; the usual ones unless given.
     tolerance : str
         ``3sigma`` (of the input noise) or ``5%``.
-    psf_fwhm : float, optional
-        Total instrument PSF before pixel integration, FWHM in input px.
-    psf : ndarray or path, optional
+    psf_fwhm : float or mapping, optional
+        Total instrument PSF before pixel integration, FWHM in input px. This and what follows up to
+        `noise_sigma` may differ by channel: ``{"DAPI": 2.1, "*": 2.4}``, by name or number, with
+        ``*`` for all others.
+    psf : ndarray, path or mapping, optional
         PSF image on the input grid; or a file: a PSF image, beads, by STPSF, by PSFEx. See
         `sciup.physics.psf_source.read_psf`.
-    gain : float, optional
+    gain : float or mapping, optional
         Electrons per unit.
-    read_noise : float, optional
+    read_noise : float or mapping, optional
         Electrons.
-    background, noise_sigma : float, optional
+    background, noise_sigma : float or mapping, optional
         Level (kept in the output) and noise of the background, input units.
+    psf_error : float or str, optional
+        Standard deviation of the width of the PSF as a share of it, ``0.1`` or ``10%``: samples are
+        drawn with three widths then. Default: the width counts as known.
     roi : str or Box, optional
         ``Y0:Y1,X0:X1`` in input pixels, or ``RA DEC SIZE`` on the sky: ``150.1 2.2 30arcsec``.
     device : {"auto", "cpu", "cuda"}
@@ -326,8 +336,17 @@ def upscale(
         noise_free=noise_free,
     )
     region = find_roi(roi, opened) if isinstance(roi, str) else roi
-    picture = read_psf(psf, opened, region)
-    given = Given(psf_fwhm, picture, gain, read_noise, background, noise_sigma)
+    given = stated(
+        opened,
+        region,
+        psf_fwhm=psf_fwhm,
+        psf=psf,
+        electrons_per_unit=gain,
+        read_noise=read_noise,
+        background=background,
+        noise_sigma=noise_sigma,
+        psf_error=parse_error(psf_error),
+    )
     job = make_job(
         opened,
         facts,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from sciup.api import Result
+from sciup.engine.channels import COMPARED, channel_rows, names_of_planes
 from sciup.engine.cost import estimate
 from sciup.engine.run import output_format
 from sciup.image import Image
@@ -30,6 +31,7 @@ from sciup.physics.instrument import Instrument
 UNITS = {
     "psf_fwhm": "input px",
     "psf_step": "input px",
+    "psf_error": "of the width",
     "star_fwhm": "input px",
     "electrons_per_unit": "electron per unit",
     "read_noise": "electron",
@@ -39,6 +41,7 @@ UNITS = {
     "dark": "input units",
     "bright": "input units",
 }
+PLAIN: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 COLOURS = {"given": "green", "header": "green", "estimated": "yellow", "assumed": "red"}
 
 
@@ -90,15 +93,33 @@ def describe(image: Image) -> str:
     return f"{image.format}, {image.axes} {shape}, {image.dtype}, {pixel}"
 
 
-def instrument_table(result: Result) -> Table:
-    """The instrument of the first plane, with the origin of each value."""
-    return instrument_rows(result.instrument, len(result.job.instruments))
+def instrument_table(result: Result) -> Group:
+    """The instrument of the first plane, with the origin of each value, and all channels."""
+    job = result.job
+    return instrument_tables(job.instruments, names_of_planes(job.image))
+
+
+def instrument_tables(
+    instruments: Sequence[Instrument], channels: Sequence[str], models: Sequence[str] = ()
+) -> Group:
+    """The first plane with the origin of each value, and a line for each of several channels.
+
+    `channels` and `models` are those of every plane; `models` only where they differ.
+    """
+    tables = [instrument_rows(instruments[0], len(instruments))]
+    if rows := channel_rows(channels, instruments, models):
+        tables.append(Table(title="channels, each in its first plane", **PLAIN))
+        for heading in ("channel", *COMPARED.values(), *(["model"] if models else [])):
+            tables[-1].add_column(escape(heading))
+        for row in rows:
+            tables[-1].add_row(*map(escape, row))
+    return Group(*tables)
 
 
 def instrument_rows(instrument: Instrument, planes: int) -> Table:
     """An instrument, the first of `planes`, with the origin of each value."""
     title = "instrument" + (f" of the first of {planes} planes" if planes > 1 else "")
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, **PLAIN)
     for column in ("value", "", "unit", "origin", "how"):
         table.add_column(column)
     for name, value, origin, note in instrument.rows():
@@ -197,6 +218,7 @@ def facts(result: Result) -> dict[str, Any]:
         "expected_seconds": cost.seconds,
         "expected_disk_bytes": cost.disk,
         "instrument": [i.as_json() for i in result.job.instruments],
+        "channels": names_of_planes(image),
         "in_training": list(result.job.known),
     }
 

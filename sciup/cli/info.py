@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -88,13 +89,13 @@ def _maps(facts: dict[str, Any]) -> Table:
     return table
 
 
-def _instrument(facts: dict[str, Any]) -> Table:
-    """The instrument of the first plane, as the run believed it."""
+def _instrument(facts: dict[str, Any]) -> Group:
+    """The instrument of the first plane and of every channel, as the run believed it."""
     from sciup.physics.instrument import Instrument
-    from sciup.show import instrument_rows
+    from sciup.show import instrument_tables
 
-    planes = facts["instrument"]
-    return instrument_rows(Instrument.from_json(planes[0]), len(planes))
+    planes = [Instrument.from_json(told) for told in facts["instrument"]]
+    return instrument_tables(planes, facts["channels"])
 
 
 __all__ = ["info"]

@@ -76,7 +76,7 @@ def inject(
         "snr": None if snr is None else _span(snr), "threshold": threshold, "match": match,
     }  # fmt: skip
     check_options(**asked, samples=samples)
-    check_folder(out, field, *source.files, catalog, stamp, physics.psf, overwrite=overwrite)
+    check_folder(out, field, *source.files, catalog, stamp, *physics.files, overwrite=overwrite)
     image = source.open(field)
     result = api.upscale(image, samples=samples, seed=seed, roi=roi, **physics.options())
     show.beliefs(console, result, "you" if physics.model else "the domain of the file")

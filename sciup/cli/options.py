@@ -33,6 +33,13 @@ Roi = Annotated[
         "--roi", help="Y0:Y1,X0:X1 in input px, on the sky 'RA DEC SIZE', or a DS9 region FILE.reg"
     ),
 ]
+Stated = list[str] | None
+"""Values as they are typed: ``VALUE`` for all channels, ``NAME=VALUE`` for one."""
+
+PsfError = Annotated[
+    str | None,
+    Opt(metavar="SHARE", help="standard deviation of the PSF's width, such as 10%; default: known"),
+]
 Json = Annotated[bool, Opt("--json", help="machine-readable, on standard output")]
 
 
@@ -127,26 +134,62 @@ class Measuring:
         return options
 
 
+READ: dict[str, Callable[[Any], Any]] = {
+    "psf_fwhm": float,
+    "psf": str,
+    "gain": float,
+    "read_noise": float,
+    "background": float,
+    "noise_sigma": float,
+}
+"""Options of `Physics` that may differ by channel, and what their values are."""
+
+
 @dataclass
 class Physics:
-    """Which model, and what is known about the instrument."""
+    """Which model, and what is known about the instrument, by channel where there are several."""
 
     model: Annotated[str | None, Opt(help="model name or folder; default by domain")] = None
     scale: Annotated[int | None, Opt(help="1, 2, 4 or 8; default: the model's")] = None
-    psf_fwhm: Annotated[float | None, Opt(help="total PSF, FWHM in input px")] = None
-    psf: Annotated[
-        str | None,
-        Opt(help="PSF image, beads, or file by STPSF or PSFEx: FILE, FILE[HDU], FILE[Z]"),
+    psf_fwhm: Annotated[
+        Stated,
+        Opt(
+            metavar="[NAME=]PX",
+            help="total PSF, FWHM in input px; with NAME= of that channel; may be repeated",
+        ),
     ] = None
-    gain: Annotated[float | None, Opt(help="electrons per unit of the image")] = None
-    read_noise: Annotated[float | None, Opt(help="electrons")] = None
-    background: Annotated[float | None, Opt(help="dark or sky level, input units")] = None
-    noise_sigma: Annotated[float | None, Opt(help="background noise, input units")] = None
+    psf: Annotated[
+        Stated,
+        Opt(
+            metavar="[NAME=]FILE",
+            help="PSF image, beads, or file by STPSF or PSFEx: FILE, FILE[HDU], FILE[Z]",
+        ),
+    ] = None
+    gain: Annotated[Stated, Opt(metavar="[NAME=]E", help="electrons per unit of the image")] = None
+    read_noise: Annotated[Stated, Opt(metavar="[NAME=]E", help="electrons")] = None
+    background: Annotated[
+        Stated, Opt(metavar="[NAME=]LEVEL", help="dark or sky level, input units")
+    ] = None
+    noise_sigma: Annotated[
+        Stated, Opt(metavar="[NAME=]SIGMA", help="background noise, input units")
+    ] = None
     device: Annotated[str, Opt(help="auto, cpu or cuda")] = "auto"
 
     def options(self) -> dict[str, Any]:
         """Arguments for `sciup.upscale`."""
-        return asdict(self)
+        from sciup.io._channels import parse
+
+        told = {
+            name: parse("--" + name.replace("_", "-"), getattr(self, name), read)
+            for name, read in READ.items()
+        }
+        return asdict(self) | told
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that are read beside the input."""
+        psf = self.options()["psf"]
+        return tuple(psf.values()) if isinstance(psf, dict) else (psf,) if psf else ()
 
 
 @dataclass
@@ -163,6 +206,7 @@ class Drawing:
     threads: Annotated[int | None, Opt(help="windows at a time; default: all CPUs")] = None
     precision: Annotated[str, Opt(help="auto, fp32 or bf16")] = "auto"
     noise_free: Annotated[bool, Opt("--noise-free", help="treat the input as exact")] = False
+    psf_error: PsfError = None
     texture: Annotated[
         bool, Opt("--texture", help="add the map texture: one plausible image, illustrative only")
     ] = False
@@ -246,6 +290,7 @@ __all__ = [
     "Made",
     "Measuring",
     "Physics",
+    "PsfError",
     "Roi",
     "Source",
     "grouped",

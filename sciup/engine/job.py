@@ -16,6 +16,7 @@ import torch
 
 from sciup.engine.block import PlaneSampler
 from sciup.engine.calibrated import SCORES, Calibrated
+from sciup.engine.channels import channel_of, of_channel, tell_colour
 from sciup.engine.flight import Flight
 from sciup.engine.heap import room, share_heap
 from sciup.engine.margins import CORE, halo_of
@@ -166,7 +167,7 @@ def make_job(
     image: Image,
     model: ModelFacts,
     settings: Settings,
-    given: Given,
+    given: tuple[Given, ...],
     *,
     region: Box | None = None,
     device: str = "cpu",
@@ -177,7 +178,8 @@ def make_job(
 ) -> Job:
     """Resolve the instrument of every plane and put the job together.
 
-    `texture`: add that map, by the usual model (True) or the one named.
+    `given`: per channel; one for an image without channels. `texture`: add that map, by the usual
+    model (True) or the one named.
     """
     whole = Box.of_shape(image.plane_shape)
     if region is not None and not (region.size and whole.contains(region)):
@@ -192,7 +194,11 @@ def make_job(
     if added is not None and not set(ADDED) <= set(chosen):
         chosen = (*chosen, *ADDED)
     settings = replace(settings, maps=chosen)
-    found = [resolve(image, plane, _domain(model), given) for plane in image.planes]
+    found = [
+        resolve(of_channel(image, plane), plane, _domain(model), given[channel_of(image, plane)])
+        for plane in image.planes
+    ]
+    tell_colour(image)
     for against in dict.fromkeys(f.instrument.contradiction for f in found):
         if against:
             log.warning("%s: neither result nor risk can be trusted", against)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
+from sciup.engine.channels import names_of_planes
 from sciup.engine.job import Job
 from sciup.generators.facts import TextureFacts
 from sciup.geometry import Box
-from sciup.image import Image
 from sciup.io import OutputFormat
+from sciup.io._version import version_of
 from sciup.io._writer import ILLUSTRATIVE
 
 METHOD = 3
@@ -20,7 +20,7 @@ METHOD = 3
 
 def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
     """What must not change between an interrupted run and its continuation."""
-    size, modified = _version_of(job.image)
+    size, modified = version_of(job.image)
     return {
         "method": METHOD,
         "input": job.image.source,
@@ -42,20 +42,6 @@ def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
             for i in job.instruments
         ],
     }
-
-
-def _version_of(image: Image) -> tuple[int | None, int | str | None]:
-    """Size of the input and when it changed, or its tag in a store; a folder has neither."""
-    from sciup.io._detect import url_of
-    from sciup.io._remote_file import RemoteFile
-
-    source = Path(image.source)
-    if source.is_file():
-        stat = source.stat()
-        return stat.st_size, stat.st_mtime_ns
-    url = url_of(image.source) if image.format == "fits" else None
-    file = RemoteFile(url) if url else None
-    return (file.size, file.stamp) if file else (None, None)
 
 
 def _has_noise_map(job: Job) -> bool:
@@ -84,6 +70,7 @@ def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
         **({"texture": _texture_facts(job.texture)} if job.texture else {}),
         "std": "spread of one pixel over the samples; not an error to add in quadrature",
         "instrument": [i.as_json() for i in job.instruments],
+        **({"channels": names} if (names := names_of_planes(job.image)) else {}),
         **({"in_training": list(job.known)} if any(job.known) else {}),
         "fingerprint": fingerprint(job, kind),
     }

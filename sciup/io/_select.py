@@ -8,7 +8,8 @@ from typing import Any
 
 from sciup.errors import OptionError
 from sciup.geometry import Box
-from sciup.image import Bool, Fact, Float, Image, Plane
+from sciup.image import Bool, Float, Image, Plane
+from sciup.io._channels import channel_facts
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class SelectedImage(Image):
             unit=base.unit,
             flux_per_pixel=base.flux_per_pixel,
             domain=base.domain,
-            facts=_facts(base, picks),
+            facts=channel_facts(base, picks["c"]) if "c" in picks else base.facts,
             header=base.header,
             metadata=_metadata(base.metadata, picks),
             random_access=base.random_access,
@@ -66,17 +67,6 @@ class SelectedImage(Image):
     def load_sigma(self, plane: Plane, box: Box) -> Float | None:
         """One-sigma noise of a box inside the image, if the file brings it."""
         return self.base.load_sigma(self._in_base(plane), box)
-
-
-def _facts(base: Image, picks: Mapping[str, int]) -> dict[str, Fact]:
-    """The facts of the image; the PSF of the picked channel where channels differ."""
-    facts = dict(base.facts)
-    channels = base.metadata.get("channels") or []
-    if "c" in picks and picks["c"] < len(channels):
-        told = channels[picks["c"]].get("psf_fwhm")
-        if told:
-            facts["psf_fwhm"] = Fact(told["value"], "header", told["note"])
-    return facts
 
 
 def _metadata(metadata: Mapping[str, Any], picks: Mapping[str, int]) -> dict[str, Any]:

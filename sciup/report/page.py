@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sciup.engine.channels import COMPARED, channel_rows
 from sciup.report import curves, html, plots, words
 from sciup.report.cutout import Cutout
 from sciup.report.drawing import uri
@@ -110,6 +111,18 @@ def _input(c: Content) -> list[str]:
         html.table((), rows),
         html.paragraph("Assumed instrument" + (f", of the first of {many} planes" * (many > 1))),
         html.table(("", "value", "unit", "origin", "how"), instrument),
+        *_channels(done),
+    ]
+
+
+def _channels(done: Finished) -> list[str]:
+    """What was assumed of every channel, where there are several."""
+    rows = channel_rows(done.facts.get("channels", ()), done.instruments)
+    if not rows:
+        return []
+    return [
+        html.paragraph("Channels, each in its first plane"),
+        html.table(("channel", *COMPARED.values()), rows),
     ]
 
 

@@ -169,11 +169,6 @@ def unit(name: str) -> str:
 def methods(done: Finished, found: Survey) -> str:
     """A paragraph for the methods section of a paper."""
     facts, tolerance = done.facts, done.tolerance
-    i = done.instruments[0]
-    values = "; ".join(
-        f"{n.replace('_', ' ')} {value} {unit(n)}".rstrip() + f" ({origin})"
-        for n, value, origin, _ in i.rows()
-    )
     output = float(facts.get("output_psf_fwhm_px", 0.0))
     pixel = done.pixel
     length = f", {output / done.scale * pixel[0]:.3g} {pixel[1]}" if pixel else ""
@@ -181,12 +176,29 @@ def methods(done: Finished, found: Survey) -> str:
         f"Images were restored on a {done.scale} times finer grid with sciup {facts.get('sciup')},"
         f" model {facts['model']} (SHA-256 of the weights {facts['weights']}), seed"
         f" {facts['seed']}, {facts['samples']} voting samples and one delivered sample. The"
-        f" instrument was taken as: {values}. The output has a declared Gaussian PSF with a FWHM of"
-        f" {output:g} output px ({output / done.scale:g} input px{length}). A pixel counts as wrong"
+        f" instrument was taken as: {_instrument(done)}. The output has a declared Gaussian PSF"
+        f" with a FWHM of {output:g} output px ({output / done.scale:g} input px{length}). A pixel"
+        f" counts as wrong"
         f" where the mean of the sample over 3 x 3 output px differs from the truth by more than"
         f" {tolerance.words}. "
     )
     return text + _methods_risk(done, found)
+
+
+def _instrument(done: Finished) -> str:
+    """Values of the first plane, or of the first of each of several channels."""
+    names = done.facts.get("channels") or [""]
+    first = {name: done.instruments[names.index(name)].rows() for name in dict.fromkeys(names)}
+    said = {
+        name: "; ".join(
+            f"{n.replace('_', ' ')} {value} {unit(n)}".rstrip() + f" ({origin})"
+            for n, value, origin, _ in rows
+        )
+        for name, rows in first.items()
+    }
+    if len(said) == 1:
+        return next(iter(said.values()))
+    return " -- ".join(f"in channel {name}: {values}" for name, values in said.items())
 
 
 def _methods_risk(done: Finished, found: Survey) -> str:

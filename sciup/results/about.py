@@ -47,6 +47,7 @@ def _all(done: Finished) -> dict[str, Any]:
             for name, unit in map_units(done).items()
         ],
         "instrument": list(done.facts["instrument"]),
+        "channels": list(done.facts.get("channels", ())),
         "provenance": {k: v for k, v in done.facts.items() if k != "checksums"},
     }
 
