@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import zarr
 from astropy.io import fits
 from range_server import serve
 
@@ -18,6 +19,7 @@ from sciup.geometry import Box
 from sciup.io import open_image
 from sciup.io._remote_blocks import BLOCK, Blocks
 from sciup.io._remote_file import RemoteFile
+from sciup.io._version import SAMPLED, _sampled, version_of
 from sciup.testing import fits_files
 from sciup.testing.microscopy_files import write_ome_zarr, write_tiff, write_zip
 from sciup.testing.toy_model import write_toy_model
@@ -254,3 +256,31 @@ def test_what_is_not_there_or_was_cut_off(tmp_path, served):
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(InputError, match="cut off"):
         open_image(f"{served.address}/short.fits")
+
+
+@pytest.mark.parametrize("afar", [False, True])
+@pytest.mark.parametrize("changed", ["0/c/1/1", "0/zarr.json", "0/c/1/0"])
+def test_a_run_is_another_once_a_file_of_its_zarr_has_changed(afar, changed, tmp_path, served):
+    folder = write_ome_zarr(tmp_path / "a.zarr", BIG[:64, :64], "yx", chunks=(32, 32))
+    (folder / "0/c/1/0").unlink()  # masked, and written later
+    image = open_image(f"{served.address}/a.zarr" if afar else folder)
+    before = version_of(image)
+    assert before == version_of(image)
+    (folder / changed).touch()
+    os.utime(folder / changed, (0, 0))
+    assert version_of(image) != before
+
+
+def test_a_zip_is_as_old_as_its_file(tmp_path):
+    path = write_zip(write_ome_zarr(tmp_path / "a.zarr", BIG[:64, :64], "yx"), "inside.zarr")
+    os.utime(path, (5, 5))
+    assert version_of(open_image(path)) == (path.stat().st_size, 5_000_000_000)
+
+
+def test_of_a_large_zarr_few_chunks_are_looked_at(tmp_path):
+    array = zarr.create_array(tmp_path / "a", shape=(10**6, 10**6), chunks=(100, 100), dtype="u1")
+    names = list(_sampled(array))
+    assert names == list(_sampled(array))
+    assert len({name.split("/")[1] for name in names}) > SAMPLED // 2  # rows
+    assert len({name.split("/")[2] for name in names}) > SAMPLED // 2
+    assert len(names) == SAMPLED
