@@ -27,6 +27,7 @@ from sciup.engine.run import output_format
 from sciup.image import Image
 from sciup.io._writer import ILLUSTRATIVE
 from sciup.physics.instrument import Instrument
+from sciup.risk.words import widths
 
 UNITS = {
     "psf_fwhm": "input px",
@@ -75,10 +76,12 @@ def beliefs(console: Console, result: Result, chosen_by: str) -> None:
 def risk_words(result: Result) -> str:
     """Whether the risk map is calibrated, and by what."""
     found = result.job.calibration
+    several = any(i.psf_error.value for i in result.job.instruments)
+    more = f". {widths(not isinstance(found, str))}" if several else ""
     if isinstance(found, str):
-        return f"not calibrated, raw votes only: {found}"
+        return f"not calibrated, raw votes only: {found}{more}"
     about = found.calibration.about
-    return f"calibrated on {about['units']} independent fields ({about['data']})"
+    return f"calibrated on {about['units']} independent fields ({about['data']}){more}"
 
 
 def describe(image: Image) -> str:

@@ -26,6 +26,7 @@ NAMES = {
     "psf_fwhm": "PSF FWHM",
     "psf": "PSF",
     "psf_step": "PSF step",
+    "psf_error": "PSF width error",
     "psf_beta": "PSF Moffat exponent",
     "electrons_per_unit": "gain",
     "read_noise": "read noise",

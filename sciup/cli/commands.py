@@ -25,7 +25,17 @@ from sciup.cli.info import info
 from sciup.cli.inject import inject
 from sciup.cli.measure import measure
 from sciup.cli.models import app as models
-from sciup.cli.options import Drawing, Input, Json, Machines, Physics, Roi, Source, grouped
+from sciup.cli.options import (
+    Drawing,
+    Input,
+    Json,
+    Machines,
+    Physics,
+    PsfError,
+    Roi,
+    Source,
+    grouped,
+)
 from sciup.cli.report import report
 from sciup.cli.robustness import robustness
 from sciup.cli.train import pack, simulate, train
@@ -72,6 +82,8 @@ def upscale(
 
       sciup upscale plate.ome.zarr out.ome.zarr --channel 0 --psf-fwhm 2.6 --samples 32
 
+      sciup upscale field.fits out.fits --psf-fwhm 2.4 --psf-error 10%
+
       sciup upscale huge.fits out.fits --roi 0:4096,0:4096 --dry-run
 
       sciup upscale huge.fits out.fits --roi "150.1 2.2 30arcsec"
@@ -106,6 +118,7 @@ def inspect(
     source: Source,
     physics: Physics,
     roi: Roi = None,
+    psf_error: PsfError = None,
     json: Json = False,
 ) -> None:
     """Show what INPUT is, what is believed about its instrument, and what upscaling would cost.
@@ -122,7 +135,8 @@ def inspect(
     from sciup.science.measure.roi import region_of
 
     image = source.open(input)
-    result = api.upscale(image, roi=region_of(roi, image), **physics.options())
+    asked = {"roi": region_of(roi, image), "psf_error": psf_error}
+    result = api.upscale(image, **asked, **physics.options())
     facts = show.facts(result)
     if json:
         import json as codec

@@ -13,6 +13,7 @@ from sciup.geometry import Box
 from sciup.io import OutputFormat
 from sciup.io._version import version_of
 from sciup.io._writer import ILLUSTRATIVE
+from sciup.risk.words import widths
 
 METHOD = 3
 """Raised whenever the same settings give other pixels: 3 is the sky of docs/design/0032."""
@@ -78,6 +79,13 @@ def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
 
 def _risk_facts(job: Job) -> dict[str, Any]:
     """What the risk maps mean."""
+    facts = _usual_risk_facts(job)
+    if any(i.psf_error.value for i in job.instruments):
+        facts["words"] = f"{facts['words'].rstrip('.')}. {widths(bool(job.calibrated))}"
+    return facts
+
+
+def _usual_risk_facts(job: Job) -> dict[str, Any]:
     event = (
         f"the 3 px mean of the sample differs from the truth by more than"
         f" {job.settings.tolerance.words}"

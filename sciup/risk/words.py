@@ -66,6 +66,23 @@ def meaning(delta: float) -> str:
     return _promise("at most about the share in risk_bound", delta)
 
 
+def widths(calibrated: bool) -> str:
+    """What must be said where samples were drawn with several widths of the PSF.
+
+    Examples
+    --------
+    >>> print(widths(False))
+    The samples were drawn with three widths of the PSF, as far apart as its stated error.
+    """
+    drawn = "The samples were drawn with three widths of the PSF, as far apart as its stated error"
+    if not calibrated:
+        return f"{drawn}."
+    return (
+        f"{drawn}; the calibration was learned with one. Risk and intervals are wider for it, and"
+        " what they promise is no longer what was measured."
+    )
+
+
 def _promise(share: str, delta: float) -> str:
     return (
         f"In fields like the calibration fields {share} of pixels painted this colour differ from"
