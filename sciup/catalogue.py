@@ -15,7 +15,7 @@ from sciup.generators.facts import (
     read_recipe,
 )
 from sciup.resources import WEIGHTS, find_model, model_folders
-from sciup.risk.calibration import FILE, Calibration, Key
+from sciup.risk.calibration import FILE, Calibration
 
 CARD = "card.md"
 
@@ -145,9 +145,8 @@ def verify(folder: Path) -> str:
     if not (folder / FILE).is_file():
         return f"{words}; not calibrated"
     calibration = Calibration.read(folder / FILE)
-    key = Key(facts.weights, calibration.key.samples, facts.trust)
-    calibration.check(key, facts.name)
-    return f"{words}; calibrated for {key.samples} samples at {calibration.tolerances}"
+    calibration.belongs(facts.key, facts.name)
+    return f"{words}; calibrated for {calibration.samples} samples at {calibration.tolerances}"
 
 
 __all__ = ["Entry", "catalogue", "read_card", "verify"]

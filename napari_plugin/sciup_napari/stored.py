@@ -128,5 +128,5 @@ def calibration_of(facts: Mapping[str, Any]) -> str | None:
         return None
     if found is None:
         return None
-    same = (found.key.weights, found.key.samples) == (str(facts["weights"]), int(facts["samples"]))
+    same = (found.key.weights, found.samples) == (str(facts["weights"]), int(facts["samples"]))
     return str(path) if same else None

@@ -202,7 +202,7 @@ def make(gathering: Gathering) -> tuple[Existence, list[Table]]:
         "precision": source.precision,
         "day": datetime.date.today().isoformat(),
     }
-    return Existence(source.model.weights, dict(source.model.trust), tuple(curves), about), tables
+    return Existence(key=source.model.key, about=about, curves=tuple(curves)), tables
 
 
 def fitted(pairs: Pairs, kind: str, limit: float, samples: int) -> tuple[Curve, list[Table]]:

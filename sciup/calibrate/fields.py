@@ -100,7 +100,7 @@ class Source:
     def digest(self, *more: object) -> str:
         """Of all that decides what fields show: model, files, options, and `more`."""
         decides = [
-            *(self.model.weights, sorted(self.model.trust.items()), self.every, self.seed),
+            *(self.model.key, self.every, self.seed),
             *(self.precision, *map(_files, (self.data, self.scenes)), *more),
         ]
         return sha256(repr(decides).encode()).hexdigest()[:16]

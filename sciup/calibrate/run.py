@@ -18,7 +18,7 @@ from sciup.calibrate.fields import KnownField, Source
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.generators.facts import ModelFacts
-from sciup.risk.calibration import FILE, Calibration, Key, calibrate
+from sciup.risk.calibration import FILE, Calibration, calibrate
 from sciup.risk.evidence import Evidence, tally
 from sciup.risk.outside import Familiar
 
@@ -155,5 +155,7 @@ def make(
         "precision": source.precision,
         "day": datetime.date.today().isoformat(),
     }
-    key = Key(source.model.weights, source.samples, source.model.trust)
-    return calibrate(evidence, familiar, key, about=about, seed=seed), evidence
+    found = calibrate(
+        evidence, familiar, source.model.key, samples=source.samples, about=about, seed=seed
+    )
+    return found, evidence

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from sciup.console import command_line, console
-from sciup.errors import OptionError
+from sciup.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
     from sciup.calibrate.fields import Source
@@ -151,7 +151,11 @@ def _existence(source: Source, out: Path, split: str, limit: float) -> None:
     from sciup.existence.curves import FILE, Existence
 
     model = source.model
-    known = Existence.of_model(model.folder, model.weights, model.trust)
+    try:
+        known = Existence.of_model(model.folder, model.key)
+    except ModelError as error:
+        known = f"curves that are there are left out: {error}"
+        console.print(f"[yellow]warning[/yellow]  {escape(known)}")
     with _counter() as progress, uncalibrated(source) as plain:
         gathering = Gathering(plain, out / "existence", limit, split, progress)
         found, tables = make(gathering)
@@ -170,7 +174,7 @@ def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
     from sciup.science.measure.measurements import FILE, Measurements
 
     model = source.model
-    known = Measurements.of_model(model.folder, model.weights, model.trust) if check else None
+    known = Measurements.of_model(model.folder, model.key) if check else None
     if isinstance(known, str):
         raise OptionError(known, fix="calibrate first, without --check")
     with _counter() as progress:
@@ -209,14 +213,19 @@ def _stress(source: Source, out: Path, split: str) -> None:
 
 def _read(source: Source) -> Calibration:
     """The calibration of a model, for as many samples as asked."""
-    from sciup.risk.calibration import FILE, Calibration, Key
+    from sciup.risk.calibration import FILE, Calibration
 
     model = source.model
     path = model.folder / FILE
     if not path.is_file():
         raise OptionError(f"{model.name} has no calibration", fix=f"sciup calibrate {model.name}")
     calibration = Calibration.read(path)
-    calibration.check(Key(model.weights, source.samples, model.trust), model.name)
+    calibration.belongs(model.key, model.name)
+    if calibration.samples != source.samples:
+        raise OptionError(
+            f"{model.name} is not calibrated for --samples {source.samples}",
+            str(calibration.samples),
+        )
     return calibration
 
 

@@ -15,7 +15,7 @@ from sciup.generators.facts import ModelFacts
 from sciup.generators.posterior import crop
 from sciup.physics.instrument import Instrument
 from sciup.risk.badge import field_score
-from sciup.risk.calibration import EVERYTHING, FILE, Calibration, Key, Promise
+from sciup.risk.calibration import EVERYTHING, FILE, Calibration, Promise
 from sciup.risk.evidence import PRODUCTS, STRATA
 from sciup.risk.outside import STATISTICS, strangest
 from sciup.risk.plain import jsonable
@@ -64,10 +64,10 @@ class Calibrated:
         if not path.is_file():
             return f"{model.name} has no calibration (`sciup calibrate` makes one)"
         calibration = Calibration.read(path)
-        calibration.check(Key(model.weights, calibration.key.samples, model.trust), model.name)
-        if settings.samples != calibration.key.samples:
+        calibration.belongs(model.key, model.name)
+        if settings.samples != calibration.samples:
             return (
-                f"{model.name} is calibrated for --samples {calibration.key.samples}, not"
+                f"{model.name} is calibrated for --samples {calibration.samples}, not"
                 f" {settings.samples}"
             )
         if settings.noise_free:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
 from sciup.errors import InputError, ModelError
-from sciup.risk.plain import checked, numbers
+from sciup.risk.stored import STRICT, Stored
 
 Array = NDArray[np.float64]
 
 FILE = "existence.json"
 """Beside the weights of a model."""
 
-VERSION = 1
+VERSION = 2
 
 LEAST = 30
 """Candidates without which no curve is fitted."""
@@ -46,6 +44,8 @@ class Curve:
         On fields that the curve had not seen: per class of P how often candidates existed.
     """
 
+    __pydantic_config__ = STRICT
+
     kind: str
     limit: float
     samples: int
@@ -54,6 +54,18 @@ class Curve:
     candidates: int
     units: int
     reliability: tuple[dict[str, Any], ...] = ()
+
+    def check(self) -> None:
+        """Refuse what no fit gives."""
+        raw, calibrated = (np.array(x) for x in (self.raw, self.calibrated))
+        rises = np.all(np.diff(raw) > 0) and np.all(np.diff(calibrated) >= 0)
+        chances = np.all((raw >= 0) & (raw <= 1)) and np.all((calibrated >= 0) & (calibrated <= 1))
+        if not len(raw) or len(raw) != len(calibrated) or not rises or not chances:
+            raise ModelError(
+                f"a curve of {FILE} does not rise",
+                "as many calibrated as raw chances from 0 to 1, both in order",
+                Existence.again(),
+            )
 
     def __call__(self, p_raw: ArrayLike) -> Array:
         """Calibrated chance of candidates."""
@@ -116,25 +128,23 @@ class Curve:
         return cls(kind, float(limit), samples, *curve, len(p), len(set(units)))
 
 
-@dataclass(frozen=True)
-class Existence:
-    """The curves of a model.
+@dataclass(frozen=True, kw_only=True)
+class Existence(Stored):
+    """The curves of a model, as ``existence.json`` keeps them.
 
     Attributes
     ----------
-    weights : str
-        Checksum of the weights that they belong to.
-    projection : dict
-        The recipe's trust, which decides draws, too.
-    curves : tuple of Curve
+    key : Key
     about : dict
         Data, day, conditions.
+    curves : tuple of Curve
     """
 
-    weights: str
-    projection: dict[str, Any]
+    file = FILE
+    version = VERSION
+    command = "--existence"
+
     curves: tuple[Curve, ...]
-    about: dict[str, Any] = field(default_factory=dict)
 
     def curve(self, kind: str, limit: float, samples: int) -> Curve | str:
         """The curve of a detector, or why there is none."""
@@ -147,23 +157,6 @@ class Existence:
         known = ", ".join(f"--limit {c.limit:g} --samples {c.samples}" for c in of_kind)
         return f"the model is calibrated for {known} only"
 
-    @classmethod
-    def of_model(cls, folder: Path, weights: str, projection: Mapping[str, Any]) -> Existence | str:
-        """What lies beside a model, or why it cannot be used.
-
-        Raises
-        ------
-        ModelError
-            If the file is damaged.
-        """
-        path = folder / FILE
-        if not path.is_file():
-            return f"{folder.name} has no {FILE}: sciup calibrate {folder.name} DATA --existence"
-        found = cls.read(path)
-        if found.weights != weights or found.projection != dict(projection):
-            return f"{FILE} of {folder.name} belongs to other weights or another recipe"
-        return found
-
     def joined(self, other: Existence | str) -> Existence:
         """With the curves of another one for what this one has none; a word for none is ignored."""
         if isinstance(other, str):
@@ -172,47 +165,10 @@ class Existence:
         rest = [c for c in other.curves if (c.kind, c.limit, c.samples) not in mine]
         return replace(self, curves=(*self.curves, *rest))
 
-    def write(self, path: Path) -> None:
-        """Write as JSON: all of it or nothing."""
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"version": VERSION} | asdict(self), allow_nan=False) + "\n")
-        part.replace(path)
-
-    @classmethod
-    def read(cls, path: Path) -> Existence:
-        """Read ``existence.json``.
-
-        Raises
-        ------
-        ModelError
-            If it is damaged or of another version.
-        """
-        try:
-            data = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{path} cannot be read: {error}") from None
-        keys = ("version", "weights", "projection", "curves", "about")
-        found = checked(data, keys, FILE)
-        if found["version"] != VERSION:
-            raise ModelError(f"{path} has version {found['version']!r}", str(VERSION))
-        curves = tuple(_curve(part) for part in found["curves"])
-        return cls(found["weights"], dict(found["projection"]), curves, dict(found["about"]))
-
-
-def _curve(data: Mapping[str, Any]) -> Curve:
-    part = dict(checked(data, Curve.__dataclass_fields__, f"curve of {FILE}"))
-    for key in ("raw", "calibrated"):
-        part[key] = tuple(numbers(part[key], key, 0, 1))
-    raw, calibrated = part["raw"], part["calibrated"]
-    rises = np.all(np.diff(raw) > 0) and np.all(np.diff(calibrated) >= 0)
-    if not raw or len(raw) != len(calibrated) or not rises:
-        raise ModelError(
-            f"a curve of {FILE} does not rise",
-            "as many calibrated as raw chances, both in order",
-            "write it again: sciup calibrate --existence",
-        )
-    part["reliability"] = tuple(part["reliability"])
-    return Curve(**part)
+    def check(self) -> None:
+        """Refuse curves that do not rise."""
+        for curve in self.curves:
+            curve.check()
 
 
 __all__ = ["FILE", "LEAST", "Curve", "Existence"]

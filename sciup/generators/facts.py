@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from sciup.errors import ModelError
+from sciup.physics.beliefs import BELIEFS
 from sciup.resources import RECIPE, WEIGHTS, find_model, is_trained
+from sciup.risk.stored import Key
 
 SCALES = (1, 2, 4, 8)
 """Output pixels per input pixel that the engine knows: they divide every shard."""
@@ -49,6 +51,12 @@ class ModelFacts:
             dict(recipe.get("trust", {})),
             str(recipe.get("architecture", "posterior")),
         )
+
+    @property
+    def key(self) -> Key:
+        """What a calibration of this model belongs to."""
+        domain: Any = self.domain
+        return Key(self.weights, dict(self.trust), BELIEFS[domain])
 
     def sampler(self) -> ModelFacts:
         """These facts, if they are of a model that draws.

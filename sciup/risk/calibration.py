@@ -7,8 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +29,7 @@ from sciup.risk.folds import DELTA, by_unit, split
 from sciup.risk.isotonic import RiskMap, fit
 from sciup.risk.outside import Familiar, strangest
 from sciup.risk.plain import checked, numbers
+from sciup.risk.stored import Key, Stored
 from sciup.risk.votes import SCALES
 
 Array = NDArray[np.float64]
@@ -49,27 +49,8 @@ THRESHOLDS = np.concatenate([[0.0], np.geomspace(1e-4, 1, 161)])
 """Of the risk, tried for the alarm."""
 
 FILE = "calibration.json"
-VERSION = 3
+VERSION = 4
 """Raised whenever the same draws would give other numbers: 3 is the mean of docs/design/0021."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """What a calibration belongs to; another value of any of these needs another one.
-
-    Attributes
-    ----------
-    weights : str
-        Checksum.
-    samples : int
-        Voting draws K.
-    projection : dict
-        The recipe's trust.
-    """
-
-    weights: str
-    samples: int
-    projection: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -121,8 +102,8 @@ class Promise:
         )
 
 
-@dataclass(frozen=True)
-class Calibration:
+@dataclass(frozen=True, kw_only=True)
+class Calibration(Stored):
     """What ``calibration.json`` holds.
 
     Attributes
@@ -130,6 +111,8 @@ class Calibration:
     key : Key
     about : dict
         For people: sets, units, conditions, program version, day.
+    samples : int
+        Voting draws K.
     seed : int
         Of the folds and of the badge's blocks.
     promises : dict of str to Promise
@@ -142,8 +125,11 @@ class Calibration:
         Of the badge.
     """
 
-    key: Key
-    about: dict[str, Any]
+    file = FILE
+    version = VERSION
+    command = ""
+
+    samples: int
     seed: int
     promises: dict[str, Promise]
     intervals: dict[str, Interval]
@@ -165,7 +151,7 @@ class Calibration:
         """Those of the sample, for messages."""
         return ", ".join(n.split()[1] for n in self.promises if n.startswith("sample "))
 
-    def check(self, key: Key, name: str) -> None:
+    def belongs(self, key: Key, name: str) -> None:
         """Refuse a calibration of something else.
 
         Raises
@@ -173,21 +159,19 @@ class Calibration:
         ModelError
             Naming what differs.
         """
-        for field in Key.__dataclass_fields__:
-            mine, wanted = getattr(self.key, field), getattr(key, field)
-            if mine != wanted:
-                raise ModelError(
-                    f"the calibration of {name} is for {field} {str(mine)[:60]}, not"
-                    f" {str(wanted)[:60]}",
-                    fix="run `sciup calibrate` for these weights, or remove calibration.json",
-                )
+        if against := self.key.against(key):
+            raise ModelError(
+                f"the calibration of {name} is for {against}",
+                fix=f"run `sciup calibrate` for this model as it is, or remove {FILE}",
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
-            "version": VERSION,
+            "version": self.version,
             "key": vars(self.key),
             "about": self.about,
+            "samples": self.samples,
             "seed": self.seed,
             "promises": {name: p.to_dict() for name, p in self.promises.items()},
             "intervals": {name: vars(i) for name, i in self.intervals.items()},
@@ -196,50 +180,23 @@ class Calibration:
         }
 
     @classmethod
-    def from_dict(cls, data: object) -> Calibration:
+    def from_dict(cls, data: object) -> Self:
         """Read what `to_dict` wrote; ModelError for anything else."""
-        if isinstance(data, dict) and data.get("version") != VERSION:
-            raise ModelError(
-                f"the calibration has version {data.get('version')!r}",
-                str(VERSION),
-                "run `sciup calibrate` with this version of sciup",
-            )
-        names = ("version", "key", "about", "seed", "promises", "intervals", "familiar", "domain")
-        found = checked(data, names, "calibration")
-        key = Key(**checked(found["key"], Key.__dataclass_fields__, "key of the calibration"))
+        found = cls.parts(data)
         intervals = {
             name: Interval(**checked(i, Interval.__dataclass_fields__, "interval"))
             for name, i in dict(found["intervals"]).items()
         }
         return cls(
-            key,
-            dict(found["about"]),
-            int(numbers([found["seed"]], "seed", 0)[0]),
-            {name: Promise.from_dict(p) for name, p in dict(found["promises"]).items()},
-            intervals,
-            Familiar.from_dict(found["familiar"]),
-            Domain.from_dict(found["domain"]),
+            key=Key(**checked(found["key"], Key.__dataclass_fields__, "key of the calibration")),
+            about=dict(found["about"]),
+            samples=int(numbers([found["samples"]], "samples", 1)[0]),
+            seed=int(numbers([found["seed"]], "seed", 0)[0]),
+            promises={name: Promise.from_dict(p) for name, p in dict(found["promises"]).items()},
+            intervals=intervals,
+            familiar=Familiar.from_dict(found["familiar"]),
+            domain=Domain.from_dict(found["domain"]),
         )
-
-    def write(self, path: Path) -> None:
-        """Write as JSON: all of it or nothing."""
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n")
-        part.replace(path)
-
-    @classmethod
-    def read(cls, path: Path) -> Calibration:
-        """Read ``calibration.json``.
-
-        Raises
-        ------
-        ModelError
-            If it is damaged or of another version.
-        """
-        try:
-            return cls.from_dict(json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f"{path} cannot be read: {error}") from None
 
 
 def calibrate(
@@ -247,6 +204,7 @@ def calibrate(
     familiar: Familiar,
     key: Key,
     *,
+    samples: int,
     about: Mapping[str, Any],
     seed: int = 0,
     delta: float = DELTA,
@@ -261,6 +219,8 @@ def calibrate(
         What fields of the training look like.
     key : Key
         What the evidence was measured with.
+    samples : int
+        K, of the evidence.
     about : mapping
         Kept for people.
     seed : int
@@ -273,8 +233,8 @@ def calibrate(
     InputError
         With too few units.
     """
-    if evidence.draws != key.samples:
-        raise OptionError(f"evidence of {evidence.draws} draws", f"{key.samples} draws")
+    if evidence.draws != samples:
+        raise OptionError(f"evidence of {evidence.draws} draws", f"{samples} draws")
     first = split(evidence.unit.tolist(), evidence.group.tolist(), seed)
     fitting, testing = evidence.take(first), evidence.take(~first)
     domain = badge(fitting, familiar, seed)
@@ -293,7 +253,16 @@ def calibrate(
                 alarm(testing, found, product, t),
             )
     intervals = {f"{c:g}": interval(testing, c, 1, delta) for c in COVERAGES}
-    return Calibration(key, dict(about), seed, promises, intervals, familiar, domain)
+    return Calibration(
+        key=key,
+        about=dict(about),
+        samples=samples,
+        seed=seed,
+        promises=promises,
+        intervals=intervals,
+        familiar=familiar,
+        domain=domain,
+    )
 
 
 def shares(evidence: Evidence, values: ArrayLike, pixels: ArrayLike) -> tuple[list[str], Array]:

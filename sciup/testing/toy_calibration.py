@@ -9,7 +9,7 @@ import numpy as np
 
 from sciup.generators.facts import ModelFacts, read_recipe
 from sciup.risk.appearance import COUNT
-from sciup.risk.calibration import FILE, Calibration, Key, calibrate
+from sciup.risk.calibration import FILE, Calibration, calibrate
 from sciup.risk.evidence import Evidence, tally
 from sciup.risk.outside import INNOVATION, STATISTICS, Familiar, Features
 
@@ -88,7 +88,8 @@ def write_toy_calibration(
     made = calibrate(
         made_fields(draws=samples, features=width, seed=seed),
         made_familiar(width),
-        Key(facts.weights, samples, facts.trust),
+        facts.key,
+        samples=samples,
         about={"data": "made fields", "units": UNITS},
     )
     if strange:

@@ -50,7 +50,7 @@ def test_a_calibration_is_made_checked_and_used(model, images, tmp_path):
     assert made.exit_code == 0, made.output
     assert "| sample | 3sigma |" in made.output
     found = Calibration.read(model / "calibration.json")
-    assert found.key.samples == K
+    assert found.samples == K
     assert found.about["units"] > 90
     assert {p.stem for p in (out / "evidence").glob("*.npz")} == {
         "familiar", "1-200", "2-50", "1.5-1000",

@@ -1,6 +1,7 @@
 """P(exists) is calibrated on fields of known truth: fitted, kept, checked on the other half."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from sciup.errors import InputError
 from sciup.existence import Existence
 from sciup.generators.facts import ModelFacts
 from sciup.physics.instrument import Fact, Instrument
+from sciup.risk.stored import Key
 from sciup.testing.toy_images import cells, star
 from sciup.testing.toy_model import write_toy_model
 
@@ -93,12 +95,15 @@ def test_candidates_at_edges_do_not_count():
     assert len(compare(one, "point", 5.0, moved)) < len(near)
 
 
+KEY = Key("0" * 64, {"blur": 1.0}, 1)
+
+
 def test_nothing_to_calibrate_on(tmp_path):
     class Nowhere(Source):
         def fields(self, *_, **__):
             return iter(())
 
-    model = SimpleNamespace(domain="night-sky", weights="0" * 64, trust={}, scale=2)
+    model = SimpleNamespace(domain="night-sky", key=KEY, scale=2)
 
     with pytest.raises(InputError, match=r"0 candidates of kind 'point'.*check DATA"):
         make(Gathering(Nowhere(model, None, samples=4), tmp_path, 5.0))
@@ -106,11 +111,11 @@ def test_nothing_to_calibrate_on(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"weights": "1" * 64}, {"trust": {"blur": 2.0}}, {"split": "test"}, {"every": 2}, {"seed": 1},
+    [{"key": replace(KEY, beliefs=2)}, {"split": "test"}, {"every": 2}, {"seed": 1},
      {"precision": "bf16"}, {"data": Path("elsewhere")}, {"scenes": Path("pack")}],
 )  # fmt: skip
 def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
-    plain = {"weights": "0" * 64, "trust": {"blur": 1.0}, "domain": "fluorescence", "scale": 1}
+    plain = {"key": KEY, "domain": "fluorescence", "scale": 1}
     calls = []
     monkeypatch.setattr(Gathering, "_gather", lambda _, c: calls.append(c) or Pairs.join([]))
     for more, expected in (({}, 1), ({}, 1), (change, 2)):
@@ -122,7 +127,7 @@ def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
 
 
 def test_candidates_of_other_files_are_not_used(tmp_path):
-    model = SimpleNamespace(weights="0", trust={}, domain="fluorescence", scale=1)
+    model = SimpleNamespace(key=KEY, domain="fluorescence", scale=1)
     (tmp_path / "a.tif").write_bytes(b"12")
     source = Source(model, tmp_path)
     before = source.digest()
@@ -155,14 +160,16 @@ def images(tmp_path_factory):
 def test_the_command_writes_curves_that_detect_uses(model, images, tmp_path, capsys):
     run = ["calibrate", str(model), str(images), "--existence", "--samples", "4", "--limit", "3",
            "--precision", "fp32", "--out", str(tmp_path / "out")]  # fmt: skip
-    (model / "calibration.json").write_text('{"version": 1}')  # an old one has no say
+    for name in ("calibration.json", "existence.json"):
+        (model / name).write_text('{"version": 1}')  # an old one has no say
     with pytest.raises(SystemExit) as stop:
         main(run)
     (model / "calibration.json").unlink()
     seen = capsys.readouterr()
     assert stop.value.code == 0, seen.err
     found = Existence.read(model / "existence.json")
-    assert found.weights == ModelFacts.read(model).weights
+    assert found.key == ModelFacts.read(model).key
+    assert "has version 1" in seen.err + seen.out
     spot = found.curve("spot", 3.0, 4)
     assert spot.candidates >= 60
     assert "P(exists), calibrated: spot" in seen.out

@@ -21,6 +21,7 @@ from sciup.existence import (
 )
 from sciup.existence.believed import Believed, noise_area
 from sciup.physics.instrument import Fact, Instrument
+from sciup.risk.stored import Key
 from sciup.testing.toy_images import star
 
 POINT = Target("point", 2.0, reach=2.5, limit=50.0, noise=1.0)
@@ -268,6 +269,9 @@ def test_the_limit_is_a_signal_to_noise():
         Believed.of("point", -1.0, facts, scale=2, target_fwhm=2.0, flux=4)
 
 
+KEY = Key("abc", {"floor": -1.5}, 1)
+
+
 def curve(**changes):
     made = Curve("point", 5.0, 64, (0.1, 0.5, 0.9), (0.0, 0.25, 1.0), 100, 9, ({"P": "a"},))
     return replace(made, **changes)
@@ -290,33 +294,38 @@ def test_a_curve_turns_what_draws_say_into_what_was_true():
 
 
 def test_curves_are_found_for_what_they_were_made_for(tmp_path):
-    known = Existence("abc", {"floor": -1.5}, (curve(),), {"day": "today"})
+    known = Existence(key=KEY, about={"day": "today"}, curves=(curve(),))
     known.write(tmp_path / "existence.json")
-    again = Existence.of_model(tmp_path, "abc", {"floor": -1.5})
+    again = Existence.of_model(tmp_path, KEY)
     assert again == known
     assert again.curve("point", 5.0, 64) == curve()
     assert "not calibrated for kind 'spot'" in again.curve("spot", 5.0, 64)
     assert "--limit 5 --samples 64 only" in again.curve("point", 6.0, 64)
     assert "--limit 5 --samples 64 only" in again.curve("point", 5.0, 16)
-    assert "other weights" in Existence.of_model(tmp_path, "abd", {"floor": -1.5})
-    assert "other weights" in Existence.of_model(tmp_path, "abc", {})
-    assert "sciup calibrate" in Existence.of_model(tmp_path / "none", "abc", {})
+    for other, says in (
+        ({"weights": "abd"}, "weights abc, not abd"),
+        ({"projection": {}}, "projection"),
+        ({"beliefs": 2}, "beliefs 1, not 2"),
+    ):
+        assert says in Existence.of_model(tmp_path, replace(KEY, **other))
+    assert "sciup calibrate" in Existence.of_model(tmp_path / "none", KEY)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"version": 2}, "version 2"),
+        ({"version": 1}, "version 1"),
         ({"colour": 1}, "unknown key 'colour'"),
-        ({"curves": [{"kind": "point"}]}, "lacks the key"),
+        ({"curves": [{"kind": "point"}]}, r"damaged at curves\.0\.limit"),
+        ({"key": {"weights": "abc"}}, r"damaged at key\.projection"),
         ({"curves": "raw"}, "does not rise"),
-        ({"curves": "more"}, "numbers from 0 to 1"),
+        ({"curves": "more"}, "chances from 0 to 1"),
         (None, "cannot be read"),
     ],
 )
 def test_damaged_curves_are_refused(tmp_path, change, says):
     path = tmp_path / "existence.json"
-    Existence("abc", {}, (curve(),)).write(path)
+    Existence(key=KEY, curves=(curve(),)).write(path)
     data = json.loads(path.read_text())
     if change == {"curves": "raw"}:
         data["curves"][0]["raw"] = [0.5, 0.1, 0.9]
@@ -326,7 +335,7 @@ def test_damaged_curves_are_refused(tmp_path, change, says):
         data |= change or {}
     path.write_text("{" if change is None else json.dumps(data))
     with pytest.raises(ModelError, match=says):
-        Existence.of_model(tmp_path, "abc", {})
+        Existence.of_model(tmp_path, KEY)
 
 
 def test_nonsense_is_refused():

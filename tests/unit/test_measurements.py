@@ -17,6 +17,7 @@ from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.physics.instrument import Fact, Instrument
 from sciup.results.draws import Draws
+from sciup.risk.stored import Key
 from sciup.science.coverage.fit import classes, crossed, fit, strata_table, stratum, table
 from sciup.science.coverage.gather import Errors, Gathering, measured
 from sciup.science.measure.interval import LEVELS, Summary
@@ -35,6 +36,7 @@ from sciup.testing.toy_images import star, star_field
 from sciup.testing.toy_model import write_toy_model
 
 STATED = {"psf_fwhm": 2.3, "background": 0.0, "noise_sigma": 5.0, "gain": 10.0}
+KEY = Key("a" * 64, {"blur": 1.0}, 1)
 REST = {"noise_sigma": (1.0, "given"), "background": (0.0, "header")}
 CIRCLE = "image\ncircle(21,21,4)"
 
@@ -110,7 +112,7 @@ def test_numbers_of_things_are_whole_and_not_negative(value, std):
 
 def test_a_file_comes_back_as_it_was(tmp_path):
     strata = (one(low=20.0), one(low=5.0, high=20.0))
-    found = Measurements("a" * 64, {"blur": 1.0}, strata, 17, {"day": "x"})
+    found = Measurements(key=KEY, about={"day": "x"}, strata=strata, draws=17)
     found.write(tmp_path / FILE)
     assert Measurements.read(tmp_path / FILE) == found
     assert found.find("flux", "stated", 20.0, 30).low == 20
@@ -120,9 +122,10 @@ def test_a_file_comes_back_as_it_was(tmp_path):
         ("flux", "stated", 9, 8), ("flux", "stated", 9, 91), ("length", "stated", 9, 30),
     ):  # fmt: skip
         assert found.find(*other) is None
-    assert "other weights" in Measurements.of_model(tmp_path, "b" * 64, {"blur": 1.0})
-    assert "other weights" in Measurements.of_model(tmp_path, "a" * 64, {"blur": 2.0})
-    assert "has no measurements.json" in Measurements.of_model(tmp_path / "no", "", {})
+    assert Measurements.of_model(tmp_path, KEY) == found
+    for change in ({"weights": "b" * 64}, {"projection": {"blur": 2.0}}, {"beliefs": 3}):
+        assert "is for" in Measurements.of_model(tmp_path, replace(KEY, **change))
+    assert "has no measurements.json" in Measurements.of_model(tmp_path / "no", KEY)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_a_file_comes_back_as_it_was(tmp_path):
         (lambda d: d.update(version=9), "version 9"),
         (lambda d: d.pop("strata"), "lacks the key 'strata'"),
         (lambda d: d.update(strata=None), "damaged at strata"),
-        (lambda d: d.update(projection=None), "damaged at projection"),
+        (lambda d: d["key"].update(projection=None), "damaged at key.projection"),
         (lambda d: d.update(about=3), "damaged at about"),
         (lambda d: d.update(draws="many"), "damaged at draws"),
         (lambda d: d["strata"][0].update(low="x"), "damaged at strata.0.low"),
@@ -144,7 +147,7 @@ def test_a_file_comes_back_as_it_was(tmp_path):
     ],
 )
 def test_a_damaged_file_is_told(tmp_path, change, words):
-    Measurements("a", {}, (one(),), 17).write(tmp_path / FILE)
+    Measurements(key=KEY, strata=(one(),), draws=17).write(tmp_path / FILE)
     data = json.loads((tmp_path / FILE).read_text())
     change(data)
     (tmp_path / FILE).write_text(json.dumps(data))
@@ -171,7 +174,7 @@ def lazy(model, **facts):
 
 def beside(model, *strata, draws=4):
     facts = ModelFacts.read(model)
-    Measurements(facts.weights, dict(facts.trust), strata, draws).write(model / FILE)
+    Measurements(key=facts.key, strata=strata, draws=draws).write(model / FILE)
 
 
 def test_measure_gives_calibrated_intervals_and_their_coverage(model):
@@ -259,7 +262,7 @@ def test_draws_that_all_say_the_same_are_not_calibrated(model):
 
     draws = Draws.of_result(lazy(model))
     facts = ModelFacts.read(model)
-    known = Measurements.of_model(model, facts.weights, facts.trust)
+    known = Measurements.of_model(model, facts.key)
     region = Region("1", Ellipse((40.0, 40.0), 8.0, 8.0))
     row = Row(region, (), {"a": np.full(4, 2.0)}, "", 100.0, 50.0)
     same = Quantity("a", own, "", {"a": "own"})
@@ -282,7 +285,7 @@ def many(seed, units=20, each=30, bias=0.0, wide=1.0, name="flux", snr=30.0):
 
 
 SOURCE = SimpleNamespace(
-    model=SimpleNamespace(weights="w", trust={}, domain="night-sky"),
+    model=SimpleNamespace(key=KEY, domain="night-sky"),
     words="toy",
     conditions=("a",),
     precision="fp32",
@@ -337,7 +340,7 @@ def test_coverage_is_that_of_fields_that_had_no_part():
 def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(Gathering, "_gather", lambda _, *at: calls.append(at) or many(len(calls)))
-    model = SimpleNamespace(weights="w", trust={}, domain="night-sky", scale=2)
+    model = SimpleNamespace(key=KEY, domain="night-sky", scale=2)
     monkeypatch.setattr(Source, "conditions", ("a:1", "b:2"))
     source = Source(model, None)
     first = Gathering(source, tmp_path).errors()

@@ -51,9 +51,7 @@ def fit(errors: Errors, source: Source) -> Measurements:
         "precision": source.precision,
         "day": datetime.date.today().isoformat(),
     }
-    return Measurements(
-        source.model.weights, dict(source.model.trust), tuple(strata), SAMPLES, about
-    )
+    return Measurements(key=source.model.key, about=about, strata=tuple(strata), draws=SAMPLES)
 
 
 def classes(errors: Errors) -> Iterator[tuple[Errors, float, float]]:

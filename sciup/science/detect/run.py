@@ -231,7 +231,7 @@ def _curve(draws: Draws, kind: str, limit: float, samples: int) -> Curve | str:
     job = draws._job
     if not isinstance(job, Job):
         return f"the model cannot be asked: {job}"
-    known = Existence.of_model(job.model.folder, job.model.weights, job.model.trust)
+    known = Existence.of_model(job.model.folder, job.model.key)
     return known if isinstance(known, str) else known.curve(kind, limit, samples)
 
 

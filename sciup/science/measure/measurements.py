@@ -16,27 +16,23 @@ References
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from sciup.errors import ModelError
 from sciup.physics.instrument import Instrument
-from sciup.risk.plain import checked
+from sciup.risk.stored import STRICT, Stored
 from sciup.science.measure.interval import Summary
 
 Array = NDArray[np.float64]
 Knowledge = Literal["stated", "estimated"]
 
 FILE = "measurements.json"
-VERSION = 1
+VERSION = 2
 
 EDGES = (5.0, 10.0, 20.0, 50.0, math.inf)
 """Classes of S/N. None below: what is measured there is mostly empty, and upper limits need empty
@@ -116,6 +112,8 @@ class Stratum:
         that all other fields gave, field by field.
     """
 
+    __pydantic_config__ = STRICT
+
     name: str
     knowledge: str
     low: float | None
@@ -168,87 +166,35 @@ def ends(scores: Array, level: float) -> tuple[float, float]:
     return float(ordered[rank - 1]), float(ordered[n - rank])
 
 
-@dataclass(frozen=True)
-class Measurements:
-    """What the intervals of a model are worth.
+@dataclass(frozen=True, kw_only=True)
+class Measurements(Stored):
+    """What the intervals of a model are worth, as ``measurements.json`` keeps it.
 
     Attributes
     ----------
-    weights : str
-        Checksum of the weights that they belong to.
-    projection : dict
-        The recipe's trust, which decides draws, too.
+    key : Key
+    about : dict
+        Data, day, conditions.
     strata : tuple of Stratum
     draws : int
         Of which the spread was taken; of fewer it scatters more.
-    about : dict
-        Data, day, conditions.
     """
 
-    weights: str
-    projection: dict[str, Any]
+    file = FILE
+    version = VERSION
+    command = "--measurements"
+
     strata: tuple[Stratum, ...]
     draws: int
-    about: dict[str, Any] = field(default_factory=dict)
 
     def find(self, name: str, known: str, snr: float, area: float) -> Stratum | None:
         """The class of a measurement; None if there is none."""
         return next((s for s in self.strata if s.holds(name, known, snr, area)), None)
 
-    @classmethod
-    def of_model(
-        cls, folder: Path, weights: str, projection: Mapping[str, Any]
-    ) -> Measurements | str:
-        """What lies beside a model, or why it cannot be used.
-
-        Raises
-        ------
-        ModelError
-            If the file is damaged.
-        """
-        path = folder / FILE
-        if not path.is_file():
-            return f"{folder.name} has no {FILE}: sciup calibrate {folder.name} DATA --measurements"
-        found = cls.read(path)
-        if found.weights != weights or found.projection != dict(projection):
-            return f"{FILE} of {folder.name} belongs to other weights or another recipe"
-        return found
-
-    def write(self, path: Path) -> None:
-        """Write as JSON: all of it or nothing."""
-        part = path.with_suffix(".part")
-        data = {"version": VERSION} | asdict(self)
-        part.write_text(json.dumps(data, allow_nan=False, indent=1) + "\n")
-        part.replace(path)
-
-    @classmethod
-    def read(cls, path: Path) -> Measurements:
-        """Read ``measurements.json``.
-
-        Raises
-        ------
-        ModelError
-            If it is damaged or of another version.
-        """
-        try:
-            data = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{path} cannot be read: {error}") from None
-        keys = ("version", "weights", "projection", "strata", "draws", "about")
-        found = dict(checked(data, keys, FILE))
-        if found.pop("version") != VERSION:
-            raise ModelError(f"{path} has version {data['version']!r}", str(VERSION))
-        try:
-            made = TypeAdapter(cls).validate_python(found)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ModelError(
-                f"{path} is damaged at {'.'.join(map(str, first['loc']))}: {first['msg']}",
-                fix="write it again: sciup calibrate --measurements",
-            ) from None
-        for stratum in made.strata:
+    def check(self) -> None:
+        """Refuse classes that no calibration writes."""
+        for stratum in self.strata:
             stratum.check()
-        return made
 
 
 __all__ = [

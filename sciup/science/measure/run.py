@@ -124,7 +124,9 @@ def _measurements(draws: Draws, quantity: Quantity, known: bool, count: int) -> 
         return "they were measured with the default background only"
     if not isinstance(job, Job):
         return f"the model cannot be asked: {job}"
-    found = Measurements.of_model(job.model.folder, job.model.weights, job.model.trust)
+    if any(i.psf_error.value for i in draws.instruments):
+        return "they were measured with one width of the PSF; these draws have three"
+    found = Measurements.of_model(job.model.folder, job.model.key)
     if isinstance(found, Measurements) and count < found.draws:
         return f"{count} draws spread less surely than the {found.draws} of the calibration"
     return found

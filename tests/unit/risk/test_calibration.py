@@ -10,7 +10,6 @@ from sciup.errors import InputError, ModelError, OptionError
 from sciup.risk.calibration import (
     EVERYTHING,
     Calibration,
-    Key,
     binned,
     calibrate,
     cells,
@@ -28,11 +27,12 @@ from sciup.risk.evidence import (
     Evidence,
     tally,
 )
+from sciup.risk.stored import Key
 from sciup.risk.votes import SCALES, block_mean, mean_at, verdict, vote
 from sciup.testing.toy_calibration import made_familiar, made_fields
 
 FAMILIAR = made_familiar()
-KEY = Key("abc", 16, {"wiener": 0.1})
+KEY = Key("abc", {"wiener": 0.1}, 1)
 LABELS = {"unit": "u", "group": "g", "field": "f", "condition": "c"}
 RNG = np.random.default_rng(0)
 SHAPE = (32, 48)
@@ -56,7 +56,7 @@ def evidence(side=1, **more):
 @pytest.fixture(scope="module")
 def made():
     found = made_fields()
-    return found, calibrate(found, FAMILIAR, KEY, about={"units": 148})
+    return found, calibrate(found, FAMILIAR, KEY, samples=16, about={"units": 148})
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -165,7 +165,7 @@ def test_intervals_hold_what_they_promise(made):
 
 def test_an_overconfident_sampler_gets_higher_risks(made):
     _, honest = made
-    tight = calibrate(made_fields(honesty=0.4), FAMILIAR, KEY, about={})
+    tight = calibrate(made_fields(honesty=0.4), FAMILIAR, KEY, samples=16, about={})
     tables = [c.promise("sample", "1sigma").tables()["risk"] for c in (honest, tight)]
     assert tables[1][:, 0].mean() > tables[0][:, 0].mean() + 0.1
 
@@ -198,7 +198,7 @@ def test_json_keeps_everything(made, tmp_path):
         (lambda d: d | {"version": 99}, "version 99"),
         (lambda d: d | {"colour": 1}, "unknown key 'colour'"),
         (lambda d: {k: v for k, v in d.items() if k != "domain"}, "lacks the key 'domain'"),
-        (lambda d: d | {"key": {"weights": "abc"}}, "lacks the key 'samples'"),
+        (lambda d: d | {"key": {"weights": "abc"}}, "lacks the key 'projection'"),
         (lambda d: d | {"seed": "x"}, "seed is"),
     ],
 )
@@ -217,19 +217,19 @@ def test_half_a_file_is_refused(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"weights": "xyz"}, {"samples": 8}, {"projection": {"wiener": 1.0}}]
+    "change", [{"weights": "xyz"}, {"beliefs": 2}, {"projection": {"wiener": 1.0}}]
 )
 def test_a_calibration_of_something_else_is_refused(made, change):
-    made[1].check(KEY, "toy")
+    made[1].belongs(KEY, "toy")
     with pytest.raises(ModelError, match=f"is for {next(iter(change))} .*not"):
-        made[1].check(replace(KEY, **change), "toy")
+        made[1].belongs(replace(KEY, **change), "toy")
 
 
 def test_too_few_units_are_refused():
     with pytest.raises(InputError, match=r"could never fire.*19 units"):
-        calibrate(made_fields(units=30), FAMILIAR, KEY, about={})
+        calibrate(made_fields(units=30), FAMILIAR, KEY, samples=16, about={})
     with pytest.raises(OptionError, match="16 draws"):
-        calibrate(made_fields(units=4), FAMILIAR, replace(KEY, samples=8), about={})
+        calibrate(made_fields(units=4), FAMILIAR, KEY, samples=8, about={})
 
 
 def test_evidence_survives_the_disk(made, tmp_path):

@@ -1,0 +1,17 @@
+"""Which way of finding out the instrument is in use: what is learned with one fails with another.
+
+A calibration is learned on fields whose PSF, noise and background the program found out. Once it
+finds them out in another way, runs believe other things than those fields did.
+"""
+
+from __future__ import annotations
+
+from sciup.image import Domain
+
+BELIEFS: dict[Domain, int] = {"fluorescence": 1, "night-sky": 2}
+"""Raised whenever estimates of a domain change; ``tests/golden`` notices that they do.
+
+night-sky 2: sources are masked before the sky is taken (docs/design/0032).
+"""
+
+__all__ = ["BELIEFS"]
