@@ -11,6 +11,7 @@ import numpy as np
 from sciup.report.survey import SIGNAL, Survey
 from sciup.results.finished import Finished
 from sciup.risk.calibration import EVERYTHING
+from sciup.risk.words import widths
 from sciup.show import UNITS
 
 STRANGE = {
@@ -101,11 +102,13 @@ def judge(done: Finished) -> Verdict:
             " judged.",
         )
     fired = 100 * float(np.nanmax([_number(p.get("fired")) for p in planes]))
+    strange = f"Up to {fired:.0f} % of the windows of a plane look strange."
+    several = _several_widths(done)
     return Verdict(
-        "good",
+        "warn" if several else "good",
         f"The risk of this result is calibrated {about}, and nothing says that this image is unlike"
         " them.",
-        ((f"Up to {fired:.0f} % of the windows of a plane look strange.",) if fired >= 0.5 else ()),
+        (*([strange] if fired >= 0.5 else []), *([widths(calibrated=True)] if several else [])),
     )
 
 
@@ -182,7 +185,12 @@ def methods(done: Finished, found: Survey) -> str:
         f" where the mean of the sample over 3 x 3 output px differs from the truth by more than"
         f" {tolerance.words}. "
     )
-    return text + _methods_risk(done, found)
+    more = f" {widths(bool(facts['risk'].get('calibrated')))}" if _several_widths(done) else ""
+    return text + _methods_risk(done, found) + more
+
+
+def _several_widths(done: Finished) -> bool:
+    return any(i.psf_error.value for i in done.instruments)
 
 
 def _instrument(done: Finished) -> str:

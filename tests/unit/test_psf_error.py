@@ -21,8 +21,12 @@ from sciup.image import Fact
 from sciup.io._array import open_array
 from sciup.physics.instrument import Instrument
 from sciup.physics.psf_error import at_node, node_of, parse_error
+from sciup.report.survey import survey
+from sciup.report.words import judge, methods
 from sciup.results.draws import Draws
 from sciup.results.finished import Finished
+from sciup.risk.words import widths
+from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import star, star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -245,3 +249,27 @@ def test_the_command_line_takes_a_share(path, capsys):
         cli.main(["inspect", str(path), "--model", str(model()), "--psf-error", "10%"])
     assert stop.value.code == 0
     assert "psf_error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_the_report_says_what_the_calibration_knew(path, tmp_path, calibrated):
+    folder = write_toy_model(tmp_path / "toy", scale=2, channels=4, head_channels=4)
+    if calibrated:
+        write_toy_calibration(folder, samples=FIXED["samples"])
+    result = sciup.upscale(path, model=folder, psf_error=0.1, **STATED | FIXED)
+    done = Finished.open(result.save(tmp_path / "wide.fits"))
+    verdict = judge(done)
+    said = " ".join([verdict.headline, *verdict.details])
+    assert "drawn with three widths of the PSF" in said
+    assert ("the calibration was learned with one" in said) == calibrated
+    assert verdict.mood == "warn"
+    assert widths(calibrated) in methods(done, survey(done))
+
+
+def test_intervals_measured_with_one_width_are_not_used():
+    region = "image; circle(61,126,4)"
+    table = sciup.measure(upscale(psf_error=0.1), "photometry", regions=region, samples=4)
+    assert "one width of the PSF" in table.meta["coverage"]
+    assert "one width" not in str(
+        sciup.measure(upscale(), "photometry", regions=region, samples=4).meta
+    )
