@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sciup.errors import InputError
 from sciup.image import Domain, Image, PixelGrid
 from sciup.io._array import open_array
 from sciup.io._check import AXES, default_axes
+from sciup.io._coordinate_systems import affine_of_object, chosen, warn_of
 from sciup.io._lengths import convert, unit_name
 from sciup.io._units import is_flux_per_pixel, normalise_unit
 
@@ -94,7 +96,8 @@ def _open_xarray(array: Any) -> Image:
             "use .rename and .transpose(..., 'y', 'x')",
         )  # fmt: skip
     places = {a: _coordinates(array, d) for a, d in zip(axes, dims, strict=True)}
-    grid, sky = _grid(places["y"], places["x"], array.shape[-2])
+    system = _in_system(array, axes, dims, places)
+    grid, sky = system or _grid(places["y"], places["x"], array.shape[-2])
     told = str(getattr(array, "name", None) or "")
     domain: Domain = "night-sky" if sky else "fluorescence"
     unit = normalise_unit(array.attrs.get("units") or array.attrs.get("unit"))
@@ -148,6 +151,33 @@ def _grid(y: Any, x: Any, rows: int) -> tuple[PixelGrid, bool]:
         logger.warning("the coordinates of the DataArray fall: the origin is not kept")
         return PixelGrid((abs(y[1]), abs(x[1]) * other), unit), False
     return PixelGrid((y[1], x[1] * other), unit, (y[0], x[0] * other)), False
+
+
+def _in_system(
+    array: Any, axes: str, dims: list[str], places: dict[str, Any]
+) -> tuple[PixelGrid, bool] | None:
+    """The grid in a coordinate system of SpatialData; None if the array has no transformations."""
+    ways = array.attrs.get("transform")
+    if not isinstance(ways, Mapping) or not all(_has(w, "to_affine_matrix") for w in ways.values()):
+        return None
+    names = [str(name) for name in ways]
+    if not names:
+        return None
+    number = chosen(names, [None] * len(names), "the DataArray")
+    space = [d for a, d in zip(axes, dims, strict=True) if a in "zyx"]
+    try:
+        way = affine_of_object(list(ways.values())[number], space)
+        y, x = (way.along(d) for d in space[-2:])
+    except (ValueError, TypeError, KeyError, IndexError, NotImplementedError) as error:
+        logger.debug("no matrix of %s: %s", names[number], error)
+        y = x = None
+    if y is None or x is None:
+        warn_of(names[number], "the DataArray")
+        return PixelGrid(), False
+    # Without coordinates pixels count from the corner of the first one.
+    (top, down), (left, right) = ((places[a] or (0.5, 1.0))[:2] for a in "yx")
+    origin = y[0] * top + y[1], x[0] * left + x[1]
+    return PixelGrid((y[0] * abs(down), x[0] * abs(right)), None, origin), False
 
 
 def _sky_grid(y: Any, x: Any, rows: int) -> PixelGrid:

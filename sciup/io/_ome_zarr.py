@@ -12,11 +12,11 @@ import zarr
 
 from sciup.errors import InputError
 from sciup.geometry import Box, iterate
-from sciup.image import Bool, Float, Image, PixelGrid, Plane
+from sciup.image import Bool, Float, Image, Plane
 from sciup.io._check import AXES, check_pixels, default_axes, index_of, input_errors
 from sciup.io._detect import Url
-from sciup.io._lengths import convert
 from sciup.io._ome_optics import add_optics
+from sciup.io._ome_placement import placed
 from sciup.io._remote import open_node
 from sciup.io._units import is_flux_per_pixel
 from sciup.io._zarr_groups import Place, attributes_of, member, read_node
@@ -161,19 +161,15 @@ def _described(
         raise InputError(f"{source} names {len(named)} axes for an array of {array.ndim}")
     check_pixels(array.shape, array.dtype, str(source))
     axes = _letters(named, source)
-    scale, translation = _placement(
-        [dataset.get("coordinateTransformations"), multiscale.get("coordinateTransformations")],
-        array.ndim,
-    )
-    told = bool(dataset.get("coordinateTransformations"))
+    grid, leading = placed(multiscale, dataset, axes, named, str(source))
     return OmeZarrImage(
         path,
         axes=axes,
         shape=tuple(array.shape),
         dtype=array.dtype,
         source=str(source),
-        grid=_grid(named[-2:], scale[-2:], translation[-2:]) if told else PixelGrid(),
-        metadata={"axes": _other_axes(axes, named, scale, translation)},
+        grid=grid,
+        metadata={"axes": leading},
     )
 
 
@@ -204,46 +200,6 @@ def _letters(named: list[dict[str, Any]], source: Place) -> str:
             "transpose the image",
         )  # fmt: skip
     return letters
-
-
-def _placement(levels: list[Any], ndim: int) -> tuple[list[float], list[float]]:
-    """Scale and translation of every axis; the dataset's are applied first, then the image's."""
-    scale, translation = np.ones(ndim), np.zeros(ndim)
-    for transformations in levels:
-        for step in transformations or []:
-            if "scale" in step:
-                factor = np.asarray(step["scale"], float)
-                scale, translation = scale * factor, translation * factor
-            elif "translation" in step:
-                translation = translation + np.asarray(step["translation"], float)
-    if scale.shape != (ndim,) or translation.shape != (ndim,) or not (scale > 0).all():
-        raise ValueError(f"scale {scale} and translation {translation} for {ndim} axes")
-    return scale.tolist(), translation.tolist()
-
-
-def _grid(named: list[dict[str, Any]], scale: list[float], translation: list[float]) -> PixelGrid:
-    """Pixel grid of (y, x), in the unit of the y axis."""
-    units = [a.get("unit") for a in named]
-    unit = str(units[0]) if units[0] else None
-    factor = 1.0
-    if units[1] != units[0]:
-        known = convert(1.0, units[1], units[0])
-        if known is None:
-            logger.warning("axes y and x have units %s that do not compare: size ignored", units)
-            return PixelGrid()
-        factor = known
-    return PixelGrid((scale[0], scale[1] * factor), unit, (translation[0], translation[1] * factor))
-
-
-def _other_axes(
-    letters: str, named: list[dict[str, Any]], scale: list[float], translation: list[float]
-) -> dict[str, dict[str, Any]]:
-    """What is known of the axes before ``yx``, so that a writer can carry it along."""
-    out: dict[str, dict[str, Any]] = {}
-    for i, letter in enumerate(letters[:-2]):
-        out[letter] = {key: named[i][key] for key in ("name", "type", "unit") if named[i].get(key)}
-        out[letter] |= {"scale": scale[i], "translation": translation[i]}
-    return out
 
 
 def _from_array(path: Place, array: zarr.Array[Any]) -> OmeZarrImage:

@@ -23,6 +23,9 @@ Place = Path | Url | Zipped
 MOST = 8
 """Names in a message."""
 
+OTHERS = "spatialdata_attrs"
+"""What SpatialData writes into every one of its images."""
+
 FIX = "check zarr.json or .zattrs, or export the plate again"
 
 
@@ -57,7 +60,7 @@ def attributes_of(group: zarr.Group | zarr.Array[Any]) -> dict[str, Any]:
 
 
 def member(place: Place, group: zarr.Group, attributes: Mapping[str, Any]) -> Place:
-    """The member that stands for a group: its first image, its only field or its only array.
+    """The member that stands for a group: its first image, its only field, image or array.
 
     Raises
     ------
@@ -70,7 +73,11 @@ def member(place: Place, group: zarr.Group, attributes: Mapping[str, Any]) -> Pl
         return _field(place, attributes["well"])
     if "bioformats2raw.layout" in attributes:
         return _first_image(place, group)
-    return _only_array(place, group)
+    with input_errors(f"the members of {place} cannot be read", "give the image in it"):
+        images = group.get("images", None)
+    if isinstance(images, zarr.Group):  # a SpatialData object
+        place, group = place / "images", images
+    return _only_image(place, group) or _only_array(place, group)
 
 
 def fields_of(place: Place) -> list[str] | None:
@@ -165,6 +172,22 @@ def _series(group: zarr.Group) -> list[str]:
         if listed:
             return [str(name) for name in listed]
     return sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
+
+
+def _only_image(place: Place, group: zarr.Group) -> Place | None:
+    """The image of a group of SpatialData, if it is the only one; None if there are none."""
+    with input_errors(f"the members of {place} cannot be listed", "give the image in it"):
+        names = sorted(
+            n for n, g in group.groups() if {"multiscales", OTHERS} <= {*attributes_of(g)}
+        )
+    if len(names) > 1:
+        raise InputError(
+            f"{place} is a Zarr group with {len(names)} images", "one image",
+            "give one of them: " + _some([str(place / name) for name in names]),
+        )  # fmt: skip
+    if names:
+        logger.info("%s: opening its only image %r", place, names[0])
+    return place / names[0] if names else None
 
 
 def _only_array(place: Place, group: zarr.Group) -> Place:

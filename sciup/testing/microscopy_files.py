@@ -151,6 +151,35 @@ def write_container(path: Path, arrays: Sequence[NDArray[Any]], version: str = "
     return write_group(path, {"bioformats2raw.layout": 3}, version)
 
 
+def write_spatialdata(
+    path: Path,
+    images: Mapping[str, NDArray[Any]],
+    ways: Sequence[Mapping[str, Any]],
+    version: str = "0.5",
+) -> Path:
+    """Write a SpatialData folder with images (c, y, x) and the transformations of each of them.
+
+    As spatialdata 0.2 to 0.8 does: every transformation names the system that it leads to, and
+    pixels are not told to have a size. Each of `ways` gets an input and, without one, the output
+    ``global`` in the placeholder unit.
+    """
+    axes = [_axis(a, None) for a in "cyx"]
+    named = [{**axis, "unit": "unit"} if axis["name"] in "yx" else axis for axis in axes]
+    usual = {"input": {"name": "cyx", "axes": named}, "output": {"name": "global", "axes": named}}
+    for name, array in images.items():
+        folder = write_ome_zarr(path / "images" / name, array, "cyx", version=version, unit=None)
+        file = folder / (".zattrs" if version == "0.4" else "zarr.json")
+        document = json.loads(file.read_text())
+        attributes = document if version == "0.4" else document["attributes"]
+        attributes["spatialdata_attrs"] = {"version": "0.2" if version == "0.4" else "0.3"}
+        ome = attributes if version == "0.4" else attributes["ome"]
+        ome["multiscales"][0]["coordinateTransformations"] = [{**usual, **way} for way in ways]
+        file.write_text(json.dumps(document))
+    for part in ("images", "tables", ""):
+        zarr.create_group(path / part, zarr_format=2 if version == "0.4" else 3)
+    return path
+
+
 def write_plate(path: Path, wells: Sequence[str] = ("A/1", "B/2"), fields: int = 1) -> Path:
     """Write a plate of small 2D fields."""
     for well in wells:
@@ -246,6 +275,7 @@ __all__ = [
     "write_ome_zarr",
     "write_picture",
     "write_plate",
+    "write_spatialdata",
     "write_tiff",
     "write_zip",
 ]

@@ -62,6 +62,7 @@ FORMATS = [
                 "test_windows_of_remote_fits_fetch_their_rows_only",
             "of compressed images only the tiles":
                 "test_windows_of_remote_compressed_fits_fetch_their_tiles_only",
+            "`s3://` with credentials or without": "test_credentials_of_the_environment_are_used",
         },
         {
             "packed files are copied first":
@@ -81,6 +82,8 @@ FORMATS = [
                 "test_the_psf_follows_from_what_the_microscope_wrote_beside_the_images",
             "only the chunks of a window are fetched":
                 "test_windows_of_remote_zarr_fetch_their_chunks_only",
+            "`s3://` with credentials or without":
+                "test_without_credentials_s3_is_asked_anonymously_which_is_said",
         },
         {
             "the finest level is read": "test_the_full_resolution_is_read_whatever_its_name",
@@ -104,6 +107,26 @@ FORMATS = [
         {"wells that were never written are left out":
             "test_wells_that_were_never_written_are_left_out"},
         {"a whole plate as one image": "test_a_plate_names_fields_and_how_to_run_all"},
+    ),
+    Format(
+        "SpatialData, folder, address or image of it in Python",
+        "ome-zarr",
+        {
+            "scale and translation to a coordinate system, with its unit":
+                "test_a_transformation_along_the_axes_is_pixel_size_and_origin",
+            "`DATA.zarr/images/NAME`, or `DATA.zarr` with one image":
+                "test_a_folder_opens_at_its_only_image_else_names_them",
+        },
+        {
+            "of several systems one with a unit is taken, else `global`":
+                "test_a_system_with_a_unit_is_taken_before_the_usual_one",
+            "rotation, mirror and shear are not applied, which is said; size unknown":
+                "test_what_turns_mirrors_or_shears_is_not_applied_which_is_said",
+        },
+        {
+            "several images": "test_a_folder_opens_at_its_only_image_else_names_them",
+            "transformations that make no sense": "test_damaged_transformations_are_refused",
+        },
     ),
     Format(
         "Zarr in a zip file",
