@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from sciup.engine.channels import stated
-from sciup.engine.job import Job, Task, Worker, make_job
+from sciup.engine.job import Job, Task, Worker
+from sciup.engine.make import make_job
 from sciup.engine.run import Progress, run
 from sciup.engine.settings import MAPS, Settings, choose_device, choose_precision
 from sciup.errors import ModelError, OptionError
@@ -20,6 +21,7 @@ from sciup.generators.registry import ModelFacts, read_recipe
 from sciup.geometry import Box
 from sciup.image import Domain, Image
 from sciup.io import open_image
+from sciup.io._channels import spread
 from sciup.io._sky_roi import find_roi
 from sciup.physics.instrument import Instrument
 from sciup.physics.psf_error import parse_error
@@ -31,6 +33,9 @@ USUAL_SCALE: dict[Domain, int] = {"night-sky": 2, "fluorescence": 4}
 
 Stated = float | Mapping[str | int, float] | None
 """A value of the instrument; of each channel by name or number, of the others under ``*``."""
+
+Named = str | Path | Mapping[str | int, str | Path] | None
+"""A model by name or folder; of each channel in the same way."""
 
 
 def choose_model(image: Image, model: str | Path | None, scale: int | None) -> ModelFacts:
@@ -65,6 +70,19 @@ def choose_model(image: Image, model: str | Path | None, scale: int | None) -> M
             "choose with --model and --scale",
         )
     return ModelFacts.read(min(fits)[-1])
+
+
+def choose_models(image: Image, model: Named, scale: int | None) -> list[ModelFacts]:
+    """The model of every channel; one for an image without channels.
+
+    Channels without one of their own get the first of the domain, with the scale of the others.
+    """
+    asked: Sequence[Any] = spread(image, "--model", model)
+    named = {one: choose_model(image, one, scale) for one in asked if one is not None}
+    if None in asked:
+        wanted = scale or next((facts.scale for facts in named.values()), None)
+        named |= {None: choose_model(image, None, wanted)}
+    return [named[one] for one in asked]
 
 
 @dataclass(frozen=True)
@@ -222,7 +240,7 @@ def _one_sample(job: Job, k: int, task: Task) -> Any:
 def upscale(
     image: Any,
     *,
-    model: str | Path | None = None,
+    model: Named = None,
     scale: int | None = None,
     samples: int = 16,
     seed: int = 0,
@@ -251,8 +269,10 @@ def upscale(
     ----------
     image : path, ndarray, Dask or Zarr array, or Image
         What to upscale. Arrays count as fluorescence; use `open_image` to say more.
-    model : str or path, optional
-        Name of a model or a model folder; default by domain and scale.
+    model : str, path or mapping, optional
+        Name of a model or a model folder; default by domain and scale. May differ by channel, as
+        what is stated of the instrument: ``{"DAPI": "fluorescence-x4", "GFP": "runs/mine"}``;
+        scale, domain, output PSF and architecture must be the same.
     scale : {1, 2, 4, 8}, optional
         Output pixels per input pixel along each axis; 1 removes noise and blur only.
     samples : int
@@ -320,7 +340,7 @@ def upscale(
     (128, 192)
     """
     opened = open_image(image)
-    facts = choose_model(opened, model, scale)
+    models = choose_models(opened, model, scale)
     if tile < 1:
         raise OptionError(f"--tile {tile}", "1 input pixel or more")
     if threads is not None and threads < 1:
@@ -349,7 +369,7 @@ def upscale(
     )
     job = make_job(
         opened,
-        facts,
+        models,
         settings,
         given,
         region=region,

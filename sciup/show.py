@@ -51,10 +51,8 @@ def beliefs(console: Console, result: Result, chosen_by: str) -> None:
     job = result.job
     image, model = job.image, job.model
     console.print(f"[bold]input[/bold]   {escape(image.source)}  {describe(image)}")
-    console.print(
-        f"[bold]model[/bold]   {model.name} (chosen by {chosen_by}), {model.scale}x, "
-        f"weights {model.weights[:12]}"
-    )
+    told = {m.weights: f"{m.name}, {m.scale}x, weights {m.weights[:12]}" for m in job.models}
+    console.print(f"[bold]model[/bold]   {'; '.join(told.values())} (chosen by {chosen_by})")
     kept = (
         "flux per pixel: block sum kept" if image.flux_per_pixel else "intensity: block mean kept"
     )
@@ -99,7 +97,8 @@ def describe(image: Image) -> str:
 def instrument_table(result: Result) -> Group:
     """The instrument of the first plane, with the origin of each value, and all channels."""
     job = result.job
-    return instrument_tables(job.instruments, names_of_planes(job.image))
+    models = [model.name for model in job.models] if job.chosen else []
+    return instrument_tables(job.instruments, names_of_planes(job.image), models)
 
 
 def instrument_tables(
@@ -214,7 +213,7 @@ def facts(result: Result) -> dict[str, Any]:
         "values": "flux per pixel" if image.flux_per_pixel else "intensity",
         "masked_share": masked_share(image),
         "domain": image.domain,
-        "model": result.job.model.name,
+        "model": " + ".join(dict.fromkeys(model.name for model in result.job.models)),
         "scale": result.job.model.scale,
         "region": _region(result),
         "output_shape": list(result.shape),

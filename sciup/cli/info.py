@@ -95,7 +95,8 @@ def _instrument(facts: dict[str, Any]) -> Group:
     from sciup.show import instrument_tables
 
     planes = [Instrument.from_json(told) for told in facts["instrument"]]
-    return instrument_tables(planes, facts["channels"])
+    models = [told["model"] for told in facts["provenance"].get("models", ())]
+    return instrument_tables(planes, facts["channels"], models)
 
 
 __all__ = ["info"]

@@ -89,7 +89,7 @@ class Source:
 class Again:
     """Where what made a finished result is now."""
 
-    model: Annotated[str | None, Opt(help="model folder, if it is not one of sciup's")] = None
+    model: Annotated[str | None, Opt(help="model folder, if not one of sciup's; or A,B")] = None
     source: Annotated[
         str | None, Opt("--input", help="where the input is now, if it was moved")
     ] = None
@@ -135,6 +135,7 @@ class Measuring:
 
 
 READ: dict[str, Callable[[Any], Any]] = {
+    "model": str,
     "psf_fwhm": float,
     "psf": str,
     "gain": float,
@@ -149,7 +150,13 @@ READ: dict[str, Callable[[Any], Any]] = {
 class Physics:
     """Which model, and what is known about the instrument, by channel where there are several."""
 
-    model: Annotated[str | None, Opt(help="model name or folder; default by domain")] = None
+    model: Annotated[
+        Stated,
+        Opt(
+            metavar="[NAME=]MODEL",
+            help="model name or folder; default by domain; of one channel with NAME=",
+        ),
+    ] = None
     scale: Annotated[int | None, Opt(help="1, 2, 4 or 8; default: the model's")] = None
     psf_fwhm: Annotated[
         Stated,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
@@ -16,42 +15,29 @@ import torch
 
 from sciup.engine.block import PlaneSampler
 from sciup.engine.calibrated import SCORES, Calibrated
-from sciup.engine.channels import channel_of, of_channel, tell_colour
 from sciup.engine.flight import Flight
 from sciup.engine.heap import room, share_heap
 from sciup.engine.margins import CORE, halo_of
-from sciup.engine.settings import (
-    ADDED,
-    CALIBRATED,
-    KEYPOINTS,
-    MAPS,
-    PROGRESSIVE,
-    STEPS,
-    USUAL,
-    USUAL_RAW,
-    VALUES,
-    Settings,
-)
+from sciup.engine.settings import ADDED, MAPS, PROGRESSIVE, STEPS, USUAL_RAW, VALUES, Settings
 from sciup.engine.threads import alone, pool, threads_of_torch
 from sciup.engine.units import working_units
-from sciup.errors import OptionError
 from sciup.generators.fused import fuse
-from sciup.generators.lessons import Lessons
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import ModelFacts, TextureFacts, load_generator, load_texture
 from sciup.generators.texture import TextureHead
-from sciup.geometry import Box, Tile, iterate, plan_tiles, shards
+from sciup.geometry import Box, Tile, plan_tiles, shards
 from sciup.image import Bool, Float, Image, Plane
 from sciup.io._salvage import Part, Salvaged, about
 from sciup.io._writer import ILLUSTRATIVE, SHARD, Layout
-from sciup.physics.instrument import Given, Instrument, resolve
+from sciup.physics.instrument import Instrument
 from sciup.physics.mesh import BLOCK as MESH
 
 T = TypeVar("T")
 
 share_heap()  # now, because threads that are there already, such as Zarr's, keep theirs
 
-log = logging.getLogger(__name__)
+MOST_MODELS = 8
+"""Networks that a process keeps at hand: channels may have models of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +48,15 @@ class Task:
     plane: Plane
     index: tuple[int, ...]
     box: Box
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A model as a run uses it, with what belongs to it; see `Job`."""
+
+    model: ModelFacts
+    calibration: Calibrated | str = "not asked for"
+    texture: TextureFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,10 @@ class Job:
     known : tuple of str
         Names of the planes that the model was trained on, in the order of the planes; empty for
         others.
+    chosen : tuple of Chosen
+        Of every plane, where channels have models of their own; else empty. `model`, `calibration`
+        and `texture` are then those of the first plane; scale, domain, output PSF and maps are
+        those of all.
     """
 
     image: Image
@@ -104,6 +103,16 @@ class Job:
     calibration: Calibrated | str = "not asked for"
     texture: TextureFacts | None = None
     known: tuple[str, ...] = ()
+    chosen: tuple[Chosen, ...] = ()
+
+    def at(self, number: int) -> Job:
+        """The job as it is for one plane: with the model of its channel."""
+        return replace(self, chosen=(), **vars(self.chosen[number])) if self.chosen else self
+
+    @property
+    def models(self) -> tuple[ModelFacts, ...]:
+        """Models of all planes, where channels have models of their own; else the one model."""
+        return tuple(c.model for c in self.chosen) or (self.model,)
 
     @property
     def calibrated(self) -> Calibrated | None:
@@ -163,107 +172,7 @@ class Job:
         """Add what belongs beside the maps to a finished output that has not its name yet."""
 
 
-def make_job(
-    image: Image,
-    model: ModelFacts,
-    settings: Settings,
-    given: tuple[Given, ...],
-    *,
-    region: Box | None = None,
-    device: str = "cpu",
-    tile: int = 512,
-    threads: int | None = None,
-    strict: bool = False,
-    texture: bool | str | Path = False,
-) -> Job:
-    """Resolve the instrument of every plane and put the job together.
-
-    `given`: per channel; one for an image without channels. `texture`: add that map, by the usual
-    model (True) or the one named.
-    """
-    whole = Box.of_shape(image.plane_shape)
-    if region is not None and not (region.size and whole.contains(region)):
-        raise OptionError(
-            f"the region {region} is empty or sticks out of the image", f"boxes inside {whole}"
-        )
-    image = image if strict else Salvaged.of(image)
-    calibration = Calibrated.find(model, settings)
-    texture = texture or bool(set(ADDED) & set(settings.maps or ()))
-    added = TextureFacts.beside(model, None if texture is True else texture) if texture else None
-    chosen = _chosen_maps(settings, model, calibration)
-    if added is not None and not set(ADDED) <= set(chosen):
-        chosen = (*chosen, *ADDED)
-    settings = replace(settings, maps=chosen)
-    found = [
-        resolve(of_channel(image, plane), plane, _domain(model), given[channel_of(image, plane)])
-        for plane in image.planes
-    ]
-    tell_colour(image)
-    for against in dict.fromkeys(f.instrument.contradiction for f in found):
-        if against:
-            log.warning("%s: neither result nor risk can be trusted", against)
-    known = _known(image, model, [f.pixels for f in found])
-    return Job(
-        image=image,
-        model=model,
-        region=region or whole,
-        settings=settings,
-        instruments=tuple(f.instrument for f in found),
-        digests=tuple(f.digest for f in found),
-        known=known,
-        device=device,
-        tile=tile,
-        threads=threads,
-        calibration=calibration,
-        texture=added,
-    )
-
-
-def _known(image: Image, model: ModelFacts, pixels: list[str]) -> tuple[str, ...]:
-    """Names of planes that the model was trained on, told once."""
-    lessons = Lessons.read(model.folder)
-    known = tuple(lessons.planes.get(p, "") for p in pixels)
-    if near := lessons.near(image):
-        log.warning("the image lies where training images of %s are from: %s", model.name, near)
-    if seen := sorted(set(known) - {""}):
-        log.warning(
-            "%s of %d planes are in the training data of %s (%s): quality and risk look better here"
-            " than they are",
-            sum(map(bool, known)),
-            len(known),
-            model.name,
-            ", ".join(seen[:3]) + (" ..." if len(seen) > 3 else ""),
-        )
-    return known
-
-
-def _chosen_maps(
-    settings: Settings, model: ModelFacts, calibration: Calibrated | str
-) -> tuple[str, ...]:
-    """The maps asked for, if they can be made, or the usual ones."""
-    keypoints = KEYPOINTS[_domain(model)] if model.architecture == "progressive" else ()
-    if settings.maps is None:
-        return (*(USUAL_RAW if isinstance(calibration, str) else USUAL), *keypoints)
-    own = (*STEPS, *keypoints) if keypoints else ()
-    if others := [name for name in settings.maps if name in PROGRESSIVE and name not in own]:
-        raise OptionError(
-            f"{model.name} cannot make the map {others[0]!r}", ", ".join((*MAPS, *ADDED, *own))
-        )
-    refused = [name for name in settings.maps if name in CALIBRATED]
-    if isinstance(calibration, str) and refused:
-        raise OptionError(
-            f"the map {refused[0]!r} cannot be made: {calibration}",
-            ", ".join(m for m in MAPS if m not in CALIBRATED),
-            "ask for risk_raw, or change the options",
-        )
-    return settings.maps
-
-
-def _domain(model: ModelFacts) -> Any:
-    return model.domain
-
-
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=MOST_MODELS)
 def _network(folder: Path, weights: str, device: str, precision: str) -> PosteriorSampler:
     """The network of a model, once per process; other weights are another network."""
     del weights
@@ -272,7 +181,7 @@ def _network(folder: Path, weights: str, device: str, precision: str) -> Posteri
     return net.to(device=torch.device(device), dtype=dtype)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=MOST_MODELS)
 def _texture(facts: TextureFacts, folder: Path, weights: str, device: str, precision: str) -> Any:
     """The texture head of a job, once per process, beside the network of `_network`."""
     net = _network(folder, weights, device, precision)
@@ -338,32 +247,38 @@ class Worker:
         self.job = job
         if isinstance(job.image, Salvaged):
             job.image.forget()
-        place = (job.model.folder, job.model.weights, job.device, job.settings.precision)
-        self.net = _network(*place)
-        wanted = job.texture is not None and set(ADDED) & set(job.maps)
-        self.texture: TextureHead | None = _texture(job.texture, *place) if wanted else None
-        self._image = ReadAhead.of(job.image, job.tile, halo_of(self.net))
+        self._take(job.at(0))
         self._sampler: PlaneSampler | None = None
         self._number = -1
         self._flight = Flight[Tile, dict[str, Float]](self.submit, self.threads)
         self.scores: dict[tuple[int, ...], list[float]] = {}
 
+    def _take(self, job: Job) -> None:
+        """Take the network that a job has at one plane."""
+        place = (job.model.folder, job.model.weights, job.device, job.settings.precision)
+        self.net = _network(*place)
+        wanted = job.texture is not None and set(ADDED) & set(job.maps)
+        self.texture: TextureHead | None = _texture(job.texture, *place) if wanted else None
+        self._image = ReadAhead.of(job.image, job.tile, halo_of(self.net))
+
     def sampler(self, number: int, plane: Plane) -> PlaneSampler:
-        """The draws of one plane."""
+        """The draws of one plane; from now on `net` and `tiles` are those of its model."""
         if self._sampler is None or self._number != number:
-            self._number = number
-            instrument = self.job.instruments[number]
-            units = working_units(self._image, plane, self.job.model.domain, instrument)
+            self._number, job = number, self.job.at(number)
+            if job is not self.job:
+                self._take(job)
+            instrument = job.instruments[number]
+            units = working_units(self._image, plane, job.model.domain, instrument)
             self._sampler = PlaneSampler(
                 net=self.net,
                 image=self._image,
                 plane=plane,
                 instrument=instrument,
-                settings=self.job.settings,
+                settings=job.settings,
                 units=units,
-                digest=self.job.digests[number],
+                digest=job.digests[number],
                 plane_number=self._image.in_whole(plane)[2],
-                calibration=self.job.calibrated,
+                calibration=job.calibrated,
                 texture=self.texture,
             )
         return self._sampler
@@ -428,4 +343,4 @@ class Worker:
         return pool(self.threads).submit(alone, function, *arguments)
 
 
-__all__ = ["Job", "Task", "Worker", "iterate", "make_job"]
+__all__ = ["Chosen", "Job", "Task", "Worker"]

@@ -6,6 +6,7 @@ import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from sciup.engine.calibrated import Calibrated
 from sciup.engine.channels import names_of_planes
 from sciup.engine.job import Job
 from sciup.generators.facts import TextureFacts
@@ -32,16 +33,26 @@ def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
         "noise_map": _has_noise_map(job),
         "digests": list(job.digests),
         **job.covers,
-        "model": job.model.name,
-        "weights": job.model.weights,
+        **_decided(job),
         "settings": job.settings.as_json(),
-        "texture": job.texture.weights if job.texture else None,
-        "calibration": job.calibrated.calibration.digest if job.calibrated else None,
         "format": kind,
         "instrument": [
             {n: v for n, v in i.as_json().items() if v["origin"] in ("given", "header")}
             for i in job.instruments
         ],
+    }
+
+
+def _decided(job: Job) -> dict[str, Any]:
+    """What a model decides; lists, one entry a plane, where channels have models of their own."""
+    if job.chosen:
+        planes = [_decided(job.at(number)) for number in range(len(job.chosen))]
+        return {key: [plane[key] for plane in planes] for key in planes[0]}
+    return {
+        "model": job.model.name,
+        "weights": job.model.weights,
+        "texture": job.texture.weights if job.texture else None,
+        "calibration": job.calibrated.calibration.digest if job.calibrated else None,
     }
 
 
@@ -56,8 +67,7 @@ def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
     return {
         "sciup": _version(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "model": job.model.name,
-        "weights": job.model.weights,
+        **_models(job),
         "scale": job.model.scale,
         "seed": job.settings.seed,
         "samples": job.settings.samples,
@@ -75,6 +85,15 @@ def provenance(job: Job, kind: OutputFormat) -> dict[str, Any]:
         **({"in_training": list(job.known)} if any(job.known) else {}),
         "fingerprint": fingerprint(job, kind),
     }
+
+
+def _models(job: Job) -> dict[str, Any]:
+    """Names and weights; ``models`` lists them by plane where there are several."""
+    each = {model.weights: model.name for model in job.models}
+    found: dict[str, Any] = {"model": " + ".join(each.values()), "weights": " + ".join(each)}
+    if job.chosen:
+        found["models"] = [{"model": m.name, "weights": m.weights} for m in job.models]
+    return found
 
 
 def _risk_facts(job: Job) -> dict[str, Any]:
@@ -99,7 +118,25 @@ def _usual_risk_facts(job: Job) -> dict[str, Any]:
             f" shown one by more than {job.settings.tolerance.words} in a 3 px mean; not"
             f" calibrated, because {job.calibration}",
         }
-    return {"event": event, "calibrated": True} | found.facts
+    facts = {"event": event, "calibrated": True} | found.facts
+    return facts | (_of_several(job, facts) if job.chosen else {})
+
+
+def _of_several(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
+    """What is promised where each channel's model has a calibration of its own.
+
+    The bins are those of the first plane, and no bound holds for all.
+    """
+    every = {
+        c.model.name: c.calibration.facts
+        for c in job.chosen
+        if isinstance(c.calibration, Calibrated)
+    }
+    return {
+        "bounds": [None] * len(facts["bounds"]),
+        "words": f"{facts['words'].rstrip('.')}; by the calibration of each channel's own model",
+        "models": every,
+    }
 
 
 def _texture_facts(texture: TextureFacts) -> dict[str, Any]:

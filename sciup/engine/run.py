@@ -116,7 +116,7 @@ def run(
         facts = provenance(job, kind)
         facts |= {"unreadable": lost} if lost else {}
         if job.calibrated is not None:
-            facts["domain"] = job.calibrated.verdict(journal.scores(), job.instruments)
+            facts["domain"] = _verdict(job, journal)
         facts["checksums"] = checksums(job, writer, journal)
         writer.finish(facts, {"psf": psf.astype(np.float32)})
         job.complete(writer.path)
@@ -282,6 +282,15 @@ def _check_complete(job: Job, journal: Journal) -> None:
             f"{len(missing)} shards have no record, the first {missing[0]}",
             fix="go on with --resume; on NFS wait until all see the same folder",
         )
+
+
+def _verdict(job: Job, journal: Journal) -> list[dict[str, Any]]:
+    """What the badge of its model says of each plane."""
+    found = []
+    for plane, rows in sorted(journal.scores().items()):
+        by = job.at(plane).calibrated
+        found += by.verdict({plane: rows}, job.instruments) if by else []
+    return found
 
 
 def _lost(job: Job, journal: Journal) -> list[dict[str, Any]]:

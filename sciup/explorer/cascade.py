@@ -199,7 +199,7 @@ def _stage(
 @contextmanager
 def _silent() -> Iterator[None]:
     """Stars of a drawn image need not agree with its declared PSF; nobody can mend that."""
-    log = logging.getLogger("sciup.engine.job")
+    log = logging.getLogger("sciup.engine.make")
     before = log.level
     log.setLevel(logging.ERROR)
     try:

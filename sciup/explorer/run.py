@@ -30,6 +30,7 @@ from sciup.generators.registry import load_generator
 from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.io import open_image
+from sciup.io._channels import spread
 
 Progress = Callable[[int, int], None]
 
@@ -198,7 +199,7 @@ def explore(
     'flux of the aperture between ... input units x input px (95 %), above the pedestal'
     """
     opened = open_image(image)
-    cascade = Cascade.choose(opened, model, scale)
+    cascade = Cascade.choose(opened, spread(opened, "--model", model)[0], scale)
     if sum(1 for _ in opened.planes) != 1:
         raise OptionError(
             f"the image has {'x'.join(map(str, opened.shape[:-2]))} planes",

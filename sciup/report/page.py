@@ -117,12 +117,13 @@ def _input(c: Content) -> list[str]:
 
 def _channels(done: Finished) -> list[str]:
     """What was assumed of every channel, where there are several."""
-    rows = channel_rows(done.facts.get("channels", ()), done.instruments)
+    models = [told["model"] for told in done.facts.get("models", ())]
+    rows = channel_rows(done.facts.get("channels", ()), done.instruments, models)
     if not rows:
         return []
     return [
         html.paragraph("Channels, each in its first plane"),
-        html.table(("channel", *COMPARED.values()), rows),
+        html.table(("channel", *COMPARED.values(), *(["model"] if models else [])), rows),
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sciup.api import Result
-from sciup.engine.job import Job
+from sciup.engine.job import Chosen, Job
 from sciup.engine.settings import Settings
 from sciup.errors import ModelError, SciupError
 from sciup.generators.facts import ModelFacts
@@ -20,33 +20,56 @@ from sciup.risk.calibration import FILE, Calibration
 Opener = Callable[[str], Image]
 
 
-def find_facts(done: Finished, model: str | None = None) -> ModelFacts | str:
-    """The model that made the result, or why it cannot be used.
+Models = tuple[ModelFacts, ...]
+"""The model of every plane, where channels have models of their own; else the one model."""
+
+
+def find_facts(done: Finished, model: str | None = None) -> Models | str:
+    """The models that made the result, or why they cannot be used.
 
     Parameters
     ----------
     done : Finished
     model : str, optional
-        Name or folder, where the recorded name is not enough.
+        Name or folder, where a recorded name is not enough; of several, ``FIRST,SECOND``.
     """
+    recorded = done.facts.get("models") or [done.facts]
+    given = model.split(",") if model and len(recorded) > 1 else [model] if model else []
+    found: dict[str, ModelFacts] = {}
+    for weights, name in {str(one["weights"]): str(one["model"]) for one in recorded}.items():
+        # of several that are given, any may be the one; the name may do, too
+        tried = [*given, name] if len(recorded) > 1 else given or [name]
+        facts = [_find_one(one, weights) for one in tried]
+        fits = next((one for one in facts if isinstance(one, ModelFacts)), facts[-1])
+        if isinstance(fits, str):
+            return fits
+        found[weights] = fits
+    return tuple(found[str(one["weights"])] for one in recorded)
+
+
+def _find_one(model: str, weights: str) -> ModelFacts | str:
+    """A model by name or folder, or why it is not that of the result."""
     try:
-        facts = ModelFacts.read(find_model(model or str(done.facts["model"])))
+        facts = ModelFacts.read(find_model(model))
     except SciupError as error:
         return f"the model cannot be read: {error} For a model folder of your own, give --model."
-    if facts.weights != done.facts["weights"]:
+    if facts.weights != weights:
         return (
             f"the weights of {facts.name} are not those of the result: {facts.weights[:12]} here,"
-            f" {str(done.facts['weights'])[:12]} then"
+            f" {weights[:12]} then"
         )
     return facts
 
 
-def find_calibration(done: Finished, facts: ModelFacts | str) -> Calibration | str:
+def find_calibration(done: Finished, models: Models | str) -> Calibration | str:
     """The calibration that the result used, or why there is none to show."""
     if not done.facts["risk"].get("calibrated"):
         return "the result was made without a calibration"
-    if isinstance(facts, str):
-        return facts
+    if isinstance(models, str):
+        return models
+    if len(models) > 1:
+        return "channels have models of their own, each with its own calibration"
+    facts = models[0]
     try:
         found = Calibration.read(facts.folder / FILE)
     except ModelError as error:
@@ -95,12 +118,12 @@ def _different(done: Finished, image: Image) -> str:
     return ""
 
 
-def result_of(done: Finished, facts: ModelFacts | str, image: Image | str) -> Result | str:
+def result_of(done: Finished, models: Models | str, image: Image | str) -> Result | str:
     """The run once more, lazily, with the instrument as recorded; or why not."""
     if isinstance(image, str):
         return image
-    if isinstance(facts, str):
-        return facts
+    if isinstance(models, str):
+        return models
     image.flux_per_pixel = bool(done.facts["fingerprint"]["flux_per_pixel"])
     stored = done.settings
     settings = Settings(
@@ -115,11 +138,12 @@ def result_of(done: Finished, facts: ModelFacts | str, image: Image | str) -> Re
     return Result(
         Job(
             image=image,
-            model=facts,
+            model=models[0],
             region=done.region,
             settings=settings,
             instruments=done.instruments,
             digests=tuple(done.facts["fingerprint"]["digests"]),
+            chosen=tuple(map(Chosen, models)) if len(models) > 1 else (),
         )
     )
 

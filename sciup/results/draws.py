@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from sciup.api import Result
 from sciup.engine.job import Job, Task, Worker
 from sciup.engine.provenance import provenance
 from sciup.errors import InputError, OptionError
+from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.io import open_image
@@ -199,6 +201,15 @@ class Draws:
     def background(self, plane: Plane) -> float:
         """Level of the background per output pixel: sky, or the pedestal of a camera."""
         return float(self._instrument(plane).background.value) / self.flux
+
+    def model_of(self, planes: Sequence[Plane]) -> ModelFacts | str:
+        """The model that made these planes, or why there is no such one."""
+        if isinstance(self._job, str):
+            return f"the model cannot be asked: {self._job}"
+        found = [self._job.at(self.planes.index(plane)).model for plane in planes]
+        if any(model != found[0] for model in found):
+            return "the planes are of several models: choose one with --plane"
+        return found[0]
 
     def _instrument(self, plane: Plane) -> Instrument:
         return self.instruments[self.planes.index(plane)]

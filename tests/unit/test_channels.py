@@ -11,14 +11,16 @@ from typer.testing import CliRunner
 
 import sciup
 from sciup.cli import app
-from sciup.errors import OptionError, ResumeError
+from sciup.errors import ModelError, OptionError, ResumeError
 from sciup.geometry import Box
 from sciup.io import open_image
 from sciup.io._array import open_array
 from sciup.io._channels import OTHERS, channel_names, parse, spread
 from sciup.io._provenance import read_provenance
+from sciup.report.write import write_report
 from sciup.results.draws import Draws
 from sciup.testing.microscopy_files import write_ome_zarr
+from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model
 
@@ -208,3 +210,94 @@ def test_files_of_jobs_have_the_same_keys(folder, tmp_path):
         for n in ("a.zarr", "b.zarr")
     ]
     assert widths == [[1.8, 2.6], [3, 3]]
+
+
+@pytest.fixture(scope="module")
+def models(folder):
+    for seed, name in enumerate(("one", "two")):
+        write_toy_model(
+            folder / name, domain="fluorescence", channels=4, head_channels=4, seed=seed
+        )
+    return {"DAPI": folder / "one", "GFP": folder / "two"}
+
+
+def test_a_channel_is_drawn_by_its_own_model(folder, models, tmp_path):
+    path, out = folder / "cells.ome.zarr", tmp_path / "out.ome.zarr"
+    options = {"psf_fwhm": 2.0, "maps": ["sample", "std"], **RUN}
+    both = sciup.upscale(path, model=models, **options)
+    for c, name in enumerate(NAMES):
+        alone = sciup.upscale(open_image(path, channel=c), model=models[name], **options)
+        np.testing.assert_array_equal(both.sample(0)[:, c], alone.sample(0)[:, 0])
+        np.testing.assert_array_equal(both.std[0, c], alone.std[0, 0])
+    both.save(out)
+    facts = read_provenance(out)
+    assert facts["model"] == "one + two"
+    assert [one["model"] for one in facts["models"]] == ["one", "two"] * 2
+    assert len(set(facts["fingerprint"]["weights"])) == 2
+    box = Box((0, 0), (80, 72))
+    for place in (f"{folder}/one,{folder}/two", f"{folder}/two,{folder}/one"):
+        drawn = Draws.open(out, model=place)
+        for plane in ((0, 0), (1, 1)):
+            np.testing.assert_array_equal(
+                drawn.window(plane, box)[0], open_image(out / "sample").load(plane, box)[0]
+            )
+    assert drawn.model_of([(0, 1), (1, 1)]).name == "two"
+    assert "several models" in drawn.model_of([(0, 0), (0, 1)])
+    with pytest.raises(ResumeError, match="another model"):
+        sciup.upscale(path, model=models["DAPI"], **options).save(out, resume=True)
+
+
+def test_the_same_model_for_all_channels_is_one_model(folder, models):
+    told = sciup.upscale(
+        folder / "cells.ome.zarr", model={"DAPI": models["GFP"], "*": models["GFP"]}, **RUN
+    )
+    plain = sciup.upscale(folder / "cells.ome.zarr", model=models["GFP"], **RUN)
+    assert told.job.chosen == ()
+    assert told.token == plain.token
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [({"scale": 4}, "scale"), ({"domain": "night-sky"}, "domain"), ({"target_fwhm": 3.0}, "FWHM")],
+)
+def test_models_that_cannot_share_a_result_are_refused(folder, models, tmp_path, other, what):
+    kinds = {"domain": "fluorescence", "channels": 4, "head_channels": 4} | other
+    write_toy_model(tmp_path / "other", **kinds)
+    with pytest.raises(ModelError, match=f"differ in {what}"):
+        sciup.upscale(
+            folder / "cells.ome.zarr", model={"DAPI": models["DAPI"], "GFP": tmp_path / "other"}
+        )
+
+
+def test_channels_without_a_model_get_one_of_the_same_scale(folder, models):
+    job = sciup.upscale(folder / "cells.ome.zarr", model={"GFP": models["GFP"]}).job
+    assert [model.name for model in job.models] == ["fluorescence-x2", "two"] * 2
+    assert "two" in job.calibration  # it has none, so that no channel has calibrated risk
+    assert all(isinstance(one.calibration, str) for one in job.chosen)
+
+
+def test_each_channel_has_the_calibration_of_its_model(folder, tmp_path):
+    path, out = folder / "cells.ome.zarr", tmp_path / "out.ome.zarr"
+    for name, seed in (("one", 0), ("two", 1)):
+        write_toy_model(
+            tmp_path / name, domain="fluorescence", channels=4, head_channels=4, seed=seed
+        )
+        write_toy_calibration(tmp_path / name, samples=6, strange=name == "two", seed=seed)
+    options = {"psf_fwhm": 2.0, **RUN, "samples": 6, "maps": ["sample", "risk", "ood"]}
+    own = {"DAPI": tmp_path / "one", "*": tmp_path / "two"}
+    image = open_image(path, time=1)
+    both = sciup.upscale(image, model=own, **options)
+    alone = sciup.upscale(open_image(path, time=1, channel=1), model=own["*"], **options)
+    np.testing.assert_array_equal(both.risk[0, 1], alone.risk[0, 0])
+    both.save(out)
+    stored = open_image(out / "ood")
+    box = Box((0, 0), (80, 72))
+    assert [np.unique(stored.load((0, c), box)[0]).tolist() for c in range(2)] == [[0], [1]]
+    facts = read_provenance(out)
+    assert [said["outside"] for said in facts["domain"]] == [False, True]
+    assert sorted(facts["risk"]["models"]) == ["one", "two"]
+    assert set(facts["risk"]["bounds"]) == {None}
+    assert len(set(facts["fingerprint"]["calibration"])) == 2
+    page = write_report(out, model=f"{own['DAPI']},{own['*']}")[0].read_text()
+    assert "each with its own calibration" in page
+    assert "one + two" in page

@@ -53,7 +53,7 @@ def variations(result: Result, models: tuple[str | Path, ...] = ()) -> Iterator[
                 f"{facts.name} is for {facts.domain}", f"models for {result.job.model.domain}"
             )
         calibration = Calibrated.find(facts, settings)
-        job = replace(result.job, model=facts, calibration=calibration)
+        job = replace(result.job, model=facts, calibration=calibration, chosen=())
         yield facts.name, Result(job)
 
 
