@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from sciup.calibrate.fields import KnownField, Source
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
-from sciup.evaluate.intervals import ratio
 from sciup.evaluate.sky.detect import reliability_table
 from sciup.evaluate.tables import Table
 from sciup.existence.believed import Believed
 from sciup.existence.candidates import LEVELS, agreement, interval, search
-from sciup.existence.curves import LEAST, Curve, Existence
+from sciup.existence.curves import LEAST, Curve, Errors, Existence
 from sciup.existence.target import KINDS
+from sciup.risk.conformal import LEAST as FEWEST
+from sciup.risk.conformal import UNITS, Ends, below, crossed, ends
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -48,6 +49,9 @@ class Pairs:
     covered : ndarray (n, levels)
         Whether the true flux lies in the intervals of `sciup.existence.LEVELS`: 1, 0, or NaN where
         the draws are too few for one.
+    score, away : ndarray (n,)
+        Error of the flux, and distance of the true place, in spreads of the draws; NaN where there
+        is no spread or no true place.
     """
 
     kind: NDArray[np.str_]
@@ -56,6 +60,8 @@ class Pairs:
     exists: NDArray[np.bool_]
     snr: Array
     covered: Array
+    score: Array
+    away: Array
 
     def __len__(self) -> int:
         return len(self.p)
@@ -69,7 +75,8 @@ class Pairs:
         """All of several parts; none at all where there is none."""
         if not parts:
             words, number, yes = (np.empty(0, t) for t in ("U1", float, bool))
-            return cls(words, words, number, yes, number, np.empty((0, len(LEVELS))))
+            nothing = np.empty((0, len(LEVELS)))
+            return cls(words, words, number, yes, number, nothing, number, number)
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
 
@@ -90,15 +97,18 @@ def compare(one: KnownField, kind: str, limit: float, seen: Any) -> Pairs:
     target = believed.target
     found = search(seen.draws, seen.level, target)
     found = found.take(found.rim(one.truth.shape) >= target.around)
-    exists, true = agreement(found, one.truth, seen.level, target)
-    ends = [interval(found.fluxes, level) for level in LEVELS]
+    exists, true, away = agreement(found, one.truth, seen.level, target)
+    mean, spread = found.fluxes.mean(1), found.fluxes.std(1, ddof=1)
+    plain = [interval(found.fluxes, level) for level in LEVELS]
     return Pairs(
         np.full(len(found), kind, dtype="U16"),
         np.full(len(found), one.labels["unit"], dtype="U256"),
         found.p_raw,
         exists,
-        believed.snr(found.fluxes.mean(1) * believed.per_sum),
-        np.stack([_within(true, *pair) for pair in ends], axis=-1),
+        believed.snr(mean * believed.per_sum),
+        np.stack([_within(true, *pair) for pair in plain], axis=-1),
+        np.divide(true - mean, spread, out=np.full_like(mean, np.nan), where=spread > 0),
+        np.divide(away, found.spread, out=np.full_like(mean, np.nan), where=found.spread > 0),
     )
 
 
@@ -228,11 +238,49 @@ def fitted(pairs: Pairs, kind: str, limit: float, samples: int) -> tuple[Curve, 
     notes = ["P of every candidate by the curve of the other half of the fields; edges left out."]
     raw, calibrated = replace(raw, notes=[]), replace(calibrated, notes=notes)
     rows = tuple({k: _plain(v) for k, v in row.items()} for row in calibrated.rows)
-    return replace(fit(pairs), reliability=rows), [
-        raw,
-        calibrated,
-        fluxes_table(pairs, kind, about),
-    ]
+    curve = replace(
+        fit(pairs), reliability=rows, fluxes=flux_errors(pairs), places=place_errors(pairs)
+    )
+    return curve, [raw, calibrated, errors_table(curve, about)]
+
+
+def flux_errors(pairs: Pairs) -> tuple[Errors, ...]:
+    """How far off the fluxes of all candidates are, class by class."""
+    return _errors(pairs, pairs.score, pairs.covered, ends)
+
+
+def place_errors(pairs: Pairs) -> tuple[Errors, ...]:
+    """How far off the places are of those that exist; the spread as such is that of 68 %."""
+    inside = np.stack([pairs.away <= 1, np.full(len(pairs), np.nan)], axis=-1)
+    return _errors(pairs, pairs.away, inside, below)
+
+
+def _errors(pairs: Pairs, scores: Array, inside: Array, made: Ends) -> tuple[Errors, ...]:
+    shares, found = [level / 100 for level in LEVELS], []
+    for low, high in SNR:
+        mine = (pairs.snr >= low) & (pairs.snr < high) & np.isfinite(scores)
+        units = pairs.unit[mine].tolist()
+        if mine.sum() < FEWEST or len(set(units)) < UNITS:
+            continue
+        first, second = (made(scores[mine], share) for share in shares)
+        covered = crossed(scores[mine], units, shares, made)
+        plain = inside[mine].mean(0).tolist()
+        found.append(
+            Errors(
+                low=_end(low),
+                high=_end(high),
+                candidates=int(mine.sum()),
+                units=len(set(units)),
+                ends=(first, second),
+                plain=(_plain(plain[0]), _plain(plain[1])),
+                covered=(covered[0], covered[1]),
+            )
+        )
+    return tuple(found)
+
+
+def _end(snr: float) -> float | None:
+    return snr if math.isfinite(snr) else None
 
 
 def _rows(pairs: Pairs, p: Array) -> list[Row]:
@@ -247,19 +295,28 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def fluxes_table(pairs: Pairs, kind: str, about: str) -> Table:
-    """How often the intervals of fluxes hold the flux that the truth has at the place."""
+def errors_table(curve: Curve, about: str) -> Table:
+    """How often the truth was inside: of intervals of the draws as such, and of calibrated ones."""
     rows = []
-    for low, high in SNR:
-        part = pairs.take((pairs.snr >= low) & (pairs.snr < high))
-        row: Row = {"S/N": f"{max(low, 0):g}-{high:g}", "candidates": len(part)}
-        for level, covered in zip(LEVELS, part.covered.T, strict=True):
-            share = ratio(covered.tolist(), [1.0] * len(part), part.unit.tolist())
-            row |= {f"in {level} %": share.value, f"low {level}": share.ends[0]}
-            row[f"high {level}"] = share.ends[1]
-        rows.append(row)
-    notes = ["All candidates, those included that do not exist; S/N of the mean flux."]
-    return Table(f"existence_{kind}_fluxes", f"Intervals of fluxes: {about}.", rows, notes)
+    for name, classes in (("flux", curve.fluxes), ("place", curve.places)):
+        for c in classes:
+            low, high = c.low or 0.0, math.inf if c.high is None else c.high
+            row: Row = {"of": name, "S/N": f"{low:g}-{high:g}"}
+            row |= {"candidates": c.candidates, "fields": c.units}
+            for i, level in enumerate(LEVELS):
+                plain = c.plain[i]
+                row[f"draws {level} %"] = math.nan if plain is None else plain
+                row |= {f"calibrated {level} %": c.covered[i]}
+                row |= {f"{level} % z low": c.ends[i][0], f"{level} % z high": c.ends[i][1]}
+            rows.append(row)
+    notes = [
+        "flux: of all candidates, also of those that do not exist; place: of those that exist."
+        " calibrated: by what all other fields gave, field by field. z: ends, in spreads of the"
+        " draws.",
+    ]
+    return Table(
+        f"existence_{curve.kind}_errors", f"Intervals of candidates: {about}.", rows, notes
+    )
 
 
-__all__ = ["Gathering", "Pairs", "compare", "fitted", "make"]
+__all__ = ["Gathering", "Pairs", "compare", "fitted", "flux_errors", "make", "place_errors"]

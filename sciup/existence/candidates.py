@@ -168,7 +168,7 @@ def first_of(places: Array, order: NDArray[np.intp], reach: float) -> NDArray[np
 
 def agreement(
     candidates: Candidates, image: Array, level: Array | float, target: Target
-) -> tuple[NDArray[np.bool_], Array]:
+) -> tuple[NDArray[np.bool_], Array, Array]:
     """What another image, such as the truth, has of the candidates, by the same rules.
 
     Returns
@@ -177,11 +177,15 @@ def agreement(
         Whether it is found there within reach.
     fluxes : ndarray (n,)
         At the place of each, whether or not it is found.
+    away : ndarray (n,)
+        From the place of each to what is found there, px; NaN where nothing is.
     """
     above, masked = filled(image[None], level, target.domain)
     light = Light(above[0], masked, target)
-    exists = near(candidates.anchor, light.found()[0], target.reach)
-    return exists, light.fluxes(candidates.place)
+    there = light.found()[0]
+    exists = near(candidates.anchor, there, target.reach)
+    away = KDTree(there).query(candidates.place)[0] if exists.any() else np.nan
+    return exists, light.fluxes(candidates.place), np.where(exists, away, np.nan)
 
 
 def _positions(

@@ -25,6 +25,50 @@ LEAST = 30
 
 
 @dataclass(frozen=True)
+class Errors:
+    """How far off fluxes or places of candidates were, in one class of S/N.
+
+    Attributes
+    ----------
+    low, high : float or None
+        Class of S/N; None: no end.
+    candidates, units : int
+        How many, and of how many independent fields.
+    ends : tuple of (float, float)
+        Errors in spreads of the draws between which the truth lies, for each of `LEVELS`.
+    plain, covered : tuple of float
+        Share of the truths inside the interval of the draws as such, None where there is none; and
+        inside the one that all other fields gave, field by field.
+    """
+
+    __pydantic_config__ = STRICT
+
+    low: float | None
+    high: float | None
+    candidates: int
+    units: int
+    ends: tuple[tuple[float, float], tuple[float, float]]
+    plain: tuple[float | None, float | None]
+    covered: tuple[float, float]
+
+    def holds(self, snr: Array) -> NDArray[np.bool_]:
+        """Which candidates belong here."""
+        low = -np.inf if self.low is None else self.low
+        return np.asarray((snr >= low) & (snr < (np.inf if self.high is None else self.high)))
+
+    def check(self) -> None:
+        """Refuse what no calibration writes."""
+        shares = [share for share in (*self.plain, *self.covered) if share is not None]
+        right = all(0 <= share <= 1 for share in shares)
+        if not right or not all(low <= high for low, high in self.ends):
+            raise ModelError(
+                f"the errors from S/N {self.low} of {FILE} are damaged",
+                "ends in order, and shares from 0 to 1",
+                Existence.again(),
+            )
+
+
+@dataclass(frozen=True)
 class Curve:
     """What turns the raw P(exists) of one detector into a calibrated one.
 
@@ -42,6 +86,8 @@ class Curve:
         What it was fitted to, and how many independent fields they come from.
     reliability : tuple of dict
         On fields that the curve had not seen: per class of P how often candidates existed.
+    fluxes, places : tuple of Errors
+        Of the flux of all candidates, and of the place of those that exist (a distance).
     """
 
     __pydantic_config__ = STRICT
@@ -54,6 +100,8 @@ class Curve:
     candidates: int
     units: int
     reliability: tuple[dict[str, Any], ...] = ()
+    fluxes: tuple[Errors, ...] = ()
+    places: tuple[Errors, ...] = ()
 
     def check(self) -> None:
         """Refuse what no fit gives."""
@@ -66,6 +114,8 @@ class Curve:
                 "as many calibrated as raw chances from 0 to 1, both in order",
                 Existence.again(),
             )
+        for errors in (*self.fluxes, *self.places):
+            errors.check()
 
     def __call__(self, p_raw: ArrayLike) -> Array:
         """Calibrated chance of candidates."""
@@ -171,4 +221,4 @@ class Existence(Stored):
             curve.check()
 
 
-__all__ = ["FILE", "LEAST", "Curve", "Existence"]
+__all__ = ["FILE", "LEAST", "Curve", "Errors", "Existence"]

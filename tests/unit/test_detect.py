@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ import sciup
 from sciup.cli import main
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.existence import Curve, Existence
+from sciup.existence.curves import Errors
 from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.image import KEYPOINT_KINDS
@@ -371,12 +372,32 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
     lazy = made[0]
     facts = ModelFacts.read(model)
     curve = Curve("point", 5.0, 4, (0.1, 0.9), (0.3, 0.6), 500, 20)
-    Existence(facts.weights, dict(facts.trust), (curve,)).write(model / "existence.json")
+    bright = Errors(10.0, None, 300, 20, ((-1.0, 3.0), (-2.0, 6.0)), (0.5, None), (0.67, 0.94))
+    moved = replace(bright, ends=((0.0, 2.0), (0.0, 4.0)))
+    curve = replace(curve, fluxes=(bright,), places=(moved,))
+    plain = sciup.detect(lazy, samples=4)
+    Existence(key=facts.key, curves=(curve,)).write(model / "existence.json")
     try:
         found = sciup.detect(lazy, samples=4)
         np.testing.assert_allclose(found["p_exists"], 0.3 + 0.375 * (found["p_raw"] - 0.1))
         assert found.meta["p_exists"] == "calibrated on 500 candidates of 20 independent fields"
         assert "calibrated" in found["p_exists"].description
+        sure, rest = found["snr"] >= 10, found["snr"] < 10
+        assert sure.any()
+        assert rest.any()
+        wide = found["flux"] + np.outer((-1, 3), found["flux_std"])
+        np.testing.assert_allclose(found["flux_lo68"][sure], wide[0][sure])
+        np.testing.assert_allclose(found["flux_hi68"][sure], wide[1][sure])
+        known = {row["y_output"]: row for row in plain}
+        for row in found:
+            before = known[row["y_output"]]
+            if row["snr"] >= 10:
+                assert row["spread"] == pytest.approx(2 * before["spread"], nan_ok=True)
+                assert row["flux_covered68"] == 0.67
+                assert np.isnan(before["spread"]) or row["spread_covered68"] == 0.67
+            else:
+                np.testing.assert_equal(row["flux_lo68"], before["flux_lo68"])
+                assert np.isnan(row["flux_covered68"])
         other = sciup.detect(lazy, samples=4, limit=6.0)
         assert other.meta["p_exists"].startswith("raw: the model is calibrated for --limit 5")
         np.testing.assert_array_equal(other["p_exists"], other["p_raw"])

@@ -10,7 +10,15 @@ import pytest
 import tifffile
 
 import sciup
-from sciup.calibrate.existence import Gathering, Pairs, compare, fitted, make
+from sciup.calibrate.existence import (
+    Gathering,
+    Pairs,
+    compare,
+    fitted,
+    flux_errors,
+    make,
+    place_errors,
+)
 from sciup.calibrate.fields import KnownField, Source
 from sciup.cli import main
 from sciup.errors import InputError
@@ -61,7 +69,7 @@ def test_draws_that_claim_too_much_are_corrected(pairs):
     assert len(pairs) > 500
     sure, rare = pairs.p > 0.8, pairs.p < 0.2
     assert pairs.exists[sure].mean() < 0.65 < pairs.p[sure].mean()
-    curve, (raw, calibrated, fluxes) = fitted(pairs, "point", 5.0, K)
+    curve, (raw, calibrated, errors) = fitted(pairs, "point", 5.0, K)
     assert curve(0.9) == pytest.approx(0.54, abs=0.06)
     assert curve(0.05) == pytest.approx(0.03, abs=0.03)
     assert (pairs.snr[sure] > 5).all()
@@ -74,7 +82,8 @@ def test_draws_that_claim_too_much_are_corrected(pairs):
     assert any(r["mean_P"] > r["ci_high"] + 0.1 for r in raw.rows if r["candidates"] > 60)
     assert sum(r["candidates"] for r in calibrated.rows) == len(pairs)
     assert json.loads(json.dumps(curve.reliability, allow_nan=False))
-    assert sum(r["candidates"] for r in fluxes.rows) == len(pairs)
+    assert sum(c.candidates for c in curve.fluxes) <= len(pairs)
+    assert len(errors.rows) == len(curve.fluxes) + len(curve.places)
 
 
 def test_intervals_of_honest_draws_cover():
@@ -85,6 +94,30 @@ def test_intervals_of_honest_draws_cover():
     # of a flux that is there or not, the ends of an interval are often the flux itself
     assert share > 0.68 - 2 * error
     assert np.isnan(found.covered[:, 1]).all()  # 17 draws are too few for 95 %
+
+
+def test_narrow_intervals_and_wandering_places_are_mended():
+    """Spreads that are half of the errors get intervals twice as wide, in every class of S/N."""
+    rng = np.random.default_rng(2)
+    n = 4000
+    snr, unit = rng.uniform(2, 40, n), np.array([f"{i % 40}" for i in range(n)])
+    score = rng.normal(0.5, 2.0, n)
+    exists = rng.uniform(size=n) < 0.7
+    away = np.where(exists, 2 * np.hypot(*rng.normal(0, 1, (2, n))), np.nan)
+    inside = np.stack([np.abs(score) < 1, np.full(n, np.nan)], -1)
+    pairs = Pairs(np.full(n, "point"), unit, snr / 40, exists, snr, inside, score, away)
+    for errors, expected in (
+        (flux_errors(pairs), [(0.5 - 1.99, 0.5 + 1.99), (0.5 - 3.92, 0.5 + 3.92)]),
+        (place_errors(pairs), [(0.0, 3.02), (0.0, 4.9)]),
+    ):
+        assert [(e.low, e.high) for e in errors] == [(None, 5), (5, 10), (10, 20), (20, None)]
+        for e in errors:
+            np.testing.assert_allclose(e.ends, expected, atol=0.45)
+            np.testing.assert_allclose(e.covered, (0.68, 0.95), atol=0.06)
+            assert e.plain[0] < 0.45
+            assert e.plain[1] is None
+    few = pairs.take(np.arange(n) < 78)
+    assert flux_errors(few) == ()
 
 
 def test_candidates_at_edges_do_not_count():

@@ -214,11 +214,13 @@ def test_every_kind(kind, image, places):
     # there is light in the two draws that show it, and hardly any in the third
     assert (np.abs(found.fluxes[:, 2]) < 1).all()
     np.testing.assert_allclose(found.fluxes[:, 0], found.fluxes[:, 1], rtol=1e-3)
-    there, fluxes = agreement(found, shown, 0.0, target)
+    there, fluxes, away = agreement(found, shown, 0.0, target)
     assert there.all()
+    assert (away < 0.5).all()
     np.testing.assert_allclose(fluxes, found.fluxes[:, 0], rtol=1e-3)
-    there, fluxes = agreement(found, draws[2], 0.0, target)
+    there, fluxes, away = agreement(found, draws[2], 0.0, target)
     assert not there.any()
+    assert np.isnan(away).all()
     np.testing.assert_allclose(fluxes, found.fluxes[:, 2])
     # with a limit above its light it does not exist
     assert len(search(draws, 0.0, replace(target, limit=2 * found.fluxes.max()))) == 0

@@ -17,17 +17,16 @@ from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.physics.instrument import Fact, Instrument
 from sciup.results.draws import Draws
+from sciup.risk.conformal import LEAST, crossed, ends
 from sciup.risk.stored import Key
-from sciup.science.coverage.fit import classes, crossed, fit, strata_table, stratum, table
+from sciup.science.coverage.fit import classes, fit, strata_table, stratum, table
 from sciup.science.coverage.gather import Errors, Gathering, measured
 from sciup.science.measure.interval import LEVELS, Summary
 from sciup.science.measure.measurements import (
     EDGES,
     FILE,
-    LEAST,
     Measurements,
     Stratum,
-    ends,
     knowledge,
     significance,
     spread,
@@ -329,11 +328,13 @@ def test_classes_hold_every_error_once():
 def test_coverage_is_that_of_fields_that_had_no_part():
     """Fields of very different number: each is judged by all others, none by chance."""
     parts = [many(i, units=1, each=each) for i, each in enumerate([40] * 3 + [3] * 30)]
-    found = crossed(Errors.join(parts))
+    joined = Errors.join(parts)
+    found = crossed(joined.score, joined.unit.tolist(), LEVELS)
     assert found[0] == pytest.approx(0.68, abs=0.08)
     assert found[1] == pytest.approx(0.95, abs=0.04)
     # a field that is unlike all others is not covered
-    odd = crossed(Errors.join([*parts, many(99, units=1, each=30, bias=50.0)]))
+    more = Errors.join([*parts, many(99, units=1, each=30, bias=50.0)])
+    odd = crossed(more.score, more.unit.tolist(), LEVELS)
     assert odd[0] < found[0]
 
 

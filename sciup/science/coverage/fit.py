@@ -14,17 +14,11 @@ from sciup.calibrate.fields import Source
 from sciup.errors import InputError
 from sciup.evaluate.intervals import ratio
 from sciup.evaluate.tables import Table
+from sciup.risk.conformal import LEAST, UNITS, crossed, ends
 from sciup.science.coverage.gather import SAMPLES, SHOWN, Errors
 from sciup.science.coverage.regions import RADII, SQUARE
 from sciup.science.measure.interval import LEVELS
-from sciup.science.measure.measurements import (
-    EDGES,
-    LEAST,
-    UNITS,
-    Measurements,
-    Stratum,
-    ends,
-)
+from sciup.science.measure.measurements import EDGES, Measurements, Stratum
 
 Array = NDArray[np.float64]
 
@@ -72,6 +66,7 @@ def stratum(part: Errors, low: float, high: float, domain: str) -> Stratum | Non
         return None
     narrow, wide = (ends(part.score, level) for level in LEVELS)
     plain, more = part.inside.mean(0).tolist()
+    covered, covered_more = crossed(part.score, units, LEVELS)
     return Stratum(
         name=str(part.name[0]),
         knowledge=str(part.knowledge[0]),
@@ -82,20 +77,8 @@ def stratum(part: Errors, low: float, high: float, domain: str) -> Stratum | Non
         units=len(set(units)),
         ends=(narrow, wide),
         plain=(plain, more),
-        covered=crossed(part),
+        covered=(covered, covered_more),
     )
-
-
-def crossed(part: Errors) -> tuple[float, float]:
-    """Coverage of each field by intervals whose ends all other fields gave."""
-    hits = np.zeros((len(part), len(LEVELS)), bool)
-    for unit in np.unique(part.unit):
-        mine = part.unit == unit
-        for i, level in enumerate(LEVELS):
-            low, high = ends(part.score[~mine], level)
-            hits[mine, i] = (low <= part.score[mine]) & (part.score[mine] <= high)
-    first, second = hits.mean(0).tolist()
-    return first, second
 
 
 def areas(name: str, domain: str) -> tuple[float, float]:

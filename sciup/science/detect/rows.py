@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sciup.existence.believed import Believed
 from sciup.existence.candidates import LEVELS, Candidates, interval
-from sciup.existence.curves import Curve
+from sciup.existence.curves import Curve, Errors
 from sciup.existence.union import Array
 from sciup.image import Plane
 from sciup.results.draws import Draws
@@ -94,21 +94,21 @@ def _columns(part: Found, draws: Draws, curve: Curve | str) -> Cells:
         "p_exists": (p, None, words),
         "p_raw": (found.p_raw, None, "(1/2 + votes) / (K + 1)"),
         "votes": (found.votes, None, "draws of K that show it, without the one it comes from"),
-        **_positions(found, draws),
-        **_fluxes(part, draws),
+        **_positions(part, draws, curve),
+        **_fluxes(part, draws, curve),
         "flag": (_flags(part, draws), None, f"{' or '.join(FLAGS)}, where it is near; else empty"),
     }
 
 
-def _positions(found: Candidates, draws: Draws) -> Cells:
+def _positions(part: Found, draws: Draws, curve: Curve | str) -> Cells:
     """Where it is, in every coordinate there is."""
-    s, pix = draws.scale, units.pix
+    found, s, pix = part.candidates, draws.scale, units.pix
     inside = (found.place + 0.5) / s - 0.5 + np.array(draws.region.start)
     out: Cells = {
         name: (inside[:, axis], pix, "mean over the draws that show it, input px from 0")
         for axis, name in enumerate("yx")
     }
-    out["spread"] = (found.spread / s, pix, "radius that holds 68 % of these draws, input px")
+    out |= _spread(part, draws, curve)
     for axis, name in enumerate("yx"):
         out[f"{name}_output"] = (found.place[:, axis], pix, "the same in output px from 0")
     if draws.sky is not None:
@@ -133,7 +133,41 @@ def _degrees(places: Array, draws: Draws) -> Array:
     return np.stack([at.ra.deg, at.dec.deg])
 
 
-def _fluxes(part: Found, draws: Draws) -> Cells:
+def _spread(part: Found, draws: Draws, curve: Curve | str) -> Cells:
+    """How uncertain the place is."""
+    spread = part.candidates.spread / draws.scale
+    known = isinstance(curve, Curve) and bool(curve.places)
+    if not isinstance(curve, Curve) or not known:
+        return {"spread": (spread, units.pix, "radius that holds 68 % of these draws, input px")}
+    ends, covered = _classes(curve.places, _snr(part))
+    radius = np.where(np.isfinite(covered[:, 0]), spread * ends[:, 0, 1], spread)
+    words = "radius that held the true place of 68 % of such candidates that exist, input px"
+    return {
+        "spread": (radius, units.pix, words),
+        "spread_covered68": (
+            np.where(np.isfinite(spread), covered[:, 0], np.nan),
+            None,
+            "share of true places in such radii; none: the radius holds 68 % of the draws",
+        ),
+    }
+
+
+def _snr(part: Found) -> Array:
+    """Of the mean flux, in the noise of the input."""
+    return part.believed.snr(part.candidates.fluxes.mean(-1) * part.believed.per_sum)
+
+
+def _classes(classes: Sequence[Errors], snr: Array) -> tuple[Array, Array]:
+    """Ends (n, levels, 2) and coverage (n, levels) of candidates; NaN where no class has them."""
+    ends = np.full((len(snr), len(LEVELS), 2), np.nan)
+    covered = np.full((len(snr), len(LEVELS)), np.nan)
+    for one in classes:
+        mine = one.holds(snr)
+        ends[mine], covered[mine] = one.ends, one.covered
+    return ends, covered
+
+
+def _fluxes(part: Found, draws: Draws, curve: Curve | str) -> Cells:
     """Light over all draws, those included that show nothing."""
     fluxes = part.candidates.fluxes * part.believed.per_sum
     mean, unit = fluxes.mean(-1), flux_unit(draws)
@@ -142,11 +176,18 @@ def _fluxes(part: Found, draws: Draws) -> Cells:
         "flux": (mean, unit, "mean over all draws, above the level around it"),
         "flux_std": (spread, unit, "standard deviation of the draws"),
     }
-    for percent in LEVELS:
-        for end, values in zip(("lo", "hi"), interval(fluxes, percent), strict=True):
-            words = f"{'lower' if end == 'lo' else 'upper'} end of the {percent} % interval"
-            out[f"flux_{end}{percent}"] = (values, unit, words)
-    out["snr"] = (part.believed.snr(mean), None, "of this flux in the noise of the input")
+    known = curve.fluxes if isinstance(curve, Curve) else ()
+    ends, covered = _classes(known, _snr(part))
+    for i, percent in enumerate(LEVELS):
+        for j, plain in enumerate(interval(fluxes, percent)):
+            words = f"{('lower', 'upper')[j]} end of the {percent} % interval"
+            made = mean + ends[:, i, j] * spread
+            values = np.where(np.isfinite(covered[:, i]), made, plain)
+            out[f"flux_{('lo', 'hi')[j]}{percent}"] = (values, unit, words)
+        if known:
+            words = f"share of truths in such {percent} % intervals; none: those of the draws"
+            out[f"flux_covered{percent}"] = (covered[:, i], None, words)
+    out["snr"] = (_snr(part), None, "of this flux in the noise of the input")
     return out
 
 

@@ -2,16 +2,8 @@
 
 The interval of the draws is right if the sampler is. Whether it is was measured on fields of known
 truth: the score of a region is ``(truth - value) / scale`` with the mean and the spread of its
-draws. Between the order statistics of n such scores of rank ``floor((n + 1) a)`` and
-``ceil((n + 1) (1 - a))`` the score of one more region lies with probability ``1 - 2 a`` or more,
-whatever the sampler does, if that region is of the same kind [1]_. That is the calibrated interval;
-classes of S/N keep it right for the faint and for the bright.
-
-References
-----------
-.. [1] Lei, G'Sell, Rinaldo, Tibshirani, Wasserman (2018), "Distribution-free predictive inference
-   for regression", J. Am. Stat. Assoc. 113, 1094, section 5.2 (scores in units of the local
-   spread), arXiv:1604.04173.
+draws. Between order statistics of such scores lies that of one more region: that is the calibrated
+interval, see `sciup.risk.conformal`. Classes of S/N keep it right for the faint and for the bright.
 """
 
 from __future__ import annotations
@@ -20,15 +12,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sciup.errors import ModelError
 from sciup.physics.instrument import Instrument
 from sciup.risk.stored import STRICT, Stored
 from sciup.science.measure.interval import Summary
 
-Array = NDArray[np.float64]
 Knowledge = Literal["stated", "estimated"]
 
 FILE = "measurements.json"
@@ -37,12 +25,6 @@ VERSION = 2
 EDGES = (5.0, 10.0, 20.0, 50.0, math.inf)
 """Classes of S/N. None below: what is measured there is mostly empty, and upper limits need empty
 places, which no calibration has yet."""
-
-LEAST = 79
-"""Regions of a class: the 95 % interval then leaves out one at either end."""
-
-UNITS = 20
-"""Independent fields of a class, at least."""
 
 
 def knowledge(instrument: Instrument) -> Knowledge:
@@ -151,21 +133,6 @@ class Stratum:
         return Summary(summary.value, summary.std, tuple(pairs))
 
 
-def ends(scores: Array, level: float) -> tuple[float, float]:
-    """Order statistics between which one more score lies with this probability or more.
-
-    Examples
-    --------
-    >>> ends(np.arange(1.0, 80.0), 0.95)
-    (2.0, 78.0)
-    """
-    ordered, n = np.sort(scores), len(scores)
-    rank = math.floor(round((n + 1) * (1 - level) / 2, 9))
-    if rank < 1:
-        return -math.inf, math.inf
-    return float(ordered[rank - 1]), float(ordered[n - rank])
-
-
 @dataclass(frozen=True, kw_only=True)
 class Measurements(Stored):
     """What the intervals of a model are worth, as ``measurements.json`` keeps it.
@@ -200,11 +167,8 @@ class Measurements(Stored):
 __all__ = [
     "EDGES",
     "FILE",
-    "LEAST",
-    "UNITS",
     "Measurements",
     "Stratum",
-    "ends",
     "knowledge",
     "significance",
     "spread",
