@@ -171,6 +171,7 @@ def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
     """Intervals of `sciup measure`, or what they are worth on a split that had no part."""
     from sciup.science.coverage.fit import fit, strata_table, table
     from sciup.science.coverage.gather import Gathering
+    from sciup.science.coverage.rivals import rivals_table
     from sciup.science.measure.measurements import FILE, Measurements
 
     model = source.model
@@ -188,7 +189,7 @@ def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
         console.print(f"[green]done[/green]  {escape(str(model.folder / FILE))}")
     title = f"Intervals of measurements of {model.name} on {split} fields"
     shown = table(errors, found, split, model.domain) if check else strata_table(found)
-    _report(out, title, [shown])
+    _report(out, title, [shown, rivals_table(errors, split)])
 
 
 def _check(source: Source, out: Path, split: str, told: Any) -> None:

@@ -21,6 +21,7 @@ from sciup.risk.conformal import LEAST, crossed, ends
 from sciup.risk.stored import Key
 from sciup.science.coverage.fit import classes, fit, strata_table, stratum, table
 from sciup.science.coverage.gather import Errors, Gathering, measured
+from sciup.science.coverage.rivals import rivals_table
 from sciup.science.measure.interval import LEVELS, Summary
 from sciup.science.measure.measurements import (
     EDGES,
@@ -242,6 +243,9 @@ def test_errors_are_those_of_measure(model):
     # intensity is flux over area: the same score
     same = errors.take(errors.name == "intensity")
     assert same.score[bright] == pytest.approx(lights.score[bright])
+    # with units: the picture of the input holds about the light of the truth
+    for numbers in (lights.bicubic, lights.value):
+        assert numbers[bright] == pytest.approx(lights.truth[bright], rel=0.35)
     # the truth as one of the draws is inside whenever its score is small
     assert (lights.inside[np.abs(lights.score) < 0.3, 1]).all()
     # a truth with more light is brighter than all draws
@@ -279,7 +283,7 @@ def many(seed, units=20, each=30, bias=0.0, wide=1.0, name="flux", snr=30.0):
     unit = np.repeat([f"field {seed} {i}" for i in range(units)], each)
     return Errors(
         np.full(n, name), np.full(n, "stated"), unit, np.full(n, snr), scores, np.ones(n),
-        np.ones(n), inside,
+        np.ones(n), inside, 10 - scores, 10 + 3 * scores, np.full(n, 10.0),
     )  # fmt: skip
 
 
@@ -316,6 +320,20 @@ def test_few_regions_or_fields_calibrate_nothing():
         fit(few, SOURCE)
     (row,) = table(few, fit(many(0), SOURCE), "test", "night-sky").rows
     assert row["regions"] == 60
+
+
+def test_a_picture_is_measured_beside_the_draws():
+    """Errors of the picture are three times as large, and to the other side."""
+    both = Errors.join([many(0, bias=0.5), many(1, name="centroid_y")])
+    light, place = rivals_table(both, "test").rows
+    assert (light["regions"], light["fields"], light["truth"]) == (600, 20, 10.0)
+    assert light["draws bias"] == pytest.approx(-5, abs=1)
+    assert light["bicubic bias"] == pytest.approx(15, abs=3)
+    assert light["bicubic off"] == pytest.approx(3 * light["draws off"])
+    assert light["draws from"] < light["draws off"] < light["draws to"]
+    # of a place the distance counts, wherever the image begins
+    assert place["draws off"] == pytest.approx(0.8, abs=0.06)
+    assert np.isnan(place["truth"])
 
 
 def test_classes_hold_every_error_once():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.calibrate.fields import KnownField, Source, Told
+from sciup.evaluate.baselines import bicubic
 from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.results.draws import Draws
@@ -30,6 +31,9 @@ Progress = Callable[[str, int], None]
 
 SAMPLES = 17
 """Draws that are measured, as many as the risk map is made of."""
+
+OTHERS = 2
+"""Images behind the draws: bicubic picture, truth."""
 
 TOLD: tuple[Told, ...] = ("nothing", "all")
 """Each field twice: as the program finds the instrument out, and with it stated."""
@@ -56,6 +60,8 @@ class Errors:
         Noise of the light in the same aperture on the input; NaN for all but light.
     inside : ndarray (n, levels)
         Whether the interval of the draws holds the truth.
+    value, bicubic, truth : ndarray (n,)
+        The number itself: mean of the draws, of the bicubic picture, and the true one.
     """
 
     name: NDArray[np.str_]
@@ -66,6 +72,9 @@ class Errors:
     spread: Array
     forced: Array
     inside: NDArray[np.bool_]
+    value: Array
+    bicubic: Array
+    truth: Array
 
     def __len__(self) -> int:
         return len(self.name)
@@ -92,13 +101,13 @@ class Errors:
 
 
 class Beside(Draws):
-    """Draws of a whole plane, held in memory, and the truth as the last of them."""
+    """Draws of a whole plane, held in memory; behind them the bicubic picture and the truth."""
 
     held: Array
 
     @classmethod
     def of(cls, one: KnownField, count: int) -> Beside:
-        """The first draws of a field with one plane, and its truth.
+        """The first draws of a field with one plane, its bicubic picture and its truth.
 
         Light of the truth is counted above its own background, which is 0: the belief in another
         one is an error of the draws.
@@ -109,7 +118,9 @@ class Beside(Draws):
         level = Level(plain, plane).window(whole) if plain.night_sky else 0.0
         h, w = plain.plane_shape
         truth = one.truth[:h, :w] + level
-        made.held = np.concatenate([plain.window(plane, whole, count), truth[None]])
+        seen, footprint = one.result.job.image.load(plane, plain.region)
+        picture = bicubic(np.where(footprint, seen, np.nanmedian(seen)), plain.scale) / plain.flux
+        made.held = np.concatenate([plain.window(plane, whole, count), picture[None], truth[None]])
         return made
 
     def window(self, plane: Plane, box: Box, count: int | None = None) -> Array:
@@ -123,7 +134,7 @@ def measured(one: KnownField, count: int = SAMPLES) -> Errors:
     rng = np.random.default_rng(crc32(one.labels["field"].encode()))
     plane = draws.planes[0]
     level = Level(draws, plane).window(Box.of_shape(draws.plane_shape)) if draws.night_sky else 0.0
-    mean, truth = draws.held[:-1].mean(0) - level, draws.held[-1] - level
+    mean, truth = draws.held[:-OTHERS].mean(0) - level, draws.held[-1] - level
     found = circles(draws, mean, truth, rng)
     rows = _rows(draws, CIRCLES, found, one)
     rows += _rows(draws, SQUARES[draws.domain], squares(draws), one, SHOWN[draws.domain])
@@ -144,7 +155,7 @@ def _rows(
         if not row.numbers:
             continue
         area = float(row.region.shape.weights(row.region.shape.box).sum()) / draws.scale**2
-        flux = float(np.mean(row.numbers["flux"][:-1]))
+        flux = float(np.mean(row.numbers["flux"][:-OTHERS]))
         snr = significance(flux, area, draws.instruments[0])
         for name in shown or row.numbers:
             error = _error(row.numbers[name])
@@ -173,7 +184,7 @@ def together(quantities: Sequence[Quantity]) -> Quantity:
 def _error(values: NDArray[Any]) -> dict[str, Any] | None:
     """Score and coverage of one number; None where draws or truth cannot tell it."""
     whole = values.dtype.kind in "biu"
-    *drawn, true = values.astype(np.float64)
+    *drawn, rival, true = values.astype(np.float64)
     finite = np.array([v for v in drawn if np.isfinite(v)])
     if not np.isfinite(true) or len(finite) <= len(drawn) / 2:
         return None
@@ -182,7 +193,8 @@ def _error(values: NDArray[Any]) -> dict[str, Any] | None:
     if not scale > 0:
         return None
     inside = [a <= true <= b for a, b in summary.intervals]
-    return {"score": (true - summary.value) / scale, "spread": scale, "inside": inside}
+    numbers = {"value": summary.value, "bicubic": rival, "truth": true}
+    return {"score": (true - summary.value) / scale, "spread": scale, "inside": inside} | numbers
 
 
 @dataclass
