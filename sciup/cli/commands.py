@@ -135,8 +135,8 @@ def inspect(
     from sciup.science.measure.roi import region_of
 
     image = source.open(input)
-    asked = {"roi": region_of(roi, image), "psf_error": psf_error}
-    result = api.upscale(image, **asked, **physics.options())
+    region = region_of(roi, image)
+    result = api.upscale(image, roi=region, psf_error=psf_error, **physics.options())
     facts = show.facts(result)
     if json:
         import json as codec
