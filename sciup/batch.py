@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sciup.api import Result
+from sciup.engine.field import FieldJob
 from sciup.engine.stopping import stoppable
 from sciup.errors import InputError, OptionError, OutputError, SciupError
+from sciup.io import plate_fields
+from sciup.io._plate import PlateWriter
 
 Status = Literal["done", "failed", "stopped"]
 Open = Callable[["Item"], Result]
@@ -39,11 +42,14 @@ class Item:
     output : Path
     options : dict
         What is different for this one.
+    field : str
+        Its place in a plate that is made, ``ROW/COLUMN/FIELD``; empty outside of one.
     """
 
     input: str
     output: Path
     options: dict[str, Any] = field(default_factory=dict)
+    field: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,44 @@ def items_of(inputs: Sequence[str], out: Path, suffix: str | None) -> list[Item]
     return found
 
 
+def plate_of(inputs: Sequence[str], out: Path) -> tuple[PlateWriter, list[Item]]:
+    """The plate that a plate becomes, and its fields.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        One OME-Zarr plate.
+    out : Path
+        Folder of the new plate, ``.zarr``.
+
+    Raises
+    ------
+    OptionError
+        If there are several inputs.
+    InputError
+        If it is no plate.
+    """
+    if len(inputs) != 1:
+        raise OptionError(
+            f"--out {out} names a plate, but there are {len(inputs)} inputs",
+            "one plate",
+            "name a folder without .zarr for many images",
+        )
+    from sciup.io._detect import url_of
+    from sciup.io._zipped import zipped
+
+    if plate_fields(inputs[0]) is None:
+        raise InputError(
+            f"--out {out} names a plate, but {inputs[0]} is none",
+            "an OME-Zarr plate",
+            "name a folder without .zarr, or use sciup upscale for one image",
+        )
+    place = Path(inputs[0])
+    writer = PlateWriter.of(url_of(inputs[0]) or zipped(place) or place, out)
+    source = inputs[0].rstrip("/")
+    return writer, [Item(f"{source}/{f}", out / f, field=f) for f in writer.fields]
+
+
 def _images(name: str) -> Iterator[tuple[Path, Path]]:
     """Images behind a name, and the path of each in the folder of results, without suffix."""
     from sciup.io._detect import url_of
@@ -112,8 +156,6 @@ def _images(name: str) -> Iterator[tuple[Path, Path]]:
 
 def _fields(path: Path) -> list[str]:
     """Fields of view of a plate; nothing for others, and for what fails by itself later."""
-    from sciup.io import plate_fields
-
     try:
         return plate_fields(path) or []
     except InputError:
@@ -193,6 +235,7 @@ def run_batch(
     upscale: Open,
     out: Path,
     *,
+    plate: PlateWriter | None = None,
     overwrite: bool = False,
     client: Any = None,
     told: Told = lambda _: None,
@@ -207,7 +250,9 @@ def run_batch(
     upscale : callable
         From an item to its lazy result.
     out : Path
-        Folder of the summary.
+        Folder of the summary; beside it, for a plate.
+    plate : PlateWriter, optional
+        The plate that the results belong to; it lists each when it is done.
     overwrite : bool
         Replace results that are there.
     client : dask.distributed.Client, optional
@@ -223,8 +268,11 @@ def run_batch(
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        if plate is not None:
+            plate.begin()
     except OSError as error:
         raise OutputError(f"{out} cannot be made: {error.strerror}") from None
+    summary = summary_of(out)
     stop = threading.Event()
     outcomes: list[Outcome] = []
 
@@ -239,8 +287,10 @@ def run_batch(
         try:
             for future in as_completed(futures):
                 outcomes.append(future.result())
+                if plate is not None and outcomes[-1].status == "done":
+                    plate.add([str(Path(outcomes[-1].output).relative_to(plate.path))])
                 told(outcomes[-1])
-                _write_summary(out, outcomes, len(items))
+                _write_summary(summary, outcomes, len(items))
         except KeyboardInterrupt:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -258,7 +308,10 @@ def _one(
     try:
         progress(0, 0)
         item.output.parent.mkdir(parents=True, exist_ok=True)
-        upscale(item).save(
+        result = upscale(item)
+        if item.field:
+            result = Result(FieldJob.of(result.job))
+        result.save(
             item.output,
             resume=not overwrite,
             overwrite=overwrite,
@@ -274,8 +327,20 @@ def _one(
     return "done", ""
 
 
-def _write_summary(out: Path, outcomes: Sequence[Outcome], total: int) -> None:
-    part = out / (SUMMARY + ".part")
+def summary_of(out: Path) -> Path:
+    """Where the summary is: in the folder of the results, or beside the plate."""
+    if not names_plate(out):
+        return out / SUMMARY
+    return out.with_name(f"{out.name.removesuffix('.zarr').removesuffix('.ome')}.{SUMMARY}")
+
+
+def names_plate(out: Path) -> bool:
+    """Whether a plate is asked for, not a folder of results."""
+    return out.name.lower().endswith(".zarr")
+
+
+def _write_summary(path: Path, outcomes: Sequence[Outcome], total: int) -> None:
+    part = path.with_name(path.name + ".part")
     facts = {"images": total, "outcomes": [asdict(o) for o in outcomes]}
     part.write_text(json.dumps(facts, indent=2))
-    part.replace(out / SUMMARY)
+    part.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,21 @@ SOME_FAILED = 3
 COLOURS = {"done": "green", "failed": "red", "stopped": "yellow"}
 
 
+class Once(logging.Filter):
+    """What holds for all images of a batch is told for the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the message is new."""
+        message = record.getMessage()
+        new = message not in self._told
+        self._told.add(message)
+        return new
+
+
 @grouped
 def batch(
     inputs: Annotated[
@@ -39,7 +55,9 @@ def batch(
     physics: Physics,
     drawing: Drawing,
     machines: Machines,
-    out: Annotated[Path, Opt("--out", help="folder for the results")] = Path("sciup-batch"),
+    out: Annotated[
+        Path, Opt("--out", help="folder for the results; NAME.ome.zarr makes a plate of a plate")
+    ] = Path("sciup-batch"),
     format: Annotated[  # noqa: A002 - the name that --help shows
         str | None, Opt("--format", help="fits or ome-zarr; default: like the input")
     ] = None,
@@ -55,6 +73,8 @@ def batch(
 
       sciup batch "night/*.fits" --out sharp --workers 4
 
+      sciup batch plate.ome.zarr --out sharp.ome.zarr --psf-fwhm DAPI=2.1 --psf-fwhm GFP=2.4
+
       sciup batch plate.ome.zarr --out sharp --channel 0 --cluster slurm.yaml
 
       sciup batch jobs.yaml --dry-run
@@ -63,7 +83,13 @@ def batch(
 
     if format is not None and format not in SUFFIX:
         raise OptionError(f"--format {format}", ", ".join(SUFFIX))
-    items = batches.items_of(inputs, out, SUFFIX.get(format or ""))
+    plate = None
+    if batches.names_plate(out):
+        if format == "fits":
+            raise OptionError(f"--format fits with --out {out}", "ome-zarr: a plate is OME-Zarr")
+        plate, items = batches.plate_of(inputs, out)
+    else:
+        items = batches.items_of(inputs, out, SUFFIX.get(format or ""))
     batches.check_options(items, (source, physics, drawing))
     if dry_run:
         for item in items:
@@ -82,16 +108,17 @@ def batch(
     from sciup.engine.settings import choose_device
 
     with machines.client(choose_device(physics.device)) as client:
-        _run(items, upscale, out, overwrite, client)
+        _run(items, upscale, out, plate=plate, overwrite=overwrite, client=client)
 
 
 def _run(
-    items: list[Item], upscale: Callable[[Item], Result], out: Path, overwrite: bool, client: Any
+    items: list[Item], upscale: Callable[[Item], Result], out: Path, *, client: Any, **how: Any
 ) -> None:
     from sciup import batch as batches
     from sciup import show
 
     show.workers(console, client)
+    logging.getLogger("sciup.engine.channels").addFilter(Once())
     count = 0
 
     def told(outcome: Outcome) -> None:
@@ -105,8 +132,8 @@ def _run(
             + (f"\n        {escape(outcome.error)}" if outcome.error else "")
         )
 
-    found = batches.run_batch(items, upscale, out, overwrite=overwrite, client=client, told=told)
+    found = batches.run_batch(items, upscale, out, client=client, told=told, **how)
     failed = sum(o.status != "done" for o in found)
-    console.print(f"{len(found) - failed} done, {failed} failed; {out / batches.SUMMARY}")
+    console.print(f"{len(found) - failed} done, {failed} failed; {batches.summary_of(out)}")
     if failed:
         sys.exit(SOME_FAILED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as codec
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Group
@@ -13,6 +13,9 @@ from rich.table import Table
 
 from sciup.cli.options import Json, Made
 from sciup.console import console
+
+if TYPE_CHECKING:
+    from sciup.results.plate import Plate
 
 
 def info(result: Made, json: Json = False) -> None:
@@ -26,13 +29,22 @@ def info(result: Made, json: Json = False) -> None:
       sciup info out.fits
 
       sciup info out.ome.zarr --json
+
+      sciup info plate.ome.zarr
     """
     from sciup.results.about import about
+    from sciup.results.plate import Plate
 
-    facts = about(result)
+    plate = Plate.at(result)
     if json:
-        typer.echo(codec.dumps(facts, indent=2, allow_nan=False, default=str))
+        told = plate.as_json() if plate else about(result)
+        typer.echo(codec.dumps(told, indent=2, allow_nan=False, default=str))
         return
+    if plate:
+        _plate(plate)
+        if not plate.fields:
+            return
+    facts = about(result if plate is None else plate.path / plate.fields[0])
     for label, text in _lines(facts):
         console.print(f"[bold]{label:<11}[/bold] {escape(text)}", soft_wrap=True)
     console.print(_maps(facts))
@@ -56,6 +68,23 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "tolerance", f"{facts['tolerance']}" + ("; noise-free" if facts["noise_free"] else "")
     yield "risk", ("calibrated: " if facts["risk_calibrated"] else "") + facts["risk_words"]
     yield from _warnings(facts)
+
+
+def _plate(plate: Plate) -> None:
+    """What there is of a plate; what follows is of its first field."""
+    from sciup.io._plate import well_of
+
+    wells = len({well_of(name) for name in plate.fields})
+    every = len(plate.fields) + len(plate.missing)
+    console.print(f"[bold]plate[/bold]       {escape(str(plate.path))}  of {escape(plate.source)}")
+    console.print(
+        f"[bold]fields[/bold]      {len(plate.fields)} of {every} finished, in {wells} wells"
+    )
+    if plate.missing:
+        some = ", ".join(plate.missing[:8]) + (", ..." if len(plate.missing) > 8 else "")
+        console.print(f"[bold]missing[/bold]     {escape(some)}: {escape(plate.again)}")
+    if plate.fields:
+        console.print(f"[bold]first[/bold]       {plate.fields[0]}, of which this is told:")
 
 
 def _pixels(facts: dict[str, Any]) -> str:

@@ -172,14 +172,14 @@ class ZarrWriter:
             for image, axes in self.images().items():
                 self._write_image(image, axes, levels[image])
             series = {"version": VERSION, "series": list(levels)}
-            _write_group(self._path / "OME", {"ome": series})
+            write_group(self._path / "OME", {"ome": series})
             shapes = {i: self._shape_of(i, len(axes)) for i, axes in self.images().items()}
             (self._path / "OME" / "METADATA.ome.xml").write_bytes(ome_xml(self.images(), shapes))
             about = self._about(provenance)
             about["files"] = small_files(self._path, levels, extras)
             root = {"ome": CONTAINER, "sciup": about}
             about[OWN] = own_sum(root)
-            _write_group(self._path, root)
+            write_group(self._path, root)
 
     def _build_pyramids(self) -> dict[str, int]:
         """Number of levels of every image, which are made here, some images at a time."""
@@ -230,8 +230,8 @@ class ZarrWriter:
             ours["channels"] = json_ready(self.layout.image.metadata["channels"])
         if sample:
             ours["sample"] = int(sample)
-            _write_group(self._path / name, {"ome": CONTAINER, "sciup": {"map": name}})
-        _write_group(self._path / image, {"ome": ome, "sciup": ours})
+            write_group(self._path / name, {"ome": CONTAINER, "sciup": {"map": name}})
+        write_group(self._path / image, {"ome": ome, "sciup": ours})
 
     def _windows(
         self, image: str, axes: list[dict[str, Any]], levels: int
@@ -289,7 +289,7 @@ def _output_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_group(folder: Path, attributes: dict[str, Any]) -> None:
+def write_group(folder: Path, attributes: dict[str, Any]) -> None:
     """Write the metadata of a group; nothing that lies under it is touched."""
     document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     folder.mkdir(parents=True, exist_ok=True)
@@ -322,9 +322,12 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        if plate := attributes["sciup"].get("plate"):
+            first = path / str(plate["fields"][0])
+            raise InputError(f"{path} is a plate of results", "one of its fields", f"give {first}")
         return dict(attributes["sciup"]["provenance"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} holds no provenance of sciup", "a finished result") from error
 
 
-__all__ = ["ZarrWriter", "json_ready", "read_provenance", "window"]
+__all__ = ["ZarrWriter", "json_ready", "read_provenance", "window", "write_group"]

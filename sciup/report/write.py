@@ -13,22 +13,29 @@ from sciup.report.page import Content, render
 from sciup.report.survey import survey
 from sciup.results.again import Opener, find_calibration, find_facts, find_input, result_of
 from sciup.results.finished import Finished
+from sciup.results.plate import Plate
 from sciup.results.sky import Sky
 
+PAGE = "_report.html"
 SUFFIXES = (".fits", ".fit", ".fts", ".ome.zarr", ".zarr")
 
 
 def default_page(result: Path) -> Path:
-    """Where the page goes unless told: beside the result.
+    """Where the page goes unless told: beside the result; of a field, beside its plate.
 
     Examples
     --------
     >>> default_page(Path("a/out.ome.zarr")).name
     'out_report.html'
     """
+    plate = Plate.around(result)
+    if plate is not None:
+        inside = result.absolute().relative_to(plate.path)
+        page = default_page(plate.path)
+        return page.with_name("_".join((page.stem.removesuffix("_report"), *inside.parts)) + PAGE)
     name = result.name
     suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), "")
-    return result.with_name(f"{name[: len(name) - len(suffix)]}_report.html")
+    return result.with_name(f"{name[: len(name) - len(suffix)]}{PAGE}")
 
 
 def write_report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -42,14 +42,27 @@ def _ours(folder: Path) -> dict[str, Any]:
 
 def check(path: Path, verdict: Verdict, progress: Callable[[int, int], None]) -> Iterator[Damage]:
     """All that is wrong with it."""
+    attributes = yield from around(path, verdict)
+    if attributes is None:
+        return
+    stated = attributes["sciup"]["provenance"].get("checksums", {})
+    for done, name in enumerate(verdict.maps):
+        progress(done, len(verdict.maps))
+        yield from _image(path, name, stated, verdict)
+    if "multiscales" in attributes.get("ome", {}):  # a field of a plate shows one of its maps
+        yield from _schema(path, "")
+
+
+def around(path: Path, verdict: Verdict) -> Generator[Damage, None, dict[str, Any] | None]:
+    """What is wrong with all but the pixels; returns the attributes, if they can be read."""
     try:
-        attributes = json.loads((path / ROOT).read_text(encoding="utf-8"))["attributes"]
+        attributes: dict[str, Any] = json.loads((path / ROOT).read_text("utf-8"))["attributes"]
         about = attributes["sciup"]
         stated = dict(about["provenance"].get("checksums", {}))
         verdict.maps = [str(name) for name in about["maps"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         yield Damage(ROOT, f"the metadata of the result cannot be read ({error})")
-        return
+        return None
     if OWN in about and own_sum(attributes) != about[OWN]:
         yield Damage(ROOT, "its metadata are not those that were written")
     if stated and OWN not in about:
@@ -57,9 +70,7 @@ def check(path: Path, verdict: Verdict, progress: Callable[[int, int], None]) ->
     verdict.stated = bool(stated)
     yield from unlisted(verdict.maps, stated)
     yield from _files(path, about.get("files", {}), verdict.maps)
-    for done, name in enumerate(verdict.maps):
-        progress(done, len(verdict.maps))
-        yield from _image(path, name, stated, verdict)
+    return attributes
 
 
 def _files(path: Path, files: Mapping[str, str], maps: list[str]) -> Iterator[Damage]:
@@ -156,7 +167,7 @@ def _schema(folder: Path, name: str) -> Iterator[Damage]:
         with input_errors("the metadata are no valid OME-Zarr 0.5"):
             Image.from_zarr(zarr.open_group(LocalStore(folder, read_only=True), mode="r"))
     except InputError as error:
-        yield Damage(f"{name}/{ROOT}", error.what)
+        yield Damage(f"{name}/{ROOT}".lstrip("/"), error.what)
 
 
-__all__ = ["check", "was_result"]
+__all__ = ["around", "check", "was_result"]

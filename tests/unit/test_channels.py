@@ -301,3 +301,14 @@ def test_each_channel_has_the_calibration_of_its_model(folder, tmp_path):
     page = write_report(out, model=f"{own['DAPI']},{own['*']}")[0].read_text()
     assert "each with its own calibration" in page
     assert "one + two" in page
+
+
+def test_numbers_are_trusted_by_the_calibration_of_their_plane(folder, models):
+    result = sciup.upscale(
+        open_image(folder / "cells.ome.zarr", time=0), model=models, psf_fwhm=2.0, **RUN
+    )
+    where = {"regions": "circle(20,20,4)", "samples": 4}
+    one = sciup.measure(result, "intensity", plane="0,1", **where)
+    assert "two has no measurements.json" in one.meta["coverage"]
+    every = sciup.measure(result, "intensity", plane="all", **where)
+    assert "several models" in every.meta["coverage"]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciup.api import Result
-from sciup.engine.job import Job
 from sciup.errors import OptionError
 from sciup.existence.believed import Believed
 from sciup.existence.candidates import Candidates, first_of, search
@@ -113,8 +112,9 @@ def detect(
         raise OptionError(f"--samples {samples}", f"{FEWEST} to {MOST}")
     draws = _draws(result, source, model, opener)
     kind, part = _kind(kind, draws), _part(roi, draws)
-    curve = _curve(draws, kind, limit, samples)  # a damaged one is told before any work
-    wanted = [(p, _believed(draws, p, kind, limit)) for p in _planes(plane, draws)]
+    planes = _planes(plane, draws)
+    curve = _curve(draws, planes, kind, limit, samples)  # a damaged one is told before any work
+    wanted = [(p, _believed(draws, p, kind, limit)) for p in planes]
     total = sum(len(row) for _, b in wanted for row in cells(draws, b.target, part))
     ticks = iter(range(1, total + 1))
 
@@ -226,12 +226,12 @@ def _planes(plane: str | None, draws: Draws) -> list[Plane]:
     return [wanted]
 
 
-def _curve(draws: Draws, kind: str, limit: float, samples: int) -> Curve | str:
+def _curve(draws: Draws, planes: list[Plane], kind: str, limit: float, samples: int) -> Curve | str:
     """What calibrates the chances, or why they stay raw."""
-    job = draws._job
-    if not isinstance(job, Job):
-        return f"the model cannot be asked: {job}"
-    known = Existence.of_model(job.model.folder, job.model.key)
+    model = draws.model_of(planes)
+    if isinstance(model, str):
+        return model
+    known = Existence.of_model(model.folder, model.key)
     return known if isinstance(known, str) else known.curve(kind, limit, samples)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciup.api import Result
-from sciup.engine.job import Job
 from sciup.errors import OptionError
 from sciup.image import Plane
 from sciup.io import open_image
@@ -16,7 +15,6 @@ from sciup.science.measure.groups import largest
 from sciup.science.measure.measurements import Measurements
 from sciup.science.measure.own import find_quantity
 from sciup.science.measure.places import find_regions
-from sciup.science.measure.quantities import Quantity
 from sciup.science.measure.work import Progress, Run, Told
 
 if TYPE_CHECKING:
@@ -111,24 +109,24 @@ def measure(
     told = Told(sum(len(r) for _, r in found), progress)
     run = Run(draws, quantity, count, known, samples is None)
     rows = [row for p, r in found for row in run.rows(p, r, told)]
-    level, trusted = run.levels.get(planes[0]), _measurements(draws, quantity, known, run.count)
+    level, trusted = run.levels.get(planes[0]), _measurements(run, planes)
     return make_table(rows, draws, quantity, run.count, level, trusted)
 
 
-def _measurements(draws: Draws, quantity: Quantity, known: bool, count: int) -> Measurements | str:
+def _measurements(run: Run, planes: list[Plane]) -> Measurements | str:
     """What calibrates the intervals, or why nothing does."""
-    job = draws._job
-    if quantity.given:
+    if run.quantity.given:
         return "functions of your own were not measured on fields of known truth"
-    if known != draws.night_sky:
+    if run.known != run.draws.night_sky:
         return "they were measured with the default background only"
-    if not isinstance(job, Job):
-        return f"the model cannot be asked: {job}"
-    if any(i.psf_error.value for i in draws.instruments):
+    model = run.draws.model_of(planes)
+    if isinstance(model, str):
+        return model
+    if any(i.psf_error.value for i in run.draws.instruments):
         return "they were measured with one width of the PSF; these draws have three"
-    found = Measurements.of_model(job.model.folder, job.model.key)
-    if isinstance(found, Measurements) and count < found.draws:
-        return f"{count} draws spread less surely than the {found.draws} of the calibration"
+    found = Measurements.of_model(model.folder, model.key)
+    if isinstance(found, Measurements) and run.count < found.draws:
+        return f"{run.count} draws spread less surely than the {found.draws} of the calibration"
     return found
 
 
