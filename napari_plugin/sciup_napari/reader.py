@@ -79,8 +79,10 @@ def _read_fits(path: Path) -> list[LayerData]:
 
 
 def _read_zarr(path: Path) -> list[LayerData]:
-    from sciup_napari import zarr_layers
+    from sciup_napari import plate_layers, zarr_layers
 
+    if plate_layers.is_plate(path):
+        return plate_layers.read_plate(path)
     if zarr_layers.is_result(path):
         from sciup_napari.result_layers import read_result
 

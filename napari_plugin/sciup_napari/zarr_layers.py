@@ -1,4 +1,4 @@
-"""OME-Zarr as napari layers: lazy levels, one layer per channel, labels, first well of a plate."""
+"""OME-Zarr as napari layers: lazy levels, one layer per channel, labels."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_zarr(path: str | Path) -> list[LayerData]:
     Parameters
     ----------
     path : path
-        An image, a container of images, a plate or a well (its first field), or a plain array.
+        An image, a container of images, a well (its first field), or a plain array.
 
     Raises
     ------
@@ -76,12 +76,6 @@ def images_in(path: Path) -> tuple[list[Path], str]:
     about = attributes_of(path)
     if "multiscales" in about:
         return [path], ""
-    if isinstance(about.get("plate"), Mapping):
-        wells = [str(well["path"]) for well in about["plate"].get("wells") or []]
-        if not wells:
-            raise InputError(f"{path} is a plate without wells", "an image or a plate with images")
-        first, _ = images_in(path / wells[0])
-        return first[:1], f"first of {len(wells)} wells, first field; open others by their folder"
     if isinstance(about.get("well"), Mapping):
         fields = [path / str(field["path"]) for field in about["well"].get("images") or []]
         if not fields:
