@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from sciup.existence.believed import Believed
 from sciup.existence.candidates import LEVELS, agreement, interval, search
 from sciup.existence.curves import LEAST, Curve, Errors, Existence
 from sciup.existence.target import KINDS
+from sciup.risk.columns import Columns, kept
 from sciup.risk.conformal import LEAST as FEWEST
 from sciup.risk.conformal import UNITS, Ends, below, crossed, ends
 
@@ -34,7 +35,7 @@ SNR = ((-np.inf, 5.0), (5.0, 10.0), (10.0, 20.0), (20.0, np.inf))
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(Columns):
     """Candidates of known truth, n of them.
 
     Attributes
@@ -63,21 +64,14 @@ class Pairs:
     score: Array
     away: Array
 
-    def __len__(self) -> int:
-        return len(self.p)
-
-    def take(self, which: NDArray[np.bool_]) -> Pairs:
-        """Some of them."""
-        return Pairs(*(getattr(self, f.name)[which] for f in fields(self)))
-
     @classmethod
-    def join(cls, parts: Sequence[Pairs]) -> Pairs:
+    def join(cls, parts: Sequence[Self]) -> Self:
         """All of several parts; none at all where there is none."""
         if not parts:
             words, number, yes = (np.empty(0, t) for t in ("U1", float, bool))
             nothing = np.empty((0, len(LEVELS)))
             return cls(words, words, number, yes, number, nothing, number, number)
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+        return super().join(parts)
 
 
 def compare(one: KnownField, kind: str, limit: float, seen: Any) -> Pairs:
@@ -146,14 +140,7 @@ class Gathering:
         """Of one condition."""
         stem = f"{condition.replace(':', '-')}_{self.source.samples}_{self.limit:g}"
         path = self.folder / f"{stem}_{self.source.digest(self.split)}.npz"
-        if not path.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(path.name + ".part.npz")
-            found = self._gather(condition)
-            np.savez(part, **{f.name: getattr(found, f.name) for f in fields(found)})
-            part.replace(path)
-        with np.load(path, allow_pickle=False) as stored:
-            return Pairs(**stored)
+        return kept(path, Pairs, lambda: self._gather(condition))
 
     def _gather(self, condition: str) -> Pairs:
         kinds = _kinds(self.source)

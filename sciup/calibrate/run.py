@@ -19,6 +19,7 @@ from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.generators.facts import ModelFacts
 from sciup.risk.calibration import FILE, Calibration, calibrate
+from sciup.risk.columns import kept
 from sciup.risk.evidence import Evidence, tally
 from sciup.risk.outside import Familiar
 
@@ -53,7 +54,8 @@ class Collection:
     ----------
     source : Source
     folder : Path
-        Of ``familiar.npz`` and one ``.npz`` per condition.
+        Of ``familiar_*.npz`` and one ``.npz`` per condition; names hold the digest of all that
+        decides.
     split : str
         Of the manifest; night sky: role of the galaxies.
     skipped : list of str
@@ -68,7 +70,7 @@ class Collection:
 
     def familiar(self) -> Familiar:
         """What fields of the training look like."""
-        path = self.folder / "familiar.npz"
+        path = self.folder / f"familiar_{self.source.digest()}.npz"
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             rows, units = (np.concatenate(x) for x in zip(*self._blocks(), strict=True))
@@ -89,18 +91,16 @@ class Collection:
 
     def evidence(self, condition: str) -> Evidence:
         """Of one condition."""
-        path = self.folder / f"{condition.replace(':', '-')}.npz"
-        if path.is_file():
-            return Evidence.load(path)
+        decides = self.source.digest(self.split, self.source.samples)
+        path = self.folder / f"{condition.replace(':', '-')}_{decides}.npz"
+        return kept(path, Evidence, lambda: self._weigh(condition))
+
+    def _weigh(self, condition: str) -> Evidence:
         parts = []
         for one in self.source.fields(condition, self.split, skipped=self.skipped.append):
             parts.append(weigh(one, self.source.samples))
             self.progress(condition, len(parts))
-        joined = Evidence.join(parts)
-        part = path.with_name(path.name + ".part.npz")
-        joined.save(part)
-        part.replace(path)
-        return joined
+        return Evidence.join(parts)
 
 
 def weigh(one: KnownField, samples: int) -> Evidence:

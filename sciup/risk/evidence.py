@@ -6,13 +6,14 @@ Everything that a calibration fits, certifies and reports is a function of these
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciup.errors import InputError
+from sciup.risk.columns import Columns
 from sciup.risk.outside import BLOCK
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import SCALES, block_mean, mean_at
@@ -36,7 +37,7 @@ SCALINGS = np.concatenate([[0.0], np.geomspace(0.25, 32, 99)])
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Columns):
     """Counts of n blocks of input pixels; rows of one unit are not independent.
 
     Attributes
@@ -63,38 +64,17 @@ class Evidence:
     width: Array
     statistics: Array
 
-    def __len__(self) -> int:
-        return len(self.unit)
-
     @property
     def draws(self) -> int:
         """K, the number of voting draws."""
         return int(self.votes.shape[-2]) - 2
 
-    def take(self, which: ArrayLike) -> Evidence:
-        """Some of the rows, by index or by mask."""
-        index = np.asarray(which)
-        return Evidence(*(getattr(self, f.name)[index] for f in fields(self)))
-
     @classmethod
-    def join(cls, parts: Sequence[Evidence]) -> Evidence:
+    def join(cls, parts: Sequence[Self]) -> Self:
         """Rows of several fields."""
         if not parts:
             raise InputError("no field with a truth was found", "one or more")
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
-
-    def save(self, path: Path) -> None:
-        """Write all counts as ``.npz``."""
-        np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
-
-    @classmethod
-    def load(cls, path: Path) -> Evidence:
-        """Read what `save` wrote."""
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return cls(*(stored[f.name] for f in fields(cls)))
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path} holds no evidence: {error}", "what `save` wrote") from None
+        return super().join(parts)
 
 
 def tally(

@@ -17,6 +17,7 @@ from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.results.draws import Draws
 from sciup.results.level import Level
+from sciup.risk.columns import Columns, kept
 from sciup.science.coverage.regions import circles, squares
 from sciup.science.measure.context import Context, Mask
 from sciup.science.measure.interval import LEVELS, summarise
@@ -45,7 +46,7 @@ SHOWN = {"night-sky": ("sources",), "fluorescence": ("spots", "nuclei", "length"
 
 
 @dataclass(frozen=True)
-class Errors:
+class Errors(Columns):
     """Measurements of known truth, n of them.
 
     Attributes
@@ -75,18 +76,6 @@ class Errors:
     value: Array
     bicubic: Array
     truth: Array
-
-    def __len__(self) -> int:
-        return len(self.name)
-
-    def take(self, which: NDArray[np.bool_]) -> Errors:
-        """Some of them."""
-        return Errors(*(getattr(self, f.name)[which] for f in fields(self)))
-
-    @classmethod
-    def join(cls, parts: Sequence[Errors]) -> Errors:
-        """All of several parts."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     @classmethod
     def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> Errors:
@@ -230,14 +219,7 @@ class Gathering:
             self.folder
             / f"{condition.replace(':', '-')}_{told}_{self.source.digest(self.split, SAMPLES)}.npz"
         )
-        if not path.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(path.name + ".part.npz")
-            found = self._gather(condition, told)
-            np.savez(part, **{f.name: getattr(found, f.name) for f in fields(found)})
-            part.replace(path)
-        with np.load(path, allow_pickle=False) as stored:
-            return Errors(**stored)
+        return kept(path, Errors, lambda: self._gather(condition, told))
 
     def _gather(self, condition: str, told: Told) -> Errors:
         chosen = self.source.fields(condition, self.split, told, self.skipped.append)

@@ -239,7 +239,7 @@ def test_evidence_survives_the_disk(made, tmp_path):
     for name, values in vars(found).items():
         np.testing.assert_array_equal(getattr(again, name), values)
     (tmp_path / "b.npz").write_bytes(b"no")
-    with pytest.raises(InputError, match="holds no evidence"):
+    with pytest.raises(InputError, match="is no table of Evidence"):
         Evidence.load(tmp_path / "b.npz")
 
 

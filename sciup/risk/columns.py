@@ -1,0 +1,88 @@
+"""Rows in equally long arrays, kept in files so that a stopped calibration goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sciup.errors import InputError
+
+
+class Columns:
+    """Base of dataclasses whose every field is an array with one row for each of n things.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Stars(Columns):
+    ...     name: np.ndarray
+    ...     flux: np.ndarray
+    >>> two = Stars(np.array(["a", "b"]), np.array([3.0, 5.0]))
+    >>> Stars.join([two, two]).take([1, 2]).flux.tolist()
+    [5.0, 3.0]
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Of the arrays."""
+        return [f.name for f in fields(cls)]
+
+    def __len__(self) -> int:
+        return len(getattr(self, self.names()[0]))
+
+    def take(self, which: ArrayLike) -> Self:
+        """Some of the rows, by index or by mask."""
+        index = np.asarray(which)
+        return type(self)(*(getattr(self, name)[index] for name in self.names()))
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """All rows of one or more parts."""
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.names()))
+
+    def save(self, path: Path) -> None:
+        """Write all arrays as ``.npz``: all or nothing."""
+        part = path.with_name(path.name + ".part.npz")
+        np.savez_compressed(part, **{name: getattr(self, name) for name in self.names()})
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            For anything else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(*(stored[name] for name in cls.names()))
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{path} is no table of {cls.__name__}: {error}",
+                "what the same command wrote",
+                "remove it: it is made again",
+            ) from None
+
+
+C = TypeVar("C", bound=Columns)
+
+
+def kept(path: Path, kind: type[C], make: Callable[[], C]) -> C:
+    """What an earlier run left in a file, or what is made now and left there."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make().save(path)
+    return kind.load(path)
+
+
+__all__ = ["Columns", "kept"]
