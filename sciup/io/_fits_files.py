@@ -20,6 +20,7 @@ from sciup.errors import InputError, OptionError, OutputError
 from sciup.io._check import input_errors
 from sciup.io._detect import Url, url_of
 from sciup.io._fits_clean import clean_header, logger, open_hdus, quiet
+from sciup.io._fits_ends import check_complete, check_rest
 from sciup.io._remote_file import RemoteFile, download, size_of
 
 _MAGIC: dict[bytes, tuple[str, Callable[..., Any]]] = {
@@ -206,19 +207,11 @@ def scan(local: str, source: str) -> list[Hdu]:
     ):
         for index, (stored, image) in enumerate(zip(raw, images, strict=True)):
             offset = int(stored.fileinfo()["datLoc"])
-            _check_complete(size, source, stored, index, offset + int(stored.size))
+            end = offset + int(stored.size)
+            check_complete(size, source, stored, index, end)
             found.append(_entry(local, source, index, image, offset))
+        check_rest(local, source, index, end)
     return found
-
-
-def _check_complete(size: int, source: str, hdu: Any, index: int, end: int) -> None:
-    if end > size:
-        raise InputError(
-            f"{source} is cut off: the data of HDU {index} ({hdu.name or 'no name'}) end at byte "
-            f"{end}, but the file has only {size} bytes",
-            "complete files",
-            "download or copy it again",
-        )
 
 
 def _entry(local: str, source: str, index: int, hdu: Any, offset: int) -> Hdu:

@@ -114,7 +114,8 @@ def open_tiff(path: str | Path, *, scratch: str | Path | None = None) -> TiffIma
     """
     path = Path(path)
     with input_errors(f"{path} cannot be read as TIFF", DAMAGED), tifffile.TiffFile(path) as tiff:
-        if not tiff.series:
+        # tifffile finds a list of pages that runs in a circle only where it counts them first.
+        if not len(tiff.pages) or not tiff.series:
             raise InputError(f"{path} holds no image", "a TIFF file with at least one image")
         series = tiff.series[0]
         if len(tiff.series) > 1:

@@ -17,6 +17,7 @@ from sciup.results.contents import RECORD, Contents
 from sciup.results.encode import DTYPES, encodings
 from sciup.results.finished import Finished
 from sciup.results.recognise import check_result
+from sciup.results.verify import refuse_damage
 
 Container = Literal["fits", "ome-zarr", "ome-zarr-0.4", "ome-tiff"]
 WHOLE: tuple[Container, ...] = ("fits", "ome-zarr")
@@ -74,6 +75,7 @@ def convert(
         raise OptionError(
             f"{source} is {kind} already", "another container", f"copy it: cp -r {source} {new}"
         )
+    refuse_damage(source)
     check_place(source, new, overwrite)
     contents = Contents.of(done)
     check_space(new, _need(contents, kind, dtype))

@@ -111,6 +111,25 @@ def verify(path: str | Path, progress: Progress | None = None) -> Verdict:
     return verdict
 
 
+def refuse_damage(path: Path) -> None:
+    """Look at all but the pixels: metadata, headers, small arrays.
+
+    Raises
+    ------
+    InputError
+        If something is not as it was written.
+    """
+    from sciup.results import verify_fits, verify_zarr
+
+    kind: Any = verify_zarr if path.is_dir() else verify_fits
+    with input_errors(f"what {path} says of itself cannot be understood"):
+        for damage in kind.around(path, Verdict(path)):
+            raise InputError(
+                f"{path} is damaged: {damage.where}: {damage.what}", "whole results",
+                f"see all of it with: sciup verify {path}",
+            )  # fmt: skip
+
+
 def _silent(*_: int) -> None:
     """Progress that nobody watches."""
 
@@ -187,4 +206,4 @@ def place(name: str, plane: Plane, box: Box) -> str:
     return f"{name}{number}, y {y0}:{y1}, x {x0}:{x1}"
 
 
-__all__ = ["Damage", "Verdict", "check_map", "place", "unlisted", "verify"]
+__all__ = ["Damage", "Verdict", "check_map", "place", "refuse_damage", "unlisted", "verify"]

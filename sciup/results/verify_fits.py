@@ -38,6 +38,18 @@ def was_result(path: Path) -> bool:
 
 def check(path: Path, verdict: Verdict, progress: Callable[[int, int], None]) -> Iterator[Damage]:
     """All that is wrong with it."""
+    found = yield from around(path, verdict)
+    size, stated = path.stat().st_size, _stated(path)
+    verdict.stated = bool(stated)
+    yield from unlisted(verdict.maps, stated)
+    for done, name in enumerate(verdict.maps):
+        progress(done, len(verdict.maps))
+        if name in found:
+            yield from _map(path, size, name, found[name], stated, verdict)
+
+
+def around(path: Path, verdict: Verdict) -> Generator[Damage, None, dict[str, Part]]:
+    """What is wrong with all but the pixels; returns the extensions by name."""
     size = path.stat().st_size
     parts: list[Part] = []
     with path.open("rb") as stream, quiet(str(path)):
@@ -52,13 +64,7 @@ def check(path: Path, verdict: Verdict, progress: Callable[[int, int], None]) ->
         for part in parts:
             if part.end <= size and part.name.lower() not in verdict.maps:
                 yield from _small(stream, part)
-    stated = _stated(path)
-    verdict.stated = bool(stated)
-    yield from unlisted(verdict.maps, stated)
-    for done, name in enumerate(verdict.maps):
-        progress(done, len(verdict.maps))
-        if name in found:
-            yield from _map(path, size, name, found[name], stated, verdict)
+    return found
 
 
 def _structure(stream: BinaryIO, size: int, parts: list[Part]) -> Generator[Damage, None, bool]:
@@ -130,4 +136,4 @@ def _read(pixels: PlainPixels, size: int, plane: Plane, box: Box) -> Float:
         return pixels.values(plane, box)
 
 
-__all__ = ["check", "was_result"]
+__all__ = ["around", "check", "was_result"]

@@ -23,6 +23,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,25 +205,53 @@ def _alarm(*_: object) -> None:
     raise HangsError(f"more than {LONGEST} s")
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A good file or folder, what is done with a damaged copy, and how it is damaged.
+
+    `check` gets the copy, a folder for scratch files and a generator of chance; it returns a word
+    for what became of it, and raises whatever must not happen.
+    """
+
+    seed: Path
+    check: Callable[[Path, Path, np.random.Generator], str]
+    spoil: Callable[[Path, Path, np.random.Generator], Path] = damaged
+
+
+def readers(folder: Path) -> dict[str, Subject]:
+    """Opening and reading a file of every kind."""
+    seeds = write_seeds(folder)
+    truths = {k: _plane(seeds[k]) for k in CHECKED}
+
+    def subject(kind: str) -> Subject:
+        truth = truths.get(kind)
+        return Subject(seeds[kind], lambda path, scratch, _: check(path, scratch, truth))
+
+    return {kind: subject(kind) for kind in seeds}
+
+
 def fuzz(
-    count: int, seed: int, keep: Path | None = None, only: str = ""
+    count: int,
+    seed: int,
+    keep: Path | None = None,
+    only: str = "",
+    subjects: Callable[[Path], dict[str, Subject]] = readers,
 ) -> tuple[Counter[str], list[Failure]]:
-    """Damage and read `count` files; what became of them, and the failures."""
+    """Damage and use `count` files; what became of them, and the failures."""
     signal.signal(signal.SIGALRM, _alarm)
     told: Counter[str] = Counter()
     failures = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seeds = {k: v for k, v in write_seeds(folder).items() if only in k}
-        truths = {k: _plane(seeds[k]) for k in CHECKED if k in seeds}
-        for number, kind in zip(range(count), itertools.cycle(seeds)):
+        found = {k: v for k, v in subjects(folder).items() if only in k}
+        for number, (kind, subject) in zip(range(count), itertools.cycle(found.items())):
             rng = np.random.default_rng([seed, number])
-            path = damaged(seeds[kind], folder / "damaged", rng)
+            path = subject.spoil(subject.seed, folder / "damaged", rng)
             signal.alarm(LONGEST)
             logging.disable(logging.CRITICAL)
             began = time.monotonic()
             try:
-                told[check(path, folder, truths.get(kind))] += 1
+                told[subject.check(path, folder, rng)] += 1
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt):
                     raise
@@ -240,7 +269,7 @@ def fuzz(
     return told, failures
 
 
-def main() -> int:
+def main(subjects: Callable[[Path], dict[str, Subject]] = readers) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10000)
@@ -250,7 +279,7 @@ def main() -> int:
     given = parser.parse_args()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        told, failures = fuzz(given.count, given.seed, given.keep, given.only)
+        told, failures = fuzz(given.count, given.seed, given.keep, given.only, subjects)
     for failure in failures:
         print(f"{failure.kind} {failure.number}: {failure.why}")
     print(f"{dict(told)}, {len(failures)} failures")

@@ -4,8 +4,10 @@ import gzip
 import warnings
 import zlib
 
+import fuzz_beside
 import numpy as np
 import pytest
+from astropy.io import fits
 from fuzz_readers import fuzz
 
 from sciup.errors import InputError
@@ -23,11 +25,20 @@ def test_damaged_files_are_refused_or_read():
     assert told["read"] > 10
 
 
+def test_what_stands_beside_images_and_behind_stores():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        told, failures = fuzz(150, 0, subjects=fuzz_beside.subjects)
+    assert failures == []
+    assert min(told[word] for word in ("refused", "read", "damaged")) > 3
+
+
 @pytest.mark.slow
 def test_ten_thousand_damaged_files():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _, failures = fuzz(10_000, 7)
+        failures += fuzz(5_000, 7, subjects=fuzz_beside.subjects)[1]
     assert failures == []
 
 
@@ -82,3 +93,26 @@ def test_a_type_of_numbers_that_fits_does_not_know(name, tmp_path):
     (tmp_path / "a.fits").write_bytes(data[:at] + b"-30" + data[at + 3 :])
     with pytest.raises(InputError, match="BITPIX = -30"):
         open_image(tmp_path / "a.fits")
+
+
+@pytest.mark.parametrize("keep", [100, 2800, 5000])
+def test_a_file_that_is_cut_off_in_the_header_of_its_mask(keep, tmp_path):
+    """The mask was left out without a word."""
+    path = tmp_path / "a.fits"
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.ones((9, 9), "f4"), name="SCI")]
+    flags = fits.ImageHDU(np.ones((9, 9), "i2"), name="DQ")
+    flags.header.extend([("COMMENT", str(i)) for i in range(60)], end=True)
+    fits.HDUList([*hdus, flags]).writeto(path)
+    with fits.open(path) as found:
+        begin = found["DQ"].fileinfo()["hdrLoc"]
+    path.write_bytes(path.read_bytes()[: begin + keep])
+    with pytest.raises(InputError, match="header of HDU 2"):
+        open_image(path)
+
+
+@pytest.mark.parametrize(("rest", "told"), [(b"\0" * 5000, False), (b"tape", True)])
+def test_what_stands_behind_the_last_extension_is_told(rest, told, tmp_path, caplog):
+    path = fits_files.plain(tmp_path / "a.fits")
+    path.write_bytes(path.read_bytes() + rest)
+    open_image(path)
+    assert ("behind HDU 0" in caplog.text) == told

@@ -441,3 +441,25 @@ def test_the_command_prints_what_is_lost(made, tmp_path):
 def test_upscale_says_how_to_get_tiff(made, tmp_path):
     with pytest.raises(OutputError, match=r"sciup convert out\.ome\.zarr out\.ome\.tif"):
         toy_run.lazy().save(tmp_path / "out.ome.tif")
+
+
+@pytest.mark.parametrize("name", ["sample/zarr.json", "psf/zarr.json"])
+def test_metadata_that_are_not_as_they_were_written_are_not_copied(name, made, tmp_path):
+    path = tmp_path / "out.ome.zarr"
+    shutil.copytree(made["sky.ome.zarr"], path)
+    assert (path / name).is_file()
+    text = (path / name).read_text()
+    (path / name).write_text(text + " ")
+    with pytest.raises(InputError, match="damaged") as error:
+        convert(path, tmp_path / "new.fits")
+    assert "sciup verify" in error.value.fix
+
+
+def test_headers_that_are_not_as_they_were_written_are_not_copied(made, tmp_path):
+    path = tmp_path / "out.fits"
+    data = made["sky.fits"].read_bytes()
+    at = data.index(b"CRVAL1  =", data.index(b"XTENSION")) + 15
+    digit = data.index(b".", at) + 1
+    path.write_bytes(data[:digit] + bytes([data[digit] ^ 1]) + data[digit + 1 :])
+    with pytest.raises(InputError, match="header is not the one that was written"):
+        convert(path, tmp_path / "new.ome.zarr")

@@ -110,3 +110,14 @@ def test_upscale_and_inspect_take_it(folder, capsys):
         main(["upscale", str(folder / "a.fits"), str(out), "--samples", "1", *given])
     assert done.value.code == 0
     assert fits.getheader(out)["SCIROI"] == "45:55,90:110"
+
+
+def test_letters_that_make_a_longitude_a_latitude(folder):
+    """Found by tests/faults/fuzz_beside.py: astropy raises a TypeError."""
+    with pytest.raises(InputError, match="Longitude"):
+        found(folder, 'fk5\ncircle(150.1N,2.2,3")')
+
+
+def test_a_size_that_is_missing(folder):
+    with pytest.raises(InputError, match="size is missing"):
+        found(folder, "fk5\ncircle(150.1,2.2,)")

@@ -301,3 +301,19 @@ def test_no_file_is_left_open(tmp_path):
         tiff = image._pages.tiff
         del image
     assert tiff.filehandle.closed
+
+
+def test_pages_that_follow_each_other_in_a_circle(tmp_path):
+    """Found by tests/faults/fuzz_beside.py: the list of pages never ended."""
+    path = tmp_path / "a.tif"
+    shapes = [(8, 9), (8, 9), (7, 9), (6, 9)]
+    with tifffile.TiffWriter(path) as writer:
+        for shape in shapes:
+            writer.write(np.ones(shape, np.uint8), metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        places = [page.offset for page in tiff.pages]
+        tags = len(tiff.pages[3].tags)
+    with path.open("r+b") as stream:
+        stream.seek(places[3] + 2 + 12 * tags)
+        stream.write(places[2].to_bytes(4, "little"))
+    assert open_tiff(path).plane_shape == (8, 9)

@@ -131,7 +131,10 @@ def _sky(numbers: list[str], system: str) -> Any:
     hours = system != "galactic" and any(mark in numbers[0] for mark in ":h")
     pairs = [n if set(n) & set(":hms") else n.rstrip("d") for n in numbers]
     unit = ("hourangle" if hours else "deg", "deg")
-    return SkyCoord(pairs[0::2], pairs[1::2], unit=unit, frame=system)
+    try:
+        return SkyCoord(pairs[0::2], pairs[1::2], unit=unit, frame=system)
+    except TypeError as error:  # of a longitude that says N or S
+        raise ValueError(str(error)) from None
 
 
 def _length(text: str, frame: Frame, axes: Array | None) -> float:
@@ -144,6 +147,8 @@ def _length(text: str, frame: Frame, axes: Array | None) -> float:
     """
     from astropy import units
 
+    if not text:
+        raise ValueError("a size is missing")
     plain = text[-1] not in UNITS
     value = float(text if plain else text[:-1])
     unit = (None if axes is None else "deg") if plain else UNITS[text[-1]]
