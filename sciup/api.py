@@ -24,7 +24,6 @@ from sciup.io import open_image
 from sciup.io._channels import spread
 from sciup.io._sky_roi import find_roi
 from sciup.physics.instrument import Instrument
-from sciup.physics.psf_error import parse_error
 from sciup.resources import find_model, model_folders
 from sciup.risk.tolerance import Tolerance
 
@@ -253,7 +252,7 @@ def upscale(
     read_noise: Stated = None,
     background: Stated = None,
     noise_sigma: Stated = None,
-    psf_error: float | str | None = None,
+    psf_error: float | str | Mapping[str | int, float | str] | None = None,
     roi: str | Box | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -299,7 +298,7 @@ def upscale(
         Electrons.
     background, noise_sigma : float or mapping, optional
         Level (kept in the output) and noise of the background, input units.
-    psf_error : float or str, optional
+    psf_error : float, str or mapping, optional
         Standard deviation of the width of the PSF as a share of it, ``0.1`` or ``10%``: samples are
         drawn with three widths then. Default: the width counts as known.
     roi : str or Box, optional
@@ -365,7 +364,7 @@ def upscale(
         read_noise=read_noise,
         background=background,
         noise_sigma=noise_sigma,
-        psf_error=parse_error(psf_error),
+        psf_error=psf_error,
     )
     job = make_job(
         opened,

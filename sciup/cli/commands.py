@@ -35,6 +35,7 @@ from sciup.cli.options import (
     Roi,
     Source,
     grouped,
+    read_psf_error,
 )
 from sciup.cli.report import report
 from sciup.cli.robustness import robustness
@@ -80,7 +81,9 @@ def upscale(
 
       sciup upscale field.fits out.fits
 
-      sciup upscale plate.ome.zarr out.ome.zarr --channel 0 --psf-fwhm 2.6 --samples 32
+      sciup upscale cells.ome.zarr out.ome.zarr --channel 0 --psf-fwhm 2.6 --samples 32
+
+      sciup upscale cells.ome.zarr out.ome.zarr --psf-fwhm DAPI=2.1 --psf-fwhm GFP=2.4
 
       sciup upscale field.fits out.fits --psf-fwhm 2.4 --psf-error 10%
 
@@ -136,7 +139,9 @@ def inspect(
 
     image = source.open(input)
     region = region_of(roi, image)
-    result = api.upscale(image, roi=region, psf_error=psf_error, **physics.options())
+    result = api.upscale(
+        image, roi=region, psf_error=read_psf_error(psf_error), **physics.options()
+    )
     facts = show.facts(result)
     if json:
         import json as codec

@@ -37,8 +37,11 @@ Stated = list[str] | None
 """Values as they are typed: ``VALUE`` for all channels, ``NAME=VALUE`` for one."""
 
 PsfError = Annotated[
-    str | None,
-    Opt(metavar="SHARE", help="standard deviation of the PSF's width, such as 10%; default: known"),
+    Stated,
+    Opt(
+        metavar="[NAME=]SHARE",
+        help="standard deviation of the PSF's width, such as 10%; default: known",
+    ),
 ]
 Json = Annotated[bool, Opt("--json", help="machine-readable, on standard output")]
 
@@ -226,7 +229,7 @@ class Drawing:
 
     def options(self) -> dict[str, Any]:
         """Arguments for `sciup.upscale`."""
-        options = asdict(self)
+        options = asdict(self) | {"psf_error": read_psf_error(self.psf_error)}
         named = options.pop("texture_model")
         options["texture"] = named or self.texture
         if self.maps is not None:
@@ -249,6 +252,14 @@ class Machines:
         from sciup.engine.connect import connect
 
         return connect(self.workers, self.scheduler, self.cluster, device=device)
+
+
+def read_psf_error(told: Any) -> Any:
+    """An argument for `sciup.upscale`, as typed or from a file of jobs."""
+    from sciup.io._channels import parse
+    from sciup.physics.psf_error import parse_error
+
+    return parse("--psf-error", told, parse_error)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -301,4 +312,5 @@ __all__ = [
     "Roi",
     "Source",
     "grouped",
+    "read_psf_error",
 ]

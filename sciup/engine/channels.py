@@ -11,6 +11,7 @@ from sciup.geometry import Box
 from sciup.image import Image, Plane
 from sciup.io._channels import channel_facts, channel_names, spread
 from sciup.physics.instrument import Given, Instrument
+from sciup.physics.psf_error import parse_error
 from sciup.physics.psf_source import read_psf
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def stated(image: Image, region: Box | None, **values: Any) -> tuple[Given, ...]
     else:
         values["psf"] = read_psf(psf, image, region)
     told = {name: spread(image, OPTIONS[name], value) for name, value in values.items()}
+    told["psf_error"] = tuple(map(parse_error, told.get("psf_error", (None,) * len(told["psf"]))))
     return tuple(
         Given(**dict(zip(told, one, strict=True))) for one in zip(*told.values(), strict=True)
     )

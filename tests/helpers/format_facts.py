@@ -103,6 +103,8 @@ FORMATS = [
         {
             "`PLATE/B/3/0` opens a field": "test_a_plate_names_fields_and_how_to_run_all",
             "`sciup batch PLATE` runs all": "test_a_plate_in_a_zip_runs_field_by_field",
+            "`--out NAME.ome.zarr` makes a plate of it":
+                "test_plate_and_wells_say_what_the_source_says",
         },
         {"wells that were never written are left out":
             "test_wells_that_were_never_written_are_left_out"},

@@ -154,6 +154,19 @@ def test_what_the_file_says_of_a_channel_holds_in_the_whole_stack():
     assert [i.psf_fwhm.value for i in stated.instruments] == [1.8, 3.0]
 
 
+def test_how_well_a_psf_is_known_belongs_to_its_channel(folder):
+    path, model = folder / "cells.ome.zarr", folder / "model"
+    job = sciup.upscale(
+        path, model=model, psf_fwhm=2.0, psf_error={"GFP": "10%"}, **RUN | {"samples": 6}
+    ).job
+    assert [i.psf_error.value for i in job.instruments] == [None, 0.1] * 2
+    line = ["inspect", path, "--model", model, "--psf-error", "GFP=10%", "--json"]
+    told = CliRunner().invoke(app, [str(word) for word in line])
+    assert told.exit_code == 0, told.output
+    with pytest.raises(OptionError, match="a share of the width"):
+        sciup.upscale(path, model=model, psf_error={"GFP": "wide"}, **RUN)
+
+
 def test_several_channels_say_once_that_colour_is_not_supported(folder, caplog):
     with caplog.at_level(logging.WARNING, logger="sciup"):
         sciup.upscale(folder / "cells.ome.zarr", model=folder / "model", **RUN)
