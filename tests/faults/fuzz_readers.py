@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -205,6 +206,9 @@ def _alarm(*_: object) -> None:
     raise HangsError(f"more than {LONGEST} s")
 
 
+Check = Callable[[Path, Path, np.random.Generator], str]
+
+
 @dataclass(frozen=True)
 class Subject:
     """A good file or folder, what is done with a damaged copy, and how it is damaged.
@@ -214,8 +218,19 @@ class Subject:
     """
 
     seed: Path
-    check: Callable[[Path, Path, np.random.Generator], str]
+    check: Check
     spoil: Callable[[Path, Path, np.random.Generator], Path] = damaged
+
+
+def answered(ask: Callable[[], Any]) -> str:
+    """``read`` or ``refused``, in words."""
+    try:
+        ask()
+    except SciupError as error:
+        if not str(error) or "Traceback" in str(error):
+            raise AssertionError("a message that says nothing") from error
+        return "refused"
+    return "read"
 
 
 def readers(folder: Path) -> dict[str, Subject]:

@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         if body:
             self.server.served.requests.append(given)
         self.send_response(status)
-        for name, value in {**heads, "Content-Length": str(len(data))}.items():
+        for name, value in {"Content-Length": str(len(data)), **heads}.items():
             self.send_header(name, value)
         self.end_headers()
         try:
@@ -80,9 +80,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(folder):
+def serve(folder, handler=Handler):
     """Serve the files of a folder at ``http://127.0.0.1:PORT``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     server.folder, server.served = folder, Served(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
