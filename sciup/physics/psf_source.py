@@ -175,7 +175,11 @@ def _detector(opened: Image) -> float | None:
     if size is None or header.get("EXTNAME") not in STPSF:
         return None
     fine = str(header["EXTNAME"]).startswith("OVER")
-    return math.sqrt(size[0] * size[1]) * (float(header.get("DET_SAMP", 1)) if fine else 1)
+    samples = header.get("DET_SAMP", 1) if fine else 1
+    if not (isinstance(samples, int | float) and 0 < samples < math.inf):
+        raise InputError(f"the PSF file {opened.source} has DET_SAMP {samples!r}",
+                         "a number above 0", "make it again with STPSF")  # fmt: skip
+    return math.sqrt(size[0] * size[1]) * samples
 
 
 def _of_image(opened: Image, part: str | None, image: Image, detector: float | None) -> PsfImage:

@@ -12,8 +12,10 @@ from fuzz_readers import fuzz
 
 from sciup.errors import InputError
 from sciup.io import open_image
+from sciup.physics.psf_source import read_psf
 from sciup.testing import fits_files
 from sciup.testing.microscopy_files import add_header, write_picture
+from sciup.testing.psf_files import write_stpsf
 
 
 def test_damaged_files_are_refused_or_read():
@@ -125,3 +127,11 @@ def test_what_stands_behind_the_last_extension_is_told(rest, told, tmp_path, cap
     path.write_bytes(path.read_bytes() + rest)
     open_image(path)
     assert ("behind HDU 0" in caplog.text) == told
+
+
+@pytest.mark.parametrize("samples", ["many", 0, -4])
+def test_a_file_by_stpsf_whose_sampling_makes_no_sense(samples, tmp_path):
+    path = write_stpsf(tmp_path / "a.fits", side=15)
+    fits.setval(path, "DET_SAMP", value=samples, ext="OVERDIST")
+    with pytest.raises(InputError, match="DET_SAMP"):
+        read_psf(path, open_image(np.ones((8, 8))))
