@@ -87,6 +87,7 @@ class Stored:
     def describe(self, number: int) -> Opened:
         """What the viewer needs to know."""
         facts = self.done.facts
+        instrument = self.done.instruments[self.done.planes.index(self.plane)]
         return Opened(
             number=number,
             token=f"{self.done.path}{self.done.path.stat().st_mtime_ns}{self.plane}",
@@ -97,8 +98,7 @@ class Stored:
             flux=1,
             samples=self.draws - 1,
             instrument=tuple(
-                (name, value, "", origin, note)
-                for name, value, origin, note in self.done.instruments[0].rows()
+                (name, value, "", origin, note) for name, value, origin, note in instrument.rows()
             ),
             warnings=(),
             calibrated=bool(facts["risk"].get("calibrated")),

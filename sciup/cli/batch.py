@@ -118,7 +118,6 @@ def _run(
     from sciup import show
 
     show.workers(console, client)
-    logging.getLogger("sciup.engine.channels").addFilter(Once())
     count = 0
 
     def told(outcome: Outcome) -> None:
@@ -132,7 +131,12 @@ def _run(
             + (f"\n        {escape(outcome.error)}" if outcome.error else "")
         )
 
-    found = batches.run_batch(items, upscale, out, client=client, told=told, **how)
+    log, once = logging.getLogger("sciup.engine.channels"), Once()
+    log.addFilter(once)
+    try:
+        found = batches.run_batch(items, upscale, out, client=client, told=told, **how)
+    finally:
+        log.removeFilter(once)
     failed = sum(o.status != "done" for o in found)
     console.print(f"{len(found) - failed} done, {failed} failed; {batches.summary_of(out)}")
     if failed:

@@ -16,7 +16,7 @@ from sciup.errors import InputError, OutputError
 from sciup.io._ome_metadata import VERSION
 from sciup.io._zarr_groups import Place, attributes_of, fields_of, read_node
 from sciup.io._zarr_sums import OWN, own_sum
-from sciup.io._zarr_writer import write_group
+from sciup.io._zarr_writer import output_errors, write_group
 
 ROOT = "zarr.json"
 FACE = "sample"
@@ -85,20 +85,27 @@ class PlateWriter:
                 fix="choose another name",
             )
         if ours is None:
-            write_group(self.path, {"sciup": {"plate": self._ours}})
+            with output_errors(self.path):
+                write_group(self.path, {"sciup": {"plate": self._ours}})
 
     def add(self, names: Iterable[str]) -> None:
-        """List fields that are finished, beside those that are listed already."""
+        """List fields that are finished, beside those that are listed already.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full.
+        """
         new = set(names)
         wells = {well_of(name) for name in new}
-        for well in wells:
-            here = new | set(listed_fields(self.path, well))
-            kept = [dict(one) for one in self.wells[well] if f"{well}/{one['path']}" in here]
-            write_group(self.path / PurePosixPath(well).parent, {})
-            write_group(
-                self.path / well, _ome_group({"well": {"images": kept, "version": VERSION}})
-            )
-        self._write_plate(wells | set(listed_wells(self.path)))
+        with output_errors(self.path):
+            for well in wells:
+                here = new | set(listed_fields(self.path, well))
+                kept = [dict(one) for one in self.wells[well] if f"{well}/{one['path']}" in here]
+                about = {"well": {"images": kept, "version": VERSION}}
+                write_group(self.path / PurePosixPath(well).parent, {})
+                write_group(self.path / well, _ome_group(about))
+            self._write_plate(wells | set(listed_wells(self.path)))
 
     @property
     def _ours(self) -> dict[str, Any]:

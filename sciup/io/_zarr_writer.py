@@ -131,7 +131,7 @@ class ZarrWriter:
     def _write(self, name: str, plane: Plane, box: Box, values: Float, level: int) -> None:
         """Write a level of a shard and all coarser ones that are its own."""
         array, index = self._array(name, plane, open_array_anew, level)
-        with _output_errors(self._path):
+        with output_errors(self._path):
             array[index_of(index, box)] = values
         if level < self._own:
             self._write(name, plane, box.coarsened(2), halve(values), level + 1)
@@ -151,7 +151,7 @@ class ZarrWriter:
             image, plane = f"samples/{plane[0]}", plane[1:]
         folder = self._path / image / str(level)
         if (folder, how) not in self._arrays:
-            with _output_errors(folder):
+            with output_errors(folder):
                 self._arrays[folder, how] = how(folder)
         return self._arrays[folder, how], plane
 
@@ -165,7 +165,7 @@ class ZarrWriter:
         extras : mapping of str to array_like
             Small arrays to store as ``OUT/<name>``, such as the output PSF ``psf``.
         """
-        with _output_errors(self._path):
+        with output_errors(self._path):
             levels = self._build_pyramids()
             for name, values in extras.items():
                 self._write_extra(name, np.asarray(values))
@@ -266,7 +266,7 @@ def window(
 
 def _create(folder: Path, shape: tuple[int, ...], axes: list[str], level: int) -> None:
     """Create an array, unless it is there with this layout."""
-    with _output_errors(folder):
+    with output_errors(folder):
         if not (folder / "zarr.json").exists():
             create_array(folder, shape, axes, level)
             return
@@ -279,7 +279,7 @@ def _create(folder: Path, shape: tuple[int, ...], axes: list[str], level: int) -
 
 
 @contextlib.contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
+def output_errors(path: Path) -> Iterator[None]:
     """Say in our words that the disk is full or read-only."""
     try:
         yield
@@ -330,4 +330,11 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path} holds no provenance of sciup", "a finished result") from error
 
 
-__all__ = ["ZarrWriter", "json_ready", "read_provenance", "window", "write_group"]
+__all__ = [
+    "ZarrWriter",
+    "json_ready",
+    "output_errors",
+    "read_provenance",
+    "window",
+    "write_group",
+]

@@ -222,9 +222,11 @@ def _residual(c: Content) -> list[str]:
 
 
 def _psf(c: Content) -> list[str]:
+    plane = " of the first plane" if len(c.done.planes) > 1 else ""
     caption = (
-        "PSF of the input as the run believed it, before integration over its pixels (a measured"
-        " image as it is, in its own pixels), and the declared Gaussian PSF of the output, at the"
+        f"PSF of the input{plane} as the run believed it, before integration over its pixels (a"
+        " measured image as it is, in its own pixels), and the declared Gaussian PSF of the output,"
+        " at the"
         " same scale. Sources that are sharper than the output PSF are shown at its width."
     )
     return [html.picture(uri(curves.psfs(c.done)), caption)]
