@@ -33,6 +33,7 @@ UNITS = {
     "psf_fwhm": "input px",
     "psf_step": "input px",
     "psf_error": "of the width",
+    "psf_cell": "input px",
     "star_fwhm": "input px",
     "electrons_per_unit": "electron per unit",
     "read_noise": "electron",

@@ -26,6 +26,8 @@ NAMES = {
     "psf_fwhm": "PSF FWHM",
     "psf": "PSF",
     "psf_step": "PSF step",
+    "psf_cells": "PSF over the field",
+    "psf_cell": "PSF cell",
     "psf_error": "PSF width error",
     "psf_beta": "PSF Moffat exponent",
     "electrons_per_unit": "gain",

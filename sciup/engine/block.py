@@ -14,7 +14,7 @@ from torch import Tensor
 from sciup.engine.calibrated import SCORES, Calibrated
 from sciup.engine.margins import CORE, RIM, SEEN
 from sciup.engine.mean import Moments, steadied
-from sciup.engine.optics import Nodes
+from sciup.engine.optics import PlaneOptics
 from sciup.engine.settings import KEYPOINTS, PROGRESSIVE, STEPS, USUAL_RAW, Settings
 from sciup.engine.units import WorkingUnits
 from sciup.engine.votes import Votes
@@ -73,13 +73,13 @@ class PlaneSampler:
         # rounded once, not for every number
         self.quantiles = torch.from_numpy(quantiles()).to(weight)
         side = self.side + 2 * RIM
-        self.optics = Nodes(self.instrument, self.net.spec, side, self.device)
+        self.optics = PlaneOptics(self.instrument, self.net.spec, side, self.device)
         self.correlation = float(self.instrument.correlation.value or 0.0)
 
     @property
     def projection(self) -> Projection:
-        """On the data, with the believed PSF."""
-        return self.optics[0].projection
+        """On the data, with the believed PSF, that of one place where it varies."""
+        return self.optics.at().projection
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None].to(

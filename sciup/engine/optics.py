@@ -1,7 +1,8 @@
-"""What one PSF makes of a window: the projection on the data, and what the trunk is told."""
+"""What a PSF makes of a window: the projection on the data, and what the trunk is told."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -9,10 +10,15 @@ import torch
 from torch import Tensor
 
 from sciup.generators.spec import GeneratorSpec
+from sciup.geometry import Box
 from sciup.physics.instrument import Instrument
 from sciup.physics.projection import Projection, kernel_side
 from sciup.physics.psf import moments
+from sciup.physics.psf_cells import Cell, cell_of, in_cell
 from sciup.physics.psf_error import at_node, node_of
+
+KEPT = 12
+"""PSFs that are kept ready: of four cells, where each is drawn with three widths."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,16 @@ class Optics:
 
 
 @dataclass
-class Nodes:
-    """The optics of every width that samples are drawn with, made when the first one asks.
+class PlaneOptics:
+    """All PSFs of a plane: of every cell of the field, and every width that samples are drawn with.
+
+    Each is made when the first window asks for it; the latest are kept.
 
     Attributes
     ----------
     instrument : Instrument
-        Its `psf_error` says whether there are three widths or one.
+        Its `psf_error` says whether there are three widths or one, its `psf_cells` whether the PSF
+        varies over the field.
     spec, side, device
         See `Optics.of`.
     """
@@ -58,17 +67,25 @@ class Nodes:
     spec: GeneratorSpec
     side: int
     device: torch.device
-    _made: dict[int, Optics] = field(default_factory=dict)
+    _made: OrderedDict[tuple[Cell | None, int], Optics] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
     def node(self, k: int) -> int:
         """Node of sample k; see `sciup.physics.psf_error`."""
         return node_of(k) if self.instrument.psf_error.value else 0
 
-    def __getitem__(self, node: int) -> Optics:
-        """The optics of a node."""
+    def cell(self, core: Box) -> Cell | None:
+        """The cell that holds the core of a window; None where there is one PSF."""
+        return cell_of(self.instrument, core.start)
+
+    def at(self, cell: Cell | None = None, node: int = 0) -> Optics:
+        """The optics of a cell, or of the one PSF that must do elsewhere, at a node."""
+        key = cell, node
         with self._lock:  # windows are made in several threads
-            if node not in self._made:
-                instrument = at_node(self.instrument, node)
-                self._made[node] = Optics.of(instrument, self.spec, self.side, self.device)
-            return self._made[node]
+            if key not in self._made:
+                instrument = at_node(in_cell(self.instrument, cell), node)
+                self._made[key] = Optics.of(instrument, self.spec, self.side, self.device)
+            self._made.move_to_end(key)
+            while len(self._made) > KEPT:
+                self._made.popitem(last=False)
+            return self._made[key]

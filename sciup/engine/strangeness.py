@@ -32,7 +32,7 @@ def statistics(window: Window) -> Array:
     sampler, good = window.sampler, window.core_footprint
     net, rho = sampler.net, sampler.correlation
     fine = sampler.units.stretch.inverse_(window.features.mean.clone())
-    innovation = window.measured - sampler.projection.observe(fine)
+    innovation = window.measured - window.optics().projection.observe(fine)
     y, sigma, snr, v = (
         np.asarray(crop(x, RIM)[0, 0].cpu().numpy())
         for x in (innovation, window.sigma, window.snr, window.measured)

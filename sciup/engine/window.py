@@ -22,6 +22,8 @@ from sciup.risk.votes import LEVEL_WIDTH
 
 if TYPE_CHECKING:
     from sciup.engine.block import PlaneSampler
+    from sciup.engine.optics import Optics
+    from sciup.physics.psf_cells import Cell
 
 NEIGHBOURHOOD = 1.5
 """Width (sigma) of the neighbourhoods of `support` in input pixels."""
@@ -35,6 +37,7 @@ class Window:
     """One window, read, stretched and encoded: ready to draw."""
 
     sampler: PlaneSampler
+    cell: Cell | None  # of the PSF
     box: Box  # projection region, input pixels
     noise_box: Box  # region of the draw head's noise
     planes: Tensor  # what the trunk saw
@@ -52,6 +55,7 @@ class Window:
     def read(cls, sampler: PlaneSampler, tile: Tile) -> Window:
         """Read, bring to working units, stretch, and run the trunk once."""
         net, units = sampler.net, sampler.units
+        cell = sampler.optics.cell(tile.core)
         values, footprint = sampler.image.read(sampler.plane, tile.window)
         v = units.forward(values, tile.window)
         v = np.where(np.isfinite(v), v, np.float32(units.background))
@@ -65,7 +69,7 @@ class Window:
             signal,
             sigma,
             units.stretch,
-            sampler.optics[0].psf,
+            sampler.optics.at(cell).psf,
             torch.tensor([sampler.correlation], device=sampler.device),
         )
         planes = planes.to(memory_format=torch.channels_last)
@@ -84,6 +88,7 @@ class Window:
         box = tile.core.grown(RIM)
         return cls(
             sampler,
+            cell,
             box,
             box.grown(net.head_margin),
             planes,
@@ -91,11 +96,15 @@ class Window:
             measured,
             sigma,
             (signal - units.background) / sigma,
-            lock_weight(signal - units.background, sigma, sampler.projection.trust.lock),
+            lock_weight(signal - units.background, sigma, net.spec.trust.lock),
             mask,
             footprint[halo:-halo, halo:-halo],
             texture,
         )
+
+    def optics(self, node: int = 0) -> Optics:
+        """Of its place, with the width of a node."""
+        return self.sampler.optics.at(self.cell, node)
 
     def draw(self, k: int) -> Tensor:
         """Sample k in working units on the core and `SEEN` input pixels around it."""
@@ -117,8 +126,8 @@ class Window:
         if node == 0:
             return self.features
         if node not in self._others:
-            s = self.sampler
-            self._others[node] = s.net.encode(with_psf(self.planes, s.optics[node].psf))
+            net = self.sampler.net
+            self._others[node] = net.encode(with_psf(self.planes, self.optics(node).psf))
         return self._others[node]
 
     def textured(self) -> Tensor:
@@ -134,7 +143,7 @@ class Window:
     def _agreeing(self, v: Tensor, y: Tensor, node: int = 0) -> Tensor:
         """A pre-draw in working units, projected on the data `y` with the PSF of a node."""
         s, background = self.sampler, self.sampler.units.background
-        projection = s.optics[node].projection
+        projection = self.optics(node).projection
         if not s.settings.noise_free:
             return projection.agree(v.contiguous(), y, self.mask, self.lock, background)
         locked = projection.lock_flux(v.contiguous(), y, self.mask, self.lock, background)
@@ -193,6 +202,7 @@ class Window:
         are Gaussian, sigma `NEIGHBOURHOOD`, and are evaluated at the input pixels.
         """
         s, scale = self.sampler, self.sampler.net.spec.scale
+        projection = self.optics().projection
 
         def local(t: Tensor) -> Tensor:
             return s._tensor(gaussian_filter(t[0, 0].cpu().numpy(), NEIGHBOURHOOD, mode="nearest"))
@@ -201,9 +211,9 @@ class Window:
             return F.interpolate(t, scale_factor=scale, mode="bilinear")
 
         detail = whole - fine(local(F.avg_pool2d(whole, scale)))
-        seen = s.projection.observe(detail)
+        seen = projection.observe(detail)
         one = torch.ones_like(seen)
-        passed = s.projection.project(torch.zeros_like(detail), seen, one, one)
+        passed = projection.project(torch.zeros_like(detail), seen, one, one)
         through, total = (local(F.avg_pool2d(detail * x, scale)) for x in (passed, detail))
         energy, noise = local(seen**2), local(self.sigma**2)
         optics = (through / total.clamp(min=1e-12)).clamp(0, 1)

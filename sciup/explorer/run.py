@@ -31,6 +31,7 @@ from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.io import open_image
 from sciup.io._channels import spread
+from sciup.physics.psf_cells import cell_of, in_cell
 
 Progress = Callable[[int, int], None]
 
@@ -274,6 +275,8 @@ def open_stamp(result: Result, box: Box) -> Stamp:
     job = result.job
     plane: Plane = next(job.image.planes)
     instrument = job.instruments[0]
+    middle = tuple((a + b - 1) / 2 for a, b in zip(box.start, box.stop, strict=True))
+    instrument = in_cell(instrument, cell_of(instrument, middle))
     sampler = PlaneSampler(
         net=_network(job.model.folder, job.model.weights, job.device),
         image=job.image,

@@ -15,6 +15,7 @@ from sciup.errors import InputError, OptionError
 from sciup.image import Domain, Fact, Image, Plane
 from sciup.physics import estimate
 from sciup.physics.mesh import Mesh, block_sky
+from sciup.physics.packed import packed, unpacked
 from sciup.physics.psf import (
     ASSUMED_BETA,
     SHARPEST,
@@ -137,6 +138,10 @@ class Instrument:
     psf_error : Fact
         Standard deviation of the logarithm of the width of the PSF, where samples are to be drawn
         with different widths (`sciup.physics.psf_error`); None: the width counts as known.
+    psf_cells, psf_cell : Fact
+        Images (rows, columns, M, N) of a PSF that varies, on a grid of cells from pixel 0 on,
+        sampled like `psf`, which is that of one place; side of a cell, input px
+        (`sciup.physics.psf_cells`).
     """
 
     psf_fwhm: Fact
@@ -153,6 +158,8 @@ class Instrument:
     noise_factor: Fact = _NONE
     psf_step: Fact = _NONE
     psf_error: Fact = _NONE
+    psf_cells: Fact = _NONE
+    psf_cell: Fact = _NONE
 
     @property
     def contradiction(self) -> str:
@@ -180,37 +187,26 @@ class Instrument:
             fact: Fact = getattr(self, f.name)
             if fact.value is None:
                 continue
-            value = (
-                f"image {fact.value.shape[0]} x {fact.value.shape[1]} px"
-                if isinstance(fact.value, np.ndarray)
-                else f"{fact.value:.5g}"
-            )
-            out.append((f.name, value, str(fact.origin), fact.note))
+            out.append((f.name, _shown(fact.value), str(fact.origin), fact.note))
         return out
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready, exact enough to resume from."""
+        facts = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
-            f.name: {
-                "value": getattr(self, f.name).value.tolist()
-                if isinstance(getattr(self, f.name).value, np.ndarray)
-                else getattr(self, f.name).value,
-                "origin": getattr(self, f.name).origin,
-                "note": getattr(self, f.name).note,
-            }
-            for f in fields(self)
+            name: {"value": packed(fact.value), "origin": fact.origin, "note": fact.note}
+            for name, fact in facts.items()
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Mapping[str, Any]]) -> Instrument:
         """Inverse of `as_json`."""
-        facts = {}
-        for name, item in data.items():
-            value = item["value"]
-            if isinstance(value, list):
-                value = np.array(value, np.float64)
-            facts[name] = Fact(value, item["origin"], item["note"])
-        return cls(**facts)
+        return cls(
+            **{
+                name: Fact(unpacked(item["value"]), item["origin"], item["note"])
+                for name, item in data.items()
+            }
+        )
 
     def relative_kernel(self, scale: int, target_fwhm: float, side: int) -> Kernel:
         """Kernel from the declared output PSF to this instrument, on the fine grid."""
@@ -223,6 +219,14 @@ class Instrument:
         width = max(fwhm, SHARPEST * target_fwhm)
         total = moffat(4 * side + 1, width, float(self.psf_beta.value))
         return relative_analytic(total, side, target_fwhm)
+
+
+def _shown(value: Any) -> str:
+    """A value in a table."""
+    if not isinstance(value, np.ndarray):
+        return f"{value:.5g}"
+    count, size = value.shape[:-2], " x ".join(map(str, value.shape[-2:]))
+    return f"{' x '.join(map(str, count))} images of {size} px" if count else f"image {size} px"
 
 
 def _first(given: float | None, image: Image, key: str, option: str) -> Fact | None:
@@ -265,6 +269,11 @@ def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> Believe
     found = make(image, given, sample)
     if given.psf_error:
         found = replace(found, psf_error=Fact(float(given.psf_error), "given", "--psf-error"))
+    cells = given.psf.cells if isinstance(given.psf, PsfImage) else None
+    if cells is not None:
+        images = Fact(cells.images, "given", cells.note)
+        side = Fact(cells.side, "given", "side of these cells")
+        found = replace(found, psf_cells=images, psf_cell=side)
     return Believed(found, sample.digest, sample.pixels)
 
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import OptionError
 from sciup.image import Fact
-from sciup.physics.instrument import Instrument
 from sciup.physics.psf_image import fine_psf
+
+if TYPE_CHECKING:
+    from sciup.physics.instrument import Instrument
 
 Array = NDArray[np.float64]
 

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from sciup.geometry import Box
 from sciup.image import Image, PixelGrid
 from sciup.physics.beads import bead_psf, sharpest
 from sciup.physics.psf import image_fwhm, over_pixel
-from sciup.physics.psfex import OUTSIDE, TABLE, VARIES, Psfex
+from sciup.physics.psf_cells import PsfCells
+from sciup.physics.psf_error import fine
+from sciup.physics.psf_gridded import GriddedPsf
+from sciup.physics.psfex import TABLE, Psfex
 
 logger = logging.getLogger("sciup")
 Array = NDArray[np.float64]
@@ -53,11 +57,14 @@ class PsfImage:
         Input px per pixel of `values`.
     note : str
         For people: where it comes from, and what was taken for granted.
+    cells : PsfCells, optional
+        Of a PSF that varies over the image, of which `values` is one place.
     """
 
     values: Any
     step: float = 1.0
     note: str = "--psf"
+    cells: PsfCells | None = None
 
 
 def read_psf(source: Any, image: Image, region: Box | None = None) -> PsfImage | None:
@@ -67,11 +74,12 @@ def read_psf(source: Any, image: Image, region: Box | None = None) -> PsfImage |
     ----------
     source : ndarray, PsfImage, path or None
         An array on the input grid; or ``FILE``, ``FILE[HDU]`` of FITS, ``FILE[Z]`` of a stack,
-        which may be a PSF image, beads, a file by STPSF or WebbPSF, or one by PSFEx.
+        which may be a PSF image, beads, a file or a grid by STPSF or WebbPSF, or one by PSFEx.
     image : Image
         What it is for.
     region : Box, optional
-        Part of the image; where the PSF varies it is taken at its middle.
+        Part of the image; where the PSF varies `values` is that in its middle, and `cells` holds
+        those of the whole image.
 
     Raises
     ------
@@ -113,9 +121,9 @@ def _of_file(source: str, image: Image, region: Box) -> PsfImage:
     fits = detect_format(path) == "fits"
     if not fits:
         return _of_image(open_image(path), part, image, None)
-    table, names = _fits_contents(path)
-    if isinstance(table, Psfex):
-        return _of_psfex(table, path, image, region)
+    model, names = _fits_contents(path)
+    if model is not None:
+        return _varying(model, Path(path).name, image, region)
     hdu = part or next((name for name in STPSF if name in names), None)
     opened = open_image(path, hdu=int(hdu) if hdu and hdu.isdigit() else hdu)
     return _of_image(opened, None, image, _detector(opened))
@@ -127,8 +135,8 @@ def _named(text: str) -> tuple[str, str | None]:
     return (found[1], found[2]) if found else (text, None)
 
 
-def _fits_contents(path: str) -> tuple[Psfex | None, set[str]]:
-    """The PSFEx table of a FITS file, if it has one, and the names of its HDUs."""
+def _fits_contents(path: str) -> tuple[Psfex | GriddedPsf | None, set[str]]:
+    """The PSF of a field that a FITS file may hold, and the names of its HDUs."""
     from astropy.io import fits
 
     from sciup.io._check import input_errors
@@ -140,33 +148,30 @@ def _fits_contents(path: str) -> tuple[Psfex | None, set[str]]:
         quiet(path),
         fits.open(local_file(path, None), memmap=False) as hdus,
     ):
-        tables = [h for h in hdus if h.name == TABLE and isinstance(h, fits.BinTableHDU)]
-        return (Psfex.read(tables[0], path) if tables else None), {hdu.name for hdu in hdus}
+        names = {hdu.name for hdu in hdus}
+        for hdu in hdus:
+            if hdu.name == TABLE and isinstance(hdu, fits.BinTableHDU):
+                return Psfex.read(hdu, path), names
+            if GriddedPsf.fits(hdu):
+                return GriddedPsf.read(hdu, path), names
+        return None, names
 
 
-def _of_psfex(model: Psfex, path: str, image: Image, region: Box) -> PsfImage:
-    """The PSF in the middle of a region; told if it is another one at its rim."""
+def _varying(model: Psfex | GriddedPsf, name: str, image: Image, region: Box) -> PsfImage:
+    """The PSF in the middle of a region, and in cells of the whole image where it varies."""
     y, x = ((a + b - 1) / 2 for a, b in zip(region.start, region.stop, strict=True))
-    widths = model.widths(region)
-    low, high = float(widths.min()), float(widths.max())
-    name = Path(path).name
-    note = f"PSFEx {name}, the same everywhere"
-    if model.degree:
-        note = (
-            f"PSFEx {name}, degree {model.degree}, at y {y:g}, x {x:g}; FWHM {low:.3g} to"
-            f" {high:.3g} px over the region"
-        )
-    if model.degree and max(map(abs, model.place(y, x))) > OUTSIDE:
+    rims = [(a, b - 1) for a, b in zip(region.start, region.stop, strict=True)]
+    if any(model.far(*corner) for corner in product(*rims)):
         logger.warning(
-            "%s: the stars of the PSFEx model %s lie elsewhere: is it of this image, and is this a"
-            " part with coordinates of its own?", image.source, name
+            "%s: the stars of the %s lie elsewhere: is it of this image, and is this a part with"
+            " coordinates of its own?", image.source, f"{model.kind} {name}"
         )  # fmt: skip
-    if not high < (1 + VARIES) * low:
-        logger.warning(
-            "%s: the PSF varies from %.3g to %.3g px over the region, and the one in the middle is"
-            " used for all of it: give smaller regions (--roi)", image.source, low, high
-        )  # fmt: skip
-    return PsfImage(model.at(y, x), model.step, note)
+    cells = PsfCells.of(model, image.plane_shape) if model.varies else None
+    if cells is None:
+        return PsfImage(model.at(y, x), model.step, f"{model.kind} {name}, the same everywhere")
+    values, step = fine(model.at(y, x), model.step)
+    note = f"{model.kind} {name}, at y {y:g}, x {x:g}, where one PSF must do"
+    return PsfImage(values, step, note, cells)
 
 
 def _detector(opened: Image) -> float | None:

@@ -9,17 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import InputError
-from sciup.geometry import Box
 from sciup.io._check import input_errors
-from sciup.physics.psf import image_fwhm
 
 Array = NDArray[np.float64]
 
 TABLE, COLUMN = "PSF_DATA", "PSF_MASK"
-
-VARIES = 0.1
-"""Share of its width by which a PSF may vary over a region unnoticed: what a fit to a few stars
-errs by, and what `sciup robustness` tries."""
 
 OUTSIDE = 0.6
 """Where the stars of the fit lie, coordinates of the polynomial go from -0.5 to 0.5."""
@@ -50,6 +44,17 @@ class Psfex:
     degree: int
     zero: tuple[float, float] = (0.0, 0.0)
     scale: tuple[float, float] = (1.0, 1.0)
+
+    kind = "PSFEx"
+
+    @property
+    def varies(self) -> bool:
+        """Whether it has another PSF at another place."""
+        return self.degree > 0
+
+    def far(self, y: float, x: float) -> bool:
+        """Whether a place in input px lies far from the stars of the fit."""
+        return self.varies and max(map(abs, self.place(y, x))) > OUTSIDE
 
     @classmethod
     def read(cls, table: Any, source: str) -> Psfex:
@@ -110,14 +115,5 @@ class Psfex:
         powers = [u**i * v**j for j in range(self.degree + 1) for i in range(self.degree + 1 - j)]
         return np.asarray(np.tensordot(powers, self.terms, 1))
 
-    def widths(self, region: Box) -> Array:
-        """FWHM [input px] on 3 x 3 places of a region, from rim to rim."""
-        if self.degree == 0:
-            return np.array([image_fwhm(self.terms[0], self.step)])
-        rows, cols = (
-            np.linspace(a, b - 1, 3) for a, b in zip(region.start, region.stop, strict=True)
-        )
-        return np.array([image_fwhm(self.at(y, x), self.step) for y in rows for x in cols])
 
-
-__all__ = ["OUTSIDE", "TABLE", "VARIES", "Psfex"]
+__all__ = ["OUTSIDE", "TABLE", "Psfex"]

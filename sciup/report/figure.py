@@ -275,10 +275,12 @@ def caption(done: Finished, cutout: Cutout) -> str:
             else "Not calibrated: share of the other samples that differ from sample 0"
         )
         text.append(f"(f) {meaning} by more than {done.tolerance.words}. {judge(done).headline}")
+    varies = done.instruments[0].psf_cells.value is not None
+    where = " (in the middle of the image: it varies over the field)" if varies else ""
     text.append(
         "(g) Input minus what the instrument would see of the mean, in standard deviations of the"
         " noise. (h) PSF of the input, as"
-        f" {done.instruments[0].psf_fwhm.origin}, and declared PSF of the output."
+        f" {done.instruments[0].psf_fwhm.origin}{where}, and declared PSF of the output."
     )
     missing = [n for n in ("input", "residual", *(f"sample_{k}" for k in SAMPLES), "mean")
                if n not in cutout.maps]  # fmt: skip

@@ -103,6 +103,29 @@ def write_stpsf(
     return path
 
 
+def write_psf_grid(
+    path: Path,
+    ys: Sequence[float],
+    xs: Sequence[float],
+    widths: NDArray[np.float64],
+    *,
+    oversample: int = 4,
+    side: int = 25,
+) -> Path:
+    """A cube with Gaussians of FWHM `widths` [input px] at places of a grid, as STPSF writes it."""
+    from astropy.io import fits
+
+    n = side * oversample | 1
+    flat = np.asarray(widths, float).ravel()
+    cube = [gaussian_pixels((n, n), (n // 2,) * 2, w, 1 / oversample, 1) for w in flat]
+    hdu = fits.PrimaryHDU(np.asarray(cube, np.float32))
+    hdu.header["OVERSAMP"] = oversample
+    for i, (y, x) in enumerate((y, x) for y in ys for x in xs):
+        hdu.header[f"DET_YX{i}"] = str((float(y), float(x)))
+    hdu.writeto(path, overwrite=True)
+    return path
+
+
 def bead_stack(
     widths: Sequence[float],
     places: Sequence[tuple[float, float]] = ((20.0, 20.0),),
@@ -120,4 +143,4 @@ def bead_stack(
     return np.asarray(planes, np.float32)
 
 
-__all__ = ["bead_stack", "gaussian_pixels", "write_psfex", "write_stpsf"]
+__all__ = ["bead_stack", "gaussian_pixels", "write_psf_grid", "write_psfex", "write_stpsf"]

@@ -131,7 +131,7 @@ def theirs(source: Path, model: Path, output: Path, threads: int) -> None:
         inner = v[..., 1:-1, 1:-1]
         planes = make_planes(
             inner, torch.ones_like(inner), signal, noise.sigma(signal), units.stretch,
-            sampler.optics[0].psf, torch.tensor([sampler.correlation]),
+            sampler.optics.at().psf, torch.tensor([sampler.correlation]),
         )  # fmt: skip
         planes = planes.to(torch.bfloat16, memory_format=torch.channels_last)
         side = [n - 2 * (net.spec.margin - net.head_margin) for n in inner.shape[-2:]]

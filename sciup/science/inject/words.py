@@ -52,8 +52,9 @@ def assumptions(
 
 def optics_words(i: Instrument) -> str:
     """PSF and gain, and where they are from."""
+    where = "" if i.psf_cells.value is None else " in the middle of the region, taken for all of it"
     return (
-        f"PSF {float(i.psf_fwhm.value):.3g} input px ({origin(i.psf_fwhm)}), "
+        f"PSF {float(i.psf_fwhm.value):.3g} input px ({origin(i.psf_fwhm)}){where}, "
         f"{float(i.electrons_per_unit.value):.4g} electrons per unit"
         f" ({origin(i.electrons_per_unit)})"
     )
