@@ -132,6 +132,6 @@ def test_what_stands_behind_the_last_extension_is_told(rest, told, tmp_path, cap
 @pytest.mark.parametrize("samples", ["many", 0, -4])
 def test_a_file_by_stpsf_whose_sampling_makes_no_sense(samples, tmp_path):
     path = write_stpsf(tmp_path / "a.fits", side=15)
-    fits.setval(path, "DET_SAMP", value=samples, ext="OVERDIST")
+    fits.setval(path, "DET_SAMP", value=samples, extname="OVERDIST")
     with pytest.raises(InputError, match="DET_SAMP"):
         read_psf(path, open_image(np.ones((8, 8))))
