@@ -13,6 +13,10 @@ from sciup.errors import InputError, MissingPackageError
 logger = logging.getLogger("sciup")
 
 S3 = ("s3://", "s3a://")
+WEB = ("http://", "https://")
+CONNECT, SILENT = 10.0, 30.0
+"""Seconds that a web server may take to answer at all, and that it may say nothing."""
+
 WHO = ("anon", "key", "username", "session")
 """Options of s3fs that say who asks."""
 
@@ -48,6 +52,13 @@ def store_options(url: str) -> dict[str, Any]:
     """
     from fsspec.config import conf
 
+    if url.startswith(WEB):
+        from aiohttp import ClientTimeout
+
+        # aiohttp itself waits 5 minutes, and cuts off what takes longer
+        limits = ClientTimeout(total=None, sock_connect=CONNECT, sock_read=SILENT)
+        told = {**conf.get("http", {}), **conf.get("https", {})}
+        return {"client_kwargs": {"timeout": limits, **told.get("client_kwargs", {})}}
     if not url.startswith(S3):
         return {}
     told = {**conf.get("s3", {}), **conf.get("s3a", {})}

@@ -1,6 +1,7 @@
 """A web server on this machine that gives parts of files and counts the bytes it gives."""
 
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -12,7 +13,8 @@ from pathlib import Path
 class Served:
     """What was asked for: `requests` as (path, bytes given).
 
-    `fail` answers 503 that many times; `told` is the length that HEAD says, if it is another.
+    `fail` answers 503 that many times; `told` is the length that HEAD says, if it is another;
+    `silent` are the seconds before every answer.
     """
 
     address: str
@@ -20,6 +22,7 @@ class Served:
     ranges: bool = True
     fail: int = 0
     told: int | None = None
+    silent: float = 0.0
 
     def bytes_of(self, *parts):
         """Bytes given of files whose path holds one of some words."""
@@ -43,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, body):
         served = self.server.served
+        time.sleep(served.silent)
         if served.fail > 0:
             served.fail -= 1
             return self.give(503, b"", {})

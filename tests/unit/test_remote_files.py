@@ -284,3 +284,12 @@ def test_of_a_large_zarr_few_chunks_are_looked_at(tmp_path):
     assert len({name.split("/")[1] for name in names}) > SAMPLED // 2  # rows
     assert len({name.split("/")[2] for name in names}) > SAMPLED // 2
     assert len(names) == SAMPLED
+
+
+@pytest.mark.parametrize("name", ["big.fits", "big.zarr"])
+def test_a_silent_server_is_not_waited_for_forever(name, tmp_path, served, monkeypatch):
+    monkeypatch.setattr("sciup.io._stores.SILENT", 0.1)
+    monkeypatch.setattr("sciup.io._remote.TRIES", 2)
+    served.silent = 0.5
+    with pytest.raises(InputError, match="failed 2 times"):
+        open_image(f"{served.address}/{name}")
