@@ -46,14 +46,14 @@ def _unfinished(work: Path) -> InputError:
     except (OSError, ValueError, KeyError, TypeError):
         source, command = "INPUT", "upscale"
     done, output = len(Journal(work).shards()), work.name.removesuffix(".partial")
-    again = f"sciup {command} {source} {work.with_name(output)} --resume"
+    again = f" with --resume: sciup {command} {source} {work.with_name(output)} --resume"
     whole = work.absolute().parents[2:3]  # of a field, the plate
     if whole and (plate := ours_of(whole[0]).get("plate")):
-        again = f"sciup batch {plate['source']} --out {whole[0]}"
+        again = f": sciup batch {plate['source']} --out {whole[0]}"
     return InputError(
         f"{work} is an unfinished result: {done} shards are done, no pixel of it can be used yet",
         ALLOWED,
-        f"repeat the command that began it, with the same options: {again}",
+        f"repeat the command that began it{again}, with the same options",
     )
 
 
