@@ -351,3 +351,12 @@ def test_sums_take_constant_memory(tmp_path):
         assert data_sum(stream, part) == 0
         assert tracemalloc.get_traced_memory()[1] < 30e6
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("change", [{"node_type": None}, {"zarr_format": 2}, {"more": 1}])
+def test_the_root_beside_its_attributes_is_looked_at(change, zarr_result):
+    """Found by tests/faults/fuzz_beside.py: no reader opens such a folder, but it was whole."""
+    file = zarr_result / "zarr.json"
+    document = {**json.loads(file.read_text()), **change}
+    file.write_text(json.dumps({k: v for k, v in document.items() if v is not None}))
+    assert named(zarr_result) == ["zarr.json"]
