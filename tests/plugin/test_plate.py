@@ -101,5 +101,5 @@ def test_napari_shows_it(plates, make_napari_viewer):
     viewer = make_napari_viewer()
     viewer.open(plates / "sharp.ome.zarr", plugin="sciup")
     assert len(viewer.layers) == 8
-    assert viewer.dims.axis_labels[0] == "t"
+    assert viewer.layers[0].axis_labels[0] == "t"  # which sliders show since napari 0.9
     assert viewer.dims.nsteps[0] == 3
