@@ -12,6 +12,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 import sciup
+from sciup.api import Result
 from sciup.cli import main
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.existence import Curve, Existence
@@ -398,6 +399,9 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
             else:
                 np.testing.assert_equal(row["flux_lo68"], before["flux_lo68"])
                 assert np.isnan(row["flux_covered68"])
+        unsure = replace(lazy.job.instruments[0], psf_error=Fact(0.1, "given", ""))
+        wide = Result(replace(lazy.job, instruments=(unsure,)))
+        assert "three widths" in sciup.detect(wide, samples=4).meta["p_exists"]
         other = sciup.detect(lazy, samples=4, limit=6.0)
         assert other.meta["p_exists"].startswith("raw: the model is calibrated for --limit 5")
         np.testing.assert_array_equal(other["p_exists"], other["p_raw"])

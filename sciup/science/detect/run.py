@@ -231,6 +231,8 @@ def _curve(draws: Draws, planes: list[Plane], kind: str, limit: float, samples: 
     model = draws.model_of(planes)
     if isinstance(model, str):
         return model
+    if any(i.psf_error.value for i in draws.instruments):
+        return "the samples were drawn with three widths of the PSF, the calibration with one"
     known = Existence.of_model(model.folder, model.key)
     return known if isinstance(known, str) else known.curve(kind, limit, samples)
 
