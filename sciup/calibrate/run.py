@@ -19,7 +19,7 @@ from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.generators.facts import ModelFacts
 from sciup.risk.calibration import FILE, Calibration, calibrate
-from sciup.risk.columns import kept
+from sciup.risk.columns import Columns, kept
 from sciup.risk.evidence import Evidence, tally
 from sciup.risk.outside import Familiar
 
@@ -44,6 +44,21 @@ def uncalibrated(source: Source) -> Iterator[Source]:
         copy = Path(place) / folder.name
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(FILE))
         yield replace(source, model=ModelFacts.read(copy))
+
+
+@dataclass(frozen=True)
+class Blocks(Columns):
+    """Statistics of n blocks of fields of the training.
+
+    Attributes
+    ----------
+    rows : ndarray (n, d)
+    units : ndarray of str (n,)
+        The independent field of each.
+    """
+
+    rows: Array
+    units: NDArray[np.str_]
 
 
 @dataclass
@@ -71,23 +86,21 @@ class Collection:
     def familiar(self) -> Familiar:
         """What fields of the training look like."""
         path = self.folder / f"familiar_{self.source.digest()}.npz"
-        if not path.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            rows, units = (np.concatenate(x) for x in zip(*self._blocks(), strict=True))
-            np.savez(path, rows=rows, units=units)
-        with np.load(path, allow_pickle=False) as stored:
-            return Familiar.fit(stored["rows"], stored["units"])
+        found = kept(path, Blocks, self._blocks)
+        return Familiar.fit(found.rows, found.units)
 
-    def _blocks(self) -> list[tuple[Array, NDArray[np.str_]]]:
-        found = []
+    def _blocks(self) -> Blocks:
+        found: list[Blocks] = []
         for condition in self.source.conditions:
             for one in self.source.fields(condition, "train", skipped=self.skipped.append):
                 blocks = observe(one.result, 0).statistics
                 rows = blocks.reshape(-1, blocks.shape[-1])
                 rows = rows[np.isfinite(rows).all(1)]
-                found.append((rows, np.full(len(rows), one.labels["unit"])))
+                found.append(Blocks(rows, np.full(len(rows), one.labels["unit"])))
                 self.progress("training", len(found))
-        return found
+        if not found:
+            raise InputError("no field says what is familiar", "one or more", "give more fields")
+        return Blocks.join(found)
 
     def evidence(self, condition: str) -> Evidence:
         """Of one condition."""

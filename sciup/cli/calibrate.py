@@ -169,6 +169,7 @@ def _existence(source: Source, out: Path, split: str, limit: float) -> None:
 
 def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
     """Intervals of `sciup measure`, or what they are worth on a split that had no part."""
+    from sciup.calibrate.run import uncalibrated
     from sciup.science.coverage.fit import fit, strata_table, table
     from sciup.science.coverage.gather import Gathering
     from sciup.science.coverage.rivals import rivals_table
@@ -178,8 +179,8 @@ def _measurements(source: Source, out: Path, split: str, check: bool) -> None:
     known = Measurements.of_model(model.folder, model.key) if check else None
     if isinstance(known, str):
         raise OptionError(known, fix="calibrate first, without --check")
-    with _counter() as progress:
-        gathering = Gathering(source, out / "measurements", split, progress)
+    with _counter() as progress, uncalibrated(source) as plain:
+        gathering = Gathering(plain, out / "measurements", split, progress)
         errors = gathering.errors()
     for reason in gathering.skipped[:10]:
         console.print(f"[yellow]skipped[/yellow]  {escape(reason)}")

@@ -143,6 +143,8 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     if not isinstance(recipe["scale"], int) or recipe["scale"] not in SCALES:
         allowed = ", ".join(map(str, SCALES))
         raise ModelError(f"the recipe {path} has scale {recipe['scale']!r}", allowed)
+    if str(recipe["domain"]) not in BELIEFS:
+        raise ModelError(f"the recipe {path} has domain {recipe['domain']!r}", ", ".join(BELIEFS))
     fwhm = recipe["target_fwhm"]
     if not isinstance(fwhm, int | float) or fwhm < 0:
         raise ModelError(f"the recipe {path} has target_fwhm {fwhm!r}", "a number, 0 or above")

@@ -98,7 +98,7 @@ class Promise:
         return cls(
             {kind: RiskMap.from_dict(maps[kind]) for kind in KINDS},
             Certificate.from_dict(found["certificate"]),
-            Alarm(**alarm),
+            Alarm(**_numbers(alarm, "alarm")),
         )
 
 
@@ -184,7 +184,9 @@ class Calibration(Stored):
         """Read what `to_dict` wrote; ModelError for anything else."""
         found = cls.parts(data)
         intervals = {
-            name: Interval(**checked(i, Interval.__dataclass_fields__, "interval"))
+            name: Interval(
+                **_numbers(checked(i, Interval.__dataclass_fields__, "interval"), "interval")
+            )
             for name, i in dict(found["intervals"]).items()
         }
         return cls(
@@ -197,6 +199,14 @@ class Calibration(Stored):
             familiar=Familiar.from_dict(found["familiar"]),
             domain=Domain.from_dict(found["domain"]),
         )
+
+
+def _numbers(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The same, if all of it are finite numbers, none below 0."""
+    for key, value in found.items():
+        if not np.isfinite(numbers([value], f"{key} of the {name}", 0)).all():
+            raise ModelError(f"{key} of the {name} is {value!r}", "a number", Calibration.again())
+    return found
 
 
 def calibrate(

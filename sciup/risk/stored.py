@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from sciup.errors import ModelError
+from sciup.errors import InputError, ModelError
 from sciup.risk.plain import checked
 
 STRICT: Any = {"extra": "forbid"}
@@ -107,7 +107,7 @@ class Stored:
         """
         try:
             return cls.from_dict(json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, OverflowError, InputError) as error:
             raise ModelError(f"{path} cannot be read: {error}") from None
 
     @classmethod

@@ -383,22 +383,25 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
         np.testing.assert_allclose(found["p_exists"], 0.3 + 0.375 * (found["p_raw"] - 0.1))
         assert found.meta["p_exists"] == "calibrated on 500 candidates of 20 independent fields"
         assert "calibrated" in found["p_exists"].description
-        sure, rest = found["snr"] >= 10, found["snr"] < 10
+        bright, whole = found["snr"] >= 10, found["flag"] == ""
+        sure = bright & whole
         assert sure.any()
-        assert rest.any()
+        assert (~bright).any()
+        assert (bright & ~whole).any()  # no calibration has edges
         wide = found["flux"] + np.outer((-1, 3), found["flux_std"])
         np.testing.assert_allclose(found["flux_lo68"][sure], wide[0][sure])
         np.testing.assert_allclose(found["flux_hi68"][sure], wide[1][sure])
         known = {row["y_output"]: row for row in plain}
         for row in found:
             before = known[row["y_output"]]
-            if row["snr"] >= 10:
+            if row["snr"] >= 10 and not row["flag"]:
                 assert row["spread"] == pytest.approx(2 * before["spread"], nan_ok=True)
                 assert row["flux_covered68"] == 0.67
                 assert np.isnan(before["spread"]) or row["spread_covered68"] == 0.67
             else:
                 np.testing.assert_equal(row["flux_lo68"], before["flux_lo68"])
-                assert np.isnan(row["flux_covered68"])
+                assert np.isnan([row["flux_covered68"], row["spread_covered68"]]).all()
+                np.testing.assert_equal(row["spread"], before["spread"])
         unsure = replace(lazy.job.instruments[0], psf_error=Fact(0.1, "given", ""))
         wide = Result(replace(lazy.job, instruments=(unsure,)))
         assert "three widths" in sciup.detect(wide, samples=4).meta["p_exists"]

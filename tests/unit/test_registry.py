@@ -130,7 +130,15 @@ def test_no_recipe(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"scale": "two"}, {"scale": 3}, {"scale": 2.0}, {"target_fwhm": "sharp"}]
+    "changes",
+    [
+        {"scale": "two"},
+        {"scale": 3},
+        {"scale": 2.0},
+        {"target_fwhm": "sharp"},
+        {"domain": "radio"},
+        {"domain": ["night-sky"]},
+    ],
 )
 def test_values_that_are_not_allowed(folder, changes):
     change(folder, **changes)

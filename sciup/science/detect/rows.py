@@ -139,13 +139,13 @@ def _spread(part: Found, draws: Draws, curve: Curve | str) -> Cells:
     known = isinstance(curve, Curve) and bool(curve.places)
     if not isinstance(curve, Curve) or not known:
         return {"spread": (spread, units.pix, "radius that holds 68 % of these draws, input px")}
-    ends, covered = _classes(curve.places, _snr(part))
+    ends, covered = _classes(curve.places, _like(part, draws, spread))
     radius = np.where(np.isfinite(covered[:, 0]), spread * ends[:, 0, 1], spread)
     words = "radius that held the true place of 68 % of such candidates that exist, input px"
     return {
         "spread": (radius, units.pix, words),
         "spread_covered68": (
-            np.where(np.isfinite(spread), covered[:, 0], np.nan),
+            covered[:, 0],
             None,
             "share of true places in such radii; none: the radius holds 68 % of the draws",
         ),
@@ -155,6 +155,14 @@ def _spread(part: Found, draws: Draws, curve: Curve | str) -> Cells:
 def _snr(part: Found) -> Array:
     """Of the mean flux, in the noise of the input."""
     return part.believed.snr(part.candidates.fluxes.mean(-1) * part.believed.per_sum)
+
+
+def _like(part: Found, draws: Draws, spread: Array) -> Array:
+    """S/N by which a candidate has its class; NaN for what no calibration has.
+
+    That is what lies near an edge or a mask, and of which all draws say the same.
+    """
+    return np.where((_flags(part, draws) == "") & (spread > 0), _snr(part), np.nan)
 
 
 def _classes(classes: Sequence[Errors], snr: Array) -> tuple[Array, Array]:
@@ -177,7 +185,7 @@ def _fluxes(part: Found, draws: Draws, curve: Curve | str) -> Cells:
         "flux_std": (spread, unit, "standard deviation of the draws"),
     }
     known = curve.fluxes if isinstance(curve, Curve) else ()
-    ends, covered = _classes(known, _snr(part))
+    ends, covered = _classes(known, _like(part, draws, spread))
     for i, percent in enumerate(LEVELS):
         for j, plain in enumerate(interval(fluxes, percent)):
             words = f"{('lower', 'upper')[j]} end of the {percent} % interval"

@@ -108,9 +108,13 @@ def measure(
     ]  # fmt: skip
     told = Told(sum(len(r) for _, r in found), progress)
     run = Run(draws, quantity, count, known, samples is None)
+    trusted = _measurements(run, planes)  # damaged ones are told before any work
     rows = [row for p, r in found for row in run.rows(p, r, told)]
-    level, trusted = run.levels.get(planes[0]), _measurements(run, planes)
-    return make_table(rows, draws, quantity, run.count, level, trusted)
+    if isinstance(trusted, Measurements) and run.count < trusted.draws:
+        trusted = (
+            f"{run.count} draws spread less surely than the {trusted.draws} of the calibration"
+        )
+    return make_table(rows, draws, quantity, run.count, run.levels.get(planes[0]), trusted)
 
 
 def _measurements(run: Run, planes: list[Plane]) -> Measurements | str:
@@ -124,10 +128,7 @@ def _measurements(run: Run, planes: list[Plane]) -> Measurements | str:
         return model
     if any(i.psf_error.value for i in run.draws.instruments):
         return "they were measured with one width of the PSF; these draws have three"
-    found = Measurements.of_model(model.folder, model.key)
-    if isinstance(found, Measurements) and run.count < found.draws:
-        return f"{run.count} draws spread less surely than the {found.draws} of the calibration"
-    return found
+    return Measurements.of_model(model.folder, model.key)
 
 
 def _draws(result: Any, source: str | None, model: str | None, opener: Any) -> Draws:

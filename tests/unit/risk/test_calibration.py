@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 
 import numpy as np
 import pytest
@@ -192,6 +194,14 @@ def test_json_keeps_everything(made, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["calibration.json"]
 
 
+def spoilt(data, *path):
+    """The same without the number at a place."""
+    data = json.loads(json.dumps(data))
+    *to, last = path
+    reduce(getitem, to, data)[last] = None
+    return data
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -200,6 +210,10 @@ def test_json_keeps_everything(made, tmp_path):
         (lambda d: {k: v for k, v in d.items() if k != "domain"}, "lacks the key 'domain'"),
         (lambda d: d | {"key": {"weights": "abc"}}, "lacks the key 'projection'"),
         (lambda d: d | {"seed": "x"}, "seed is"),
+        (lambda d: d | {"seed": 10**400}, "seed is|cannot be read"),
+        (lambda d: spoilt(d, "promises", "sample 3sigma", "alarm", "threshold"), "threshold of"),
+        (lambda d: spoilt(d, "intervals", "0.9", "scaling"), "scaling of"),
+        (lambda d: spoilt(d, "familiar", "appearance", "vectors", 0, 0), "cannot be read"),
     ],
 )
 def test_a_damaged_calibration_is_refused(made, tmp_path, spoil, says):
