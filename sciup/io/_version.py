@@ -42,7 +42,7 @@ def version_of(image: Image) -> Version:
     """
     url, path = url_of(image.source), Path(image.source)
     if image.format == "ome-zarr" and (url or path.is_dir()):
-        return None, _of_zarr(url or path)
+        return None, _of_zarr(_array_of(image))
     if url and image.format == "fits":
         return _of_file(url)
     place = zipped(path) if image.format == "ome-zarr" else None
@@ -67,11 +67,17 @@ def _of_file(place: Path | Url) -> Version:
         raise
 
 
-def _of_zarr(place: Path | Url) -> str:
-    from sciup.io._ome_zarr import open_ome_zarr
+def _array_of(image: Image) -> Any:
+    """Where the array of an image is: opened a second time it would say all of it again."""
+    inner: Any = image
+    while hasattr(inner, "base"):
+        inner = inner.base
+    return inner.path
+
+
+def _of_zarr(where: Any) -> str:
     from sciup.io._zarr_groups import read_node
 
-    where: Any = open_ome_zarr(place).path
     array: Any = read_node(where)
     heads = ("zarr.json",) if array.metadata.zarr_format == 3 else (".zarray", ".zattrs")
     files = [folder / name for folder in (where, where.parent) for name in heads]

@@ -13,6 +13,8 @@ from sciup.errors import ModelError, SciupError
 from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.image import Image
+from sciup.io._detect import url_of
+from sciup.io._zipped import zipped
 from sciup.resources import find_model
 from sciup.results.finished import Finished
 from sciup.risk.calibration import FILE, Calibration
@@ -92,14 +94,20 @@ def find_input(done: Finished, opener: Opener, source: str | None = None) -> Ima
     """
     recorded = str(done.facts["source"])
     tried = [source] if source else [recorded, str(done.path.parent / Path(recorded).name)]
-    place = next((p for p in tried if Path(p).expanduser().exists()), None)
-    if place is None:
-        return f"the input {tried[0]} is no longer there"
     try:
+        place = next((p for p in tried if _is_there(p)), None)
+        if place is None:
+            return f"the input {tried[0]} is no longer there"
         image = opener(place)
         return _different(done, image) or image
     except SciupError as error:
         return f"the input cannot be read: {error}"
+
+
+def _is_there(place: str) -> bool:
+    """Whether a file, a folder or a place in a zip file is there; addresses are asked later."""
+    path = Path(place).expanduser()
+    return bool(url_of(place)) or path.exists() or zipped(path) is not None
 
 
 def _different(done: Finished, image: Image) -> str:

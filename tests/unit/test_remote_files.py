@@ -20,6 +20,7 @@ from sciup.io import open_image
 from sciup.io._remote_blocks import BLOCK, Blocks
 from sciup.io._remote_file import RemoteFile
 from sciup.io._version import SAMPLED, _sampled, version_of
+from sciup.results.draws import Draws
 from sciup.testing import fits_files
 from sciup.testing.microscopy_files import write_ome_zarr, write_tiff, write_zip
 from sciup.testing.toy_model import write_toy_model
@@ -232,6 +233,22 @@ def test_a_run_is_another_once_its_remote_input_has_changed(tmp_path, served):
     assert before["input_size"] == (tmp_path / "a.fits").stat().st_size
 
 
+@pytest.mark.parametrize("kind", ["fits", "zarr", "zip"])
+def test_draws_of_what_is_far_away_or_in_a_zip_are_made_again(kind, tmp_path, served):
+    if kind == "fits":
+        fits.PrimaryHDU(BIG[:32, :32]).writeto(tmp_path / "a.fits")
+    else:
+        write_ome_zarr(tmp_path / "a.zarr", BIG[:32, :32], "yx")
+    place = f"{served.address}/a.{kind}"
+    if kind == "zip":
+        place = str(write_zip(tmp_path / "a.zarr", "a.zarr") / "a.zarr")
+    model = write_toy_model(tmp_path / "model", domain="fluorescence", scale=2)
+    result = sciup.upscale(place, model=model, psf_fwhm=2.4, device="cpu", samples=4)
+    result.save(tmp_path / "out.fits")
+    again = Draws.open(tmp_path / "out.fits", model=str(model)).window((), Box((0, 0), (64, 64)), 2)
+    np.testing.assert_array_equal(again[0], result.sample(0).compute())
+
+
 def test_other_files_must_be_downloaded(tmp_path, served):
     for path in (write_tiff(tmp_path / "a", BIG[:9, :9]), write_zip(tmp_path)):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -260,12 +277,17 @@ def test_what_is_not_there_or_was_cut_off(tmp_path, served):
 
 @pytest.mark.parametrize("afar", [False, True])
 @pytest.mark.parametrize("changed", ["0/c/1/1", "0/zarr.json", "0/c/1/0"])
-def test_a_run_is_another_once_a_file_of_its_zarr_has_changed(afar, changed, tmp_path, served):
+def test_a_run_is_another_once_a_file_of_its_zarr_has_changed(
+    afar, changed, tmp_path, served, caplog
+):
+    caplog.set_level("INFO", "sciup")
     folder = write_ome_zarr(tmp_path / "a.zarr", BIG[:64, :64], "yx", chunks=(32, 32))
     (folder / "0/c/1/0").unlink()  # masked, and written later
     image = open_image(f"{served.address}/a.zarr" if afar else folder)
+    caplog.clear()
     before = version_of(image)
     assert before == version_of(image)
+    assert not caplog.records  # what opening says was said
     (folder / changed).touch()
     os.utime(folder / changed, (0, 0))
     assert version_of(image) != before
