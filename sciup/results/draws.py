@@ -93,7 +93,7 @@ class Draws:
     pixel_axes: tuple[float, float] | None = None
     _job: Job | str = field(repr=False, default="")
     _done: Finished | None = field(repr=False, default=None)
-    _checked: bool = field(repr=False, default=False)
+    _checked: set[Plane] = field(repr=False, default_factory=set)
     _refused: InputError | None = field(repr=False, default=None)
 
     @classmethod
@@ -131,7 +131,6 @@ class Draws:
             input_shape=image.plane_shape,
             pixel_axes=None if size is None else (size[0] / s, size[1] / s),
             _job=job,
-            _checked=True,
         )
 
     @classmethod
@@ -277,11 +276,11 @@ class Draws:
         return job, (fine.shape, box.relative_to(fine).slices)
 
     def _check(self, plane: Plane, box: Box, drawn: Array) -> None:
-        """Until it is known: the delivered sample must come out as it is stored.
+        """Until it is known of a plane: the delivered sample must come out as it is stored.
 
         Where all is masked nothing is known, and what differs once is refused for good.
         """
-        if self._checked or self._done is None:
+        if self._done is None or plane in self._checked:
             return
         stored = self._done.sample(0, plane, box)
         if stored is None:
@@ -295,7 +294,8 @@ class Draws:
                 "open the input with the options of the run, or make the result again",
             )
             raise self._refused
-        self._checked = bool(np.isfinite(stored).any())
+        if np.isfinite(stored).any():
+            self._checked.add(plane)
 
     @cached_property
     def domain(self) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 import sciup
 from sciup.cli import app
-from sciup.errors import ModelError, OptionError, ResumeError
+from sciup.errors import InputError, ModelError, OptionError, ResumeError
 from sciup.geometry import Box
 from sciup.io import open_image
 from sciup.io._array import open_array
@@ -258,6 +259,22 @@ def test_a_channel_is_drawn_by_its_own_model(folder, models, tmp_path):
     assert "several models" in drawn.model_of([(0, 0), (0, 1)])
     with pytest.raises(ResumeError, match="another model"):
         sciup.upscale(path, model=models["DAPI"], **options).save(out, resume=True)
+
+
+def test_each_plane_must_come_out_as_it_is_stored(folder, models, tmp_path):
+    image = open_image(folder / "cells.ome.zarr", time=0)
+    pixels = np.stack([image.load(plane, Box((0, 0), (40, 36)))[0] for plane in image.planes])
+    options = {"axes": "cyx", "scale": (1, 0.2, 0.2)}
+    source = write_ome_zarr(tmp_path / "in.ome.zarr", pixels, **options)
+    model = {0: models["DAPI"], 1: models["GFP"]}
+    out = sciup.upscale(source, model=model, psf_fwhm=2.0, **RUN).save(tmp_path / "out.ome.zarr")
+    pixels[1, 10:20] *= 1.5  # the digest of the first plane is as it was
+    shutil.rmtree(source)
+    write_ome_zarr(source, pixels, **options)
+    drawn = Draws.open(out, model=f"{folder}/one,{folder}/two")
+    assert drawn.window((0,), Box((0, 0), (80, 72))).shape[0] == 2
+    with pytest.raises(InputError, match="differs from the stored one"):
+        drawn.window((1,), Box((0, 0), (80, 72)))
 
 
 def test_the_same_model_for_all_channels_is_one_model(folder, models):
