@@ -13,7 +13,7 @@ from sciup.engine.job import Worker
 from sciup.image import Bool
 from sciup.physics.projection import kernel_side
 from sciup.physics.psf import Kernel
-from sciup.physics.psf_cells import cell_of, in_cell
+from sciup.physics.psf_cells import pieces
 
 Array = NDArray[np.float64]
 
@@ -103,20 +103,24 @@ def measurement(result: Result) -> Measurement:
 def predict(result: Result, fine: Array) -> Array:
     """What the instrument that the run believed in would measure of a fine image (s h, s w).
 
-    Where the PSF varies over the field, that of the middle of the run's region is taken.
-
-    Convolution with the relative kernel and block mean, or block sum where values are fluxes per
-    pixel. NaN counts as the median; beyond the edges the image is mirrored, so that the outer
-    pixels hold only as far as that does.
+    Convolution with the relative kernel, that of each place where the PSF varies over the field,
+    and block mean, or block sum where values are fluxes per pixel. NaN counts as the median; beyond
+    the edges the image is mirrored, so that the outer pixels hold only as far as that does.
     """
     from sciup.evaluate.metrics import block_mean
 
     model, region = result.job.model, result.job.region
-    middle = tuple((a + b - 1) / 2 for a, b in zip(region.start, region.stop, strict=True))
-    here = in_cell(result.instrument, cell_of(result.instrument, middle))
-    kernel = here.relative_kernel(model.scale, model.target_fwhm, kernel_side(model.scale))
-    factor = model.scale**2 if result.job.image.flux_per_pixel else 1
-    return block_mean(blur(fine, kernel), model.scale) * factor
+    scale, side = model.scale, kernel_side(model.scale)
+    factor = scale**2 if result.job.image.flux_per_pixel else 1
+    filled = np.where(np.isfinite(fine), fine, np.nanmedian(fine))
+    out = np.empty(region.shape)
+    for part, here in pieces(result.instrument, region):
+        near = part.grown(-(-(side // 2) // scale)).intersect(region)
+        kernel = here.relative_kernel(scale, model.target_fwhm, side)
+        seen = blur(filled[near.relative_to(region).scaled(scale).slices], kernel)
+        inside = part.relative_to(near).scaled(scale).slices
+        out[part.relative_to(region).slices] = block_mean(seen[inside], scale) * factor
+    return out
 
 
 def blur(fine: Array, kernel: Kernel) -> Array:

@@ -6,6 +6,7 @@ and which one follows from its place alone: not from the region, the tiles or th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import InputError
+from sciup.geometry import Box, plan_tiles
 from sciup.image import Fact
 from sciup.physics.psf import image_fwhm
 from sciup.physics.psf_error import fine
@@ -105,7 +107,10 @@ class PsfCells:
         found = [fine(psf.at(y, x), psf.step) for y, x in product(*middles)]
         step = found[0][1]
         images = np.stack([_core(image, round(REACH / step)) for image, _ in found])
-        images /= images.max((1, 2), keepdims=True)
+        peaks = images.max((1, 2), keepdims=True)
+        if not (np.isfinite(images).all() and (peaks > 0).all()):
+            raise _dark()
+        images /= peaks
         widths = np.array([image_fwhm(image, step) for image in images]).reshape(rows, columns)
         small = images.astype(np.float16).reshape(rows, columns, *images.shape[1:])
         return cls(small, side, step, widths)
@@ -121,15 +126,19 @@ def _side(psf: Varying, shape: tuple[int, int]) -> int:
         for a, b in pairwise(rows)
     )
     if not np.isfinite(rate):
-        raise InputError(
-            "the PSF has no light, or no finite light, somewhere in the image",
-            "a PSF that has light everywhere",
-            "make the PSF file again",
-        )
+        raise _dark()
     side = max(int(CHANGE / max(rate, 1e-9)) // CORE, 1) * CORE
     while -(-shape[0] // side) * -(-shape[1] // side) > MOST:
         side += CORE
     return side
+
+
+def _dark() -> InputError:
+    return InputError(
+        "the PSF has no light, or no finite light, somewhere in the image",
+        "a PSF that has light everywhere",
+        "make the PSF file again",
+    )
 
 
 def _seen(psf: Varying, y: float, x: float) -> Array:
@@ -172,4 +181,14 @@ def in_cell(instrument: Instrument, cell: Cell | None) -> Instrument:
     )
 
 
-__all__ = ["Cell", "PsfCells", "Varying", "cell_of", "in_cell"]
+def pieces(instrument: Instrument, region: Box) -> Iterator[tuple[Box, Instrument]]:
+    """The parts of a region that have one PSF each, with it; the region where there is one PSF."""
+    if instrument.psf_cells.value is None:
+        yield region, instrument
+        return
+    for tile in plan_tiles(region, int(instrument.psf_cell.value), 0, 1):
+        part = tile.core.intersect(region)
+        yield part, in_cell(instrument, cell_of(instrument, part.start))
+
+
+__all__ = ["Cell", "PsfCells", "Varying", "cell_of", "in_cell", "pieces"]

@@ -27,6 +27,7 @@ from sciup.physics.psf_gridded import GriddedPsf
 from sciup.physics.psf_image import fine_psf
 from sciup.physics.psf_source import read_psf
 from sciup.results.draws import Draws
+from sciup.science.inject.light import Optics
 from sciup.testing.psf_files import gaussian_pixels, write_psf_grid, write_psfex
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
@@ -235,6 +236,42 @@ def test_residuals_are_seen_through_the_psf_of_the_place():
     alone = believing(here, in_cell(result.instrument, (0, 2)))
     np.testing.assert_array_equal(predict(here, fine), predict(alone, fine))
     assert not np.allclose(predict(here, fine), predict(replace_region(result, BOX), fine))
+
+
+def test_residuals_across_cells_have_the_psf_of_each():
+    whole = upscale()
+    fine = np.random.default_rng(0).normal(size=(280, 600))
+    found = predict(whole, fine)
+    for cell, box in {(0, 0): Box((0, 0), (128, 128)), (1, 2): Box((128, 256), (140, 300))}.items():
+        alone = predict(believing(whole, in_cell(whole.instrument, cell)), fine)
+        np.testing.assert_allclose(found[box.slices], alone[box.slices], atol=1e-9)
+    one = predict(believing(whole, in_cell(whole.instrument, (0, 1))), fine)
+    assert not np.allclose(found, one, atol=1e-3)
+
+
+def test_an_injected_source_has_the_psf_of_its_place():
+    run = upscale()
+    optics = Optics.of(run)
+    for place, cell in {
+        (20.0, 127.4): (0, 0),
+        (20.0, 127.6): (0, 1),
+        (135.0, 290.0): (1, 2),
+    }.items():
+        alone = Optics.of(believing(run, in_cell(run.instrument, cell)))
+        np.testing.assert_array_equal(
+            optics.patch(place, 1e4, (1,)).light, alone.patch(place, 1e4, (1,)).light
+        )
+    assert optics.area == Optics.of(run).area
+
+
+def test_a_cell_without_light_is_refused():
+    class Dark(Widening):
+        def at(self, y, x):
+            image = super().at(y, x)
+            return -image if x == 63.5 else image
+
+    with pytest.raises(InputError, match="no light"):
+        PsfCells.of(Dark(1e-3), (128, 300))
 
 
 # -- Files --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,8 +16,10 @@ from sciup.evaluate.metrics import block_mean
 from sciup.existence.believed import noise_area
 from sciup.existence.target import Light, Target
 from sciup.geometry import Box
+from sciup.physics.instrument import Instrument
 from sciup.physics.projection import REACH_A, kernel_side
 from sciup.physics.psf import Kernel
+from sciup.physics.psf_cells import Cell, cell_of, in_cell
 
 Array = NDArray[np.float64]
 
@@ -72,6 +74,8 @@ class Optics:
         Light of a source on the fine grid, before any PSF, of sum 1.
     point_area : float
         Input px whose noise adds up in the flux of a point source.
+    instrument : Instrument, optional
+        Whose PSF may vary over the field; `kernel` and `point_area` are those of its middle.
     """
 
     scale: int
@@ -80,6 +84,8 @@ class Optics:
     gain: float
     stamp: Array
     point_area: float
+    instrument: Instrument | None = None
+    _made: dict[Cell, Optics] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, result: Result, stamp: Array | None = None) -> Optics:
@@ -94,7 +100,7 @@ class Optics:
         kernel = i.relative_kernel(model.scale, model.target_fwhm, kernel_side(model.scale))
         light = POINT if stamp is None else checked(stamp)
         gain = float(i.electrons_per_unit.value)
-        return cls(model.scale, model.target_fwhm, kernel, gain, light, noise_area(i))
+        return cls(model.scale, model.target_fwhm, kernel, gain, light, noise_area(i), i)
 
     @property
     def reach(self) -> int:
@@ -113,6 +119,18 @@ class Optics:
         if self.stamp.size == 1:
             return self.point_area
         return float(1 / (self.expected((0.0, 0.0), 1.0)[1] ** 2).sum())
+
+    def at(self, place: tuple[float, float]) -> Optics:
+        """The optics of a place: a window there is drawn with the PSF of its cell."""
+        here = tuple(int(np.floor(p + 0.5)) for p in place)
+        cell = None if self.instrument is None else cell_of(self.instrument, here)
+        if self.instrument is None or cell is None:
+            return self
+        if cell not in self._made:
+            own = in_cell(self.instrument, cell)
+            kernel = own.relative_kernel(self.scale, self.target_fwhm, len(self.kernel))
+            self._made[cell] = replace(self, kernel=kernel, instrument=None)
+        return self._made[cell]
 
     def expected(self, place: tuple[float, float], flux: float) -> tuple[Box, Array]:
         """Box and light of a source.
@@ -170,7 +188,7 @@ class Optics:
         InputError
             For more photons than can be counted.
         """
-        box, light = self.expected(place, flux)
+        box, light = self.at(place).expected(place, flux)
         if not flux * self.gain < MOST_PHOTONS:
             raise InputError(
                 f"a source of flux {flux:g} has {flux * self.gain:.3g} photons",

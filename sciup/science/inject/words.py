@@ -52,7 +52,8 @@ def assumptions(
 
 def optics_words(i: Instrument) -> str:
     """PSF and gain, and where they are from."""
-    where = "" if i.psf_cells.value is None else " in the middle of the region, taken for all of it"
+    varies = i.psf_cells.value is not None
+    where = " in the middle; each source has that of its place, classical methods this one" * varies
     return (
         f"PSF {float(i.psf_fwhm.value):.3g} input px ({origin(i.psf_fwhm)}){where}, "
         f"{float(i.electrons_per_unit.value):.4g} electrons per unit"
