@@ -50,6 +50,7 @@ class Window:
     core_footprint: NDArray[np.bool_]
     texture: Tensor | None = None  # what the texture head says, network units
     _others: dict[int, Any] = field(default_factory=dict)  # features with other PSFs, by node
+    _optics: dict[int, Optics] = field(default_factory=dict)  # by node
 
     @classmethod
     def read(cls, sampler: PlaneSampler, tile: Tile) -> Window:
@@ -103,8 +104,10 @@ class Window:
         )
 
     def optics(self, node: int = 0) -> Optics:
-        """Of its place, with the width of a node."""
-        return self.sampler.optics.at(self.cell, node)
+        """Of its place, with the width of a node; kept, however many cells others are in."""
+        if node not in self._optics:
+            self._optics[node] = self.sampler.optics.at(self.cell, node)
+        return self._optics[node]
 
     def draw(self, k: int) -> Tensor:
         """Sample k in working units on the core and `SEEN` input pixels around it."""

@@ -215,6 +215,18 @@ def test_few_psfs_are_kept(monkeypatch):
     assert_same(maps_of(upscale(tile=64)), whole())
 
 
+def test_a_window_makes_each_of_its_psfs_once(monkeypatch):
+    from sciup.engine import optics
+
+    made = []
+    monkeypatch.setattr(optics, "KEPT", 1)
+    of = optics.Optics.of
+    monkeypatch.setattr(optics.Optics, "of", lambda i, *a: made.append(i) or of(i, *a))
+    result = replace_region(upscale(psf_error=0.1, samples=12), Box((0, 256), (20, 300)))
+    maps_of(result)
+    assert len(made) <= 4  # three widths; the trunk asks before there is a window
+
+
 def test_samples_of_a_cell_have_its_three_widths():
     result = upscale(psf_error=0.1)
     box = Box((0, 256), (20, 300))
