@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.api import Result
+from sciup.engine.provenance import METHOD
 from sciup.errors import OptionError
 from sciup.generators.facts import ModelFacts
 
@@ -98,9 +99,9 @@ class Source:
         return place.name if place else "scenes rendered anew"
 
     def digest(self, *more: object) -> str:
-        """Of all that decides what fields show: model, files, options, and `more`."""
+        """Of all that decides what fields show: program, model, files, options, and `more`."""
         decides = [
-            *(self.model.key, self.every, self.seed),
+            *(METHOD, self.model.key, self.every, self.seed),
             *(self.precision, *map(_files, (self.data, self.scenes)), *more),
         ]
         return sha256(repr(decides).encode()).hexdigest()[:16]

@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sciup.existence import Existence
+from sciup.generators.facts import ModelFacts
 from sciup.resources import model_folders
+from sciup.risk.calibration import Calibration
+from sciup.science.measure.measurements import Measurements
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.npy"))
@@ -22,6 +26,14 @@ def make():
 def test_every_shipped_model_has_its_values():
     samplers = [f.name for f in model_folders() if not f.name.startswith("texture-")]
     assert sorted(samplers) == NAMES
+
+
+@pytest.mark.parametrize("kind", [Calibration, Existence, Measurements])
+def test_what_is_shipped_beside_a_model_is_for_it(kind):
+    models = [ModelFacts.read(f) for f in model_folders() if (f / kind.file).is_file()]
+    assert models
+    for facts in models:
+        assert isinstance(kind.of_model(facts.folder, facts.key), kind)
 
 
 @pytest.mark.parametrize("name", NAMES)

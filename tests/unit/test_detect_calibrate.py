@@ -169,6 +169,13 @@ def test_candidates_of_other_files_are_not_used(tmp_path):
     assert source.digest() != before
 
 
+def test_candidates_of_a_program_that_draws_otherwise_are_not_used(tmp_path, monkeypatch):
+    source = Source(SimpleNamespace(key=None), tmp_path)
+    before = source.digest()
+    monkeypatch.setattr("sciup.calibrate.fields.METHOD", -1)
+    assert source.digest() != before
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return write_toy_model(
