@@ -27,7 +27,7 @@ from sciup.engine.run import output_format
 from sciup.image import Image
 from sciup.io._writer import ILLUSTRATIVE
 from sciup.physics.instrument import Instrument
-from sciup.risk.words import widths
+from sciup.risk.words import together, widths
 
 UNITS = {
     "psf_fwhm": "input px",
@@ -79,7 +79,8 @@ def risk_words(result: Result) -> str:
     more = f". {widths(not isinstance(found, str))}" if several else ""
     if isinstance(found, str):
         return f"not calibrated, raw votes only: {found}{more}"
-    about = found.calibration.about
+    every = {m.folder: result.job.at(k).calibrated for k, m in enumerate(result.job.models)}
+    about = together([one.calibration.about for one in every.values() if one])
     return f"calibrated on {about['units']} independent fields ({about['data']}){more}"
 
 

@@ -14,7 +14,7 @@ from sciup.geometry import Box
 from sciup.io import OutputFormat
 from sciup.io._version import version_of
 from sciup.io._writer import ILLUSTRATIVE
-from sciup.risk.words import widths
+from sciup.risk.words import together, widths
 
 METHOD = 3
 """Raised whenever the same settings give other pixels: 3 is the sky of docs/design/0032."""
@@ -125,15 +125,22 @@ def _usual_risk_facts(job: Job) -> dict[str, Any]:
 def _of_several(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
     """What is promised where each channel's model has a calibration of its own.
 
-    The bins are those of the first plane, and no bound holds for all.
+    The bins are those of the first plane, and no bound holds for all. The lowest threshold of an
+    alarm flags all that the own one of each channel does, and misses no more.
     """
     every = {
         c.model.name: c.calibration.facts
         for c in job.chosen
         if isinstance(c.calibration, Calibrated)
     }
+    alarms = [one["alarm"] for one in every.values()]
     return {
         "bounds": [None] * len(facts["bounds"]),
+        "alarm": {
+            "threshold": min(alarm["threshold"] for alarm in alarms),
+            "alpha": max(alarm["alpha"] for alarm in alarms),
+        },
+        "about": together([one["about"] for one in every.values()]),
         "words": f"{facts['words'].rstrip('.')}; by the calibration of each channel's own model",
         "models": every,
     }

@@ -189,6 +189,8 @@ def _bins(c: Content) -> list[str]:
         ("risk", "pixels of this image", "certified: wrong at most"),
         list(zip(ranges, share, map(percent, bounds), strict=True)),
     )
+    if "models" in risk:
+        return [table, html.paragraph("Channels have models of their own: no bound holds for all.")]
     delta = float(risk["delta"])
     useful = [i for i, b in enumerate(bounds) if b < 1]
     example = useful[int(np.argmax([found.binned[i] for i in useful]))] if useful else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -216,12 +217,10 @@ def _methods_risk(done: Finished, found: Survey) -> str:
             "The risk map is the share of voting samples that differ from the delivered one by more"
             " than this tolerance; it was not calibrated."
         )
-    units = risk["units"].get(EVERYTHING, "?") if isinstance(risk["units"], dict) else risk["units"]
     outside = sum(bool(p.get("outside")) for p in done.facts.get("domain") or [])
     text = (
         f"The risk was calibrated on {risk['about'].get('units', '?')} independent fields"
-        f" ({risk['about'].get('data', 'unknown data')}); its bounds were certified on {units} of"
-        f" them and hold together with {100 * (1 - float(risk['delta'])):.3g} % confidence. "
+        f" ({risk['about'].get('data', 'unknown data')}); {_bounds(risk)}. "
     )
     if found.pixels:
         text += (
@@ -230,6 +229,17 @@ def _methods_risk(done: Finished, found: Survey) -> str:
         )
     judged = f"{outside} of {len(done.facts.get('domain') or [])} planes were out of domain."
     return text + judged
+
+
+def _bounds(risk: Mapping[str, Any]) -> str:
+    """What is certified."""
+    if "models" in risk:
+        return "each channel by the calibration of its own model, and no bound holds for all"
+    units = risk["units"].get(EVERYTHING, "?") if isinstance(risk["units"], dict) else risk["units"]
+    return (
+        f"its bounds were certified on {units} of them and hold together with"
+        f" {100 * (1 - float(risk['delta'])):.3g} % confidence"
+    )
 
 
 def exposure(found: Survey) -> str:

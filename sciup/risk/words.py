@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def percent(value: float) -> str:
@@ -81,6 +83,21 @@ def widths(calibrated: bool) -> str:
         f"{drawn}; the calibration was learned with one. Risk and intervals are wider for it, and"
         " what they promise is no longer what was measured."
     )
+
+
+def together(abouts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Of what fields several calibrations were made, in the words for one.
+
+    Examples
+    --------
+    >>> together([{"units": 24, "data": "cells"}, {"units": 30, "data": "cells"}])
+    {'units': '24 + 30', 'data': 'cells'}
+    """
+    found = {
+        key: dict.fromkeys(str(about.get(key, "?")) for about in abouts)
+        for key in ("units", "data")
+    }
+    return {key: " + ".join(values) for key, values in found.items()}
 
 
 def _promise(share: str, delta: float) -> str:

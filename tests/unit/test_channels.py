@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from sciup.io._channels import OTHERS, channel_names, parse, spread
 from sciup.io._provenance import read_provenance
 from sciup.report.write import write_report
 from sciup.results.draws import Draws
+from sciup.risk.calibration import FILE
+from sciup.show import risk_words
 from sciup.testing.microscopy_files import write_ome_zarr
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells
@@ -312,7 +315,8 @@ def test_each_channel_has_the_calibration_of_its_model(folder, tmp_path):
         write_toy_model(
             tmp_path / name, domain="fluorescence", channels=4, head_channels=4, seed=seed
         )
-        write_toy_calibration(tmp_path / name, samples=6, strange=name == "two", seed=seed)
+        made = write_toy_calibration(tmp_path / name, samples=6, strange=name == "two", seed=seed)
+        replace(made, about={"data": "fields", "units": 148 + seed}).write(tmp_path / name / FILE)
     options = {"psf_fwhm": 2.0, **RUN, "samples": 6, "maps": ["sample", "risk", "ood"]}
     own = {"DAPI": tmp_path / "one", "*": tmp_path / "two"}
     image = open_image(path, time=1)
@@ -330,6 +334,15 @@ def test_each_channel_has_the_calibration_of_its_model(folder, tmp_path):
     assert len(set(facts["fingerprint"]["calibration"])) == 2
     page = write_report(out, model=f"{own['DAPI']},{own['*']}")[0].read_text()
     assert "each with its own calibration" in page
+    assert "nothing is certified" not in page
+    assert "hold together with" not in page
+    assert "no bound holds for all" in page
+    own = [one["alarm"] for one in facts["risk"]["models"].values()]
+    assert facts["risk"]["alarm"] == {
+        "threshold": min(a["threshold"] for a in own), "alpha": max(a["alpha"] for a in own)
+    }  # fmt: skip
+    assert "calibrated on 148 + 149 independent fields (fields)" in risk_words(both)
+    assert "148 + 149 independent fields" in page
     assert "one + two" in page
 
 
