@@ -103,9 +103,10 @@ def measurement(result: Result) -> Measurement:
 def predict(result: Result, fine: Array) -> Array:
     """What the instrument that the run believed in would measure of a fine image (s h, s w).
 
-    Convolution with the relative kernel, that of each place where the PSF varies over the field,
-    and block mean, or block sum where values are fluxes per pixel. NaN counts as the median; beyond
-    the edges the image is mirrored, so that the outer pixels hold only as far as that does.
+    `fine` covers the region of the run. Convolution with the relative kernel, that of each place
+    where the PSF varies over the field, and block mean, or block sum where values are fluxes per
+    pixel. NaN counts as the median; beyond the edges the image is mirrored, so that the outer
+    pixels hold only as far as that does.
     """
     from sciup.evaluate.metrics import block_mean
 

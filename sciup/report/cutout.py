@@ -136,7 +136,7 @@ def _measure(found: Cutout, done: Finished, result: Result) -> None:
     if not np.isfinite(mean).any():
         return
     inner = found.region.relative_to(wide).slices
-    expected = predict(result, mean)[inner]
+    expected = predict(on(result, wide), mean)[inner]
     residual = (measured.values - expected) / np.maximum(measured.sigma, 1e-30)
     judged = measured.footprint & _inside(found.region, done)
     found.maps["residual"] = np.where(judged, residual, np.nan)
