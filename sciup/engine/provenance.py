@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import json
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from sciup.engine.calibrated import Calibrated
 from sciup.engine.channels import names_of_planes
 from sciup.engine.job import Job
+from sciup.errors import ResumeError
 from sciup.generators.facts import TextureFacts
 from sciup.geometry import Box
 from sciup.io import OutputFormat
 from sciup.io._version import version_of
 from sciup.io._writer import ILLUSTRATIVE
+from sciup.physics.packed import digest
 from sciup.risk.words import together, widths
 
 METHOD = 3
@@ -37,10 +42,51 @@ def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
         "settings": job.settings.as_json(),
         "format": kind,
         "instrument": [
-            {n: v for n, v in i.as_json().items() if v["origin"] in ("given", "header")}
+            {
+                name: fact | {"value": digest(fact["value"])}
+                for name, fact in i.as_json().items()
+                if fact["origin"] in ("given", "header")
+            }
             for i in job.instruments
         ],
     }
+
+
+def compare(stored: Mapping[str, Any], wanted: Mapping[str, Any], where: Path) -> None:
+    """Refuse to go on with what was made with another fingerprint.
+
+    Raises
+    ------
+    ResumeError
+        Naming the first difference.
+    """
+    wanted = json.loads(json.dumps(wanted))
+    for key, value in wanted.items():
+        if stored.get(key) != value:
+            part, *both = _difference(stored.get(key), value)
+            before, now = (str(v)[:80] for v in both)
+            other = "other" if key.endswith("s") else "another"
+            raise ResumeError(
+                f"{where} was made with {other} {key.replace('_', ' ')}: {part}{before}, now {now}",
+                fix="repeat the first command with --resume, or start anew with --overwrite",
+            )
+
+
+def _difference(before: Any, now: Any) -> tuple[str, Any, Any]:
+    """Where two JSON values differ first, and what stands there.
+
+    Examples
+    --------
+    >>> _difference([{"seed": 1}, {"seed": 1, "keep": 2}], [{"seed": 1}, {"seed": 1, "keep": 0}])
+    ('1 keep ', 2, 0)
+    """
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        before, now = dict(enumerate(before)), dict(enumerate(now))
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return "", before, now
+    first = next(k for k in {**before, **now} if before.get(k) != now.get(k))
+    part, *both = _difference(before.get(first), now.get(first))
+    return f"{first} {part}", *both
 
 
 def _decided(job: Job) -> dict[str, Any]:
@@ -164,4 +210,4 @@ def _version() -> str:
         return "unknown"
 
 
-__all__ = ["fingerprint", "provenance"]
+__all__ = ["compare", "fingerprint", "provenance"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sciup.engine.job import Job
-from sciup.engine.provenance import fingerprint, provenance
+from sciup.engine.provenance import compare, fingerprint, provenance
 from sciup.engine.shard import Bench
 from sciup.engine.stopping import machine_errors, stoppable
 from sciup.engine.sums import checksums
@@ -180,24 +180,13 @@ def _check_finished(job: Job, output: Path, kind: OutputFormat) -> None:
     from sciup.io._provenance import read_provenance
 
     facts = read_provenance(output)
-    _compare(facts.get("fingerprint", {}), fingerprint(job, kind), output)
+    compare(facts.get("fingerprint", {}), fingerprint(job, kind), output)
     if lost := facts.get("unreadable"):
         log.warning(
             "%s is complete, but %d parts of its input could not be read; --overwrite tries again",
             output,
             len(lost),
         )
-
-
-def _compare(stored: dict[str, Any], wanted: dict[str, Any], where: Path) -> None:
-    wanted = json.loads(json.dumps(wanted))
-    for key, value in wanted.items():
-        if stored.get(key) != value:
-            before, now = (str(v)[:80] for v in (stored.get(key), value))
-            raise ResumeError(
-                f"{where} was made with another {key.replace('_', ' ')}: {before}, now {now}",
-                fix="repeat the first command with --resume, or start anew with --overwrite",
-            )
 
 
 def _pinned(job: Job, work: Path, kind: OutputFormat) -> Job:
@@ -214,7 +203,7 @@ def _pinned(job: Job, work: Path, kind: OutputFormat) -> Job:
             instruments = tuple(Instrument.from_json(i) for i in stored["instrument"])
         except (ValueError, KeyError, TypeError):
             raise ResumeError(f"{path} is damaged", fix="start anew with --overwrite") from None
-        _compare(before, fingerprint(job, kind), work)
+        compare(before, fingerprint(job, kind), work)
         return replace(job, instruments=instruments)
     try:
         work.mkdir(exist_ok=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import zlib
 from typing import Any
 
@@ -29,6 +31,11 @@ def packed(value: Any) -> Any:
 def unpacked(value: Any) -> Any:
     """Inverse of `packed`.
 
+    Raises
+    ------
+    ValueError
+        If the bytes are damaged.
+
     Examples
     --------
     >>> images = np.arange(8, dtype=np.float16).reshape(1, 2, 2, 2)
@@ -39,8 +46,24 @@ def unpacked(value: Any) -> Any:
         return np.array(value, np.float64)
     if not isinstance(value, dict):
         return value
-    data = zlib.decompress(base64.b64decode(value["zlib"]))
+    try:
+        data = zlib.decompress(base64.b64decode(value["zlib"]))
+    except zlib.error as error:
+        raise ValueError(f"damaged array ({error})") from None
     return np.frombuffer(data, value["dtype"]).reshape(value["shape"])
 
 
-__all__ = ["packed", "unpacked"]
+def digest(value: Any) -> Any:
+    """Of a packed array of many images a short text that differs where they do; others as they are.
+
+    Examples
+    --------
+    >>> digest([1.0]), len(digest(packed(np.zeros((9, 9, 9)))))
+    ([1.0], 32)
+    """
+    if not isinstance(value, dict):
+        return value
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+
+
+__all__ = ["digest", "packed", "unpacked"]

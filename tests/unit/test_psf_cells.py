@@ -13,6 +13,7 @@ from astropy.io import fits
 import sciup
 from sciup.engine.job import Worker
 from sciup.engine.margins import CORE
+from sciup.engine.provenance import fingerprint
 from sciup.errors import InputError
 from sciup.evaluate.draws import predict
 from sciup.explorer.run import open_stamp
@@ -158,9 +159,23 @@ def test_the_instrument_keeps_its_cells():
     assert np.array_equal(back.psf_cells.value, i.psf_cells.value)
     assert back.psf_cells.value.dtype == np.float16
     assert len(json.dumps(i.as_json()["psf_cells"])) < 12_000 * 6
+    harmed = json.loads(text)
+    harmed["psf_cells"]["value"]["zlib"] = "AAAA" + harmed["psf_cells"]["value"]["zlib"][4:]
+    with pytest.raises(ValueError, match="damaged array"):
+        Instrument.from_json(harmed)
     low, high = psf().cells.widths.min(), psf().cells.widths.max()
     assert 1.2 < high / low < 1.4  # of middles of cells
     assert f"FWHM {low:.3g} to {high:.3g} px, by up to 1" in i.psf_cells.note
+
+
+def test_what_must_not_change_holds_a_digest_of_the_cells(tmp_path):
+    wider = write_psf_grid(tmp_path / "g.fits", (0.0,), (0.0, 299.0), np.array([[2.2, 3.1]]))
+    one, same, other = (
+        fingerprint(upscale(psf=p).job, "fits")["instrument"][0]["psf_cells"]
+        for p in (psf(), path(), wider)
+    )
+    assert one == same != other
+    assert len(json.dumps(one)) < 200
 
 
 def test_a_place_has_a_cell():
