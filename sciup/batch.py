@@ -17,6 +17,7 @@ from sciup.engine.field import FieldJob
 from sciup.engine.stopping import stoppable
 from sciup.errors import OutputError, SciupError
 from sciup.io._plate import PlateWriter
+from sciup.io._zarr_writer import output_errors
 
 Status = Literal["done", "failed", "stopped"]
 Open = Callable[["Item"], Result]
@@ -99,7 +100,7 @@ def run_batch(
                     plate.add([str(Path(outcomes[-1].output).relative_to(plate.path))])
                 told(outcomes[-1])
                 _write_summary(summary, outcomes, len(items))
-        except KeyboardInterrupt:
+        except BaseException:  # also a full disk: the others would only fail, too, one by one
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
@@ -150,8 +151,9 @@ def names_plate(out: Path) -> bool:
 def _write_summary(path: Path, outcomes: Sequence[Outcome], total: int) -> None:
     part = path.with_name(path.name + ".part")
     facts = {"images": total, "outcomes": [asdict(o) for o in outcomes]}
-    part.write_text(json.dumps(facts, indent=2))
-    part.replace(path)
+    with output_errors(path):
+        part.write_text(json.dumps(facts, indent=2))
+        part.replace(path)
 
 
 __all__ = [

@@ -177,9 +177,13 @@ def read_jobs(path: Path, out: Path, suffix: str | None) -> list[Item]:
 def changed(group: Any, options: Mapping[str, Any]) -> Any:
     """A group of options (a dataclass) with some of them changed."""
     mine = {f.name for f in dataclasses.fields(group)}
-    # a list in a file is what commas are on the command line
-    plain = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in options.items()}
-    return dataclasses.replace(group, **{k: v for k, v in plain.items() if k in mine})
+    return dataclasses.replace(group, **{k: _plain(v) for k, v in options.items() if k in mine})
+
+
+def _plain(value: Any) -> Any:
+    """A list in a file is what commas are on the command line, or an option that is repeated."""
+    repeated = isinstance(value, list) and any("=" in str(one) for one in value)
+    return ",".join(map(str, value)) if isinstance(value, list) and not repeated else value
 
 
 def check_options(items: Sequence[Item], groups: Sequence[Any]) -> None:

@@ -101,13 +101,16 @@ def channel_rows(
     Returns
     -------
     list of list of str
-        Channel, the values of `COMPARED` with their origins, and the model where models differ.
+        Channel, the values of `COMPARED` with their origins, how well the width of the PSF is known
+        where that was stated, and the model where models differ.
     """
     rows = []
     for name in dict.fromkeys(names):
         number = list(names).index(name)
         facts = [getattr(instruments[number], key) for key in COMPARED]
         told = ["" if f.value is None else f"{f.value:.4g} {f.origin}" for f in facts]
+        if error := instruments[number].psf_error.value:
+            told[0] += f", known to {100 * error:.3g} %"
         rows.append([name, *told, *models[number : number + 1]])
     return rows if len(rows) > 1 else []
 

@@ -1,6 +1,9 @@
 """``sciup batch``: every image gets its result or its reason."""
 
+import errno
 import json
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from typer.testing import CliRunner
 import sciup
 from sciup import batch as batches
 from sciup.cli import app, main
-from sciup.errors import InputError, OptionError
+from sciup.errors import InputError, OptionError, OutputError
 from sciup.testing.toy_images import cells, star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -41,6 +44,24 @@ def outcomes(out):
         o["input"].rsplit("/", 1)[-1]: o
         for o in json.loads((out / "batch.json").read_text())["outcomes"]
     }
+
+
+def test_a_full_disk_ends_a_batch_at_once(tmp_path, monkeypatch):
+    items = [batches.Item(f"f{i}.fits", tmp_path / f"f{i}.fits") for i in range(50)]
+    begun = []
+
+    def upscale(item):
+        begun.append(item)
+        time.sleep(0.05)
+        raise InputError("no such image")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OutputError, match=r"batch.json cannot be written.*No space"):
+        batches.run_batch(items, upscale, tmp_path)
+    assert len(begun) < 10
 
 
 def test_a_bad_image_does_not_end_the_others(folder, tmp_path):

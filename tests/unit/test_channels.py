@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import sciup
+from sciup.batch_items import changed
 from sciup.cli import app
+from sciup.cli.options import Drawing, Physics
+from sciup.engine.channels import channel_rows
 from sciup.errors import InputError, ModelError, OptionError, ResumeError
 from sciup.geometry import Box
 from sciup.io import open_image
@@ -167,6 +170,8 @@ def test_how_well_a_psf_is_known_belongs_to_its_channel(folder):
     line = ["inspect", path, "--model", model, "--psf-error", "GFP=10%", "--json"]
     told = CliRunner().invoke(app, [str(word) for word in line])
     assert told.exit_code == 0, told.output
+    first, second = (row[1] for row in channel_rows(NAMES * 2, job.instruments))
+    assert (first, second) == ("2 given", "2 given, known to 10 %")
     with pytest.raises(OptionError, match="a share of the width"):
         sciup.upscale(path, model=model, psf_error={"GFP": "wide"}, **RUN)
 
@@ -227,6 +232,13 @@ def test_files_of_jobs_have_the_same_keys(folder, tmp_path):
         for n in ("a.zarr", "b.zarr")
     ]
     assert widths == [[1.8, 2.6], [3, 3]]
+
+
+def test_a_list_in_a_file_of_jobs_repeats_an_option():
+    told = changed(Physics(), {"psf_fwhm": ["DAPI=1.8", "2.6"], "gain": [1.5]}).options()
+    assert told["psf_fwhm"] == {"DAPI": 1.8, "*": 2.6}
+    assert told["gain"] == 1.5
+    assert changed(Drawing(), {"maps": ["mean", "std"]}).options()["maps"] == ["mean", "std"]
 
 
 @pytest.fixture(scope="module")
