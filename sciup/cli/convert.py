@@ -28,9 +28,10 @@ def convert(
 ) -> None:
     """Write the finished result OUT into another container: all maps, with how they were made.
 
-    FITS and OME-Zarr hold the same values bit for bit and are finished results themselves. OME-TIFF
-    and OME-Zarr 0.4 are for other programs; in OME-TIFF the maps are channels. What the new
-    container has no place for is printed, and so is what --dtype loses.
+    FITS, OME-Zarr and OME-TIFF hold the same values bit for bit and are finished results
+    themselves; in OME-TIFF the maps are channels. OME-Zarr 0.4 and uint16 are copies for other
+    programs: there is no way back from them. What the new container has no place for is printed,
+    and so is what --dtype loses.
 
     [bold]Examples[/bold]
 
@@ -39,6 +40,8 @@ def convert(
       sciup convert out.fits out.ome.zarr
 
       sciup convert out.ome.zarr out.ome.tif
+
+      sciup convert out.ome.tif back.ome.zarr
 
       sciup convert out.ome.zarr old.ome.zarr --ome-zarr 0.4 --dtype uint16
     """

@@ -25,7 +25,7 @@ Input = Annotated[
     ),
 ]
 Made = Annotated[
-    Path, typer.Argument(help="FITS file or OME-Zarr folder that upscale wrote", metavar="OUT")
+    Path, typer.Argument(help="result that upscale or convert wrote: FITS, OME-Zarr or OME-TIFF", metavar="OUT")
 ]
 Roi = Annotated[
     str | None,

@@ -16,6 +16,7 @@ from sciup.image import Bool, Float, Image, Plane
 from sciup.io._check import check_pixels, input_errors
 from sciup.io._scratch import remove, scratch_folder
 from sciup.io._tiff_metadata import About, read_metadata
+from sciup.io._tiff_note import NAMESPACE, fewer_bits
 from sciup.io._tiff_pages import (
     Order,
     Pages,
@@ -27,9 +28,6 @@ from sciup.io._tiff_pages import (
 )
 
 logger = logging.getLogger(__name__)
-
-NAMESPACE = "sciup/provenance"
-"""Of the annotation that holds the provenance of a copy of a result."""
 
 LARGEST_SEGMENT = 2 << 20
 """Bytes. Larger tiles or strips are unpacked once, since every window would decode them again."""
@@ -174,16 +172,13 @@ def _check_kind(series: tifffile.TiffPageSeries, path: Path) -> None:
 
 
 def _check_scale(tiff: tifffile.TiffFile, dtype: Any, path: Path) -> None:
-    """Refuse copies of `sciup convert --dtype uint16`: each map has an offset and a step."""
+    """Refuse copies of `sciup convert --dtype uint16`."""
     if (
         dtype == np.uint16
         and tiff.is_ome
         and f'Namespace="{NAMESPACE}"' in (tiff.ome_metadata or "")
     ):
-        raise InputError(
-            f"{path} is a copy of a result with fewer bits, whose numbers are not its values",
-            fix="take the result that it was made of, or a copy without --dtype",
-        )
+        raise fewer_bits(path)
 
 
 def _segment_bytes(page: tifffile.TiffPage) -> int:

@@ -116,13 +116,21 @@ class Pages:
 
     It belongs to one process. tifffile moves one file position, so that reading is locked;
     decoding is not.
+
+    Parameters
+    ----------
+    path : Path
+    order : Order
+        Of the planes in the level.
+    level : int
+        Of the pyramid, 0 is the image.
     """
 
-    def __init__(self, path: Path, order: Order) -> None:
+    def __init__(self, path: Path, order: Order, level: int = 0) -> None:
         self.order = order
         self.lock = threading.Lock()
         self.tiff = tifffile.TiffFile(path)
-        self.series = self.tiff.series[0]
+        self.series = self.tiff.series[0].levels[level]
         self.keyframe = self.series.keyframe
         self.decode = self.keyframe.decode
 

@@ -1,12 +1,12 @@
 """OME-TIFF: tiled, compressed, with a pyramid, in constant memory.
 
-One image of axes ``TCZYX`` whose channels are the maps. It is for other programs: what it cannot
-hold, such as world coordinates, stands as JSON in an annotation.
+One image of axes ``TCZYX`` whose channels are the maps. What OME cannot hold, such as world
+coordinates, stands as JSON in an annotation. The OME-XML is known before the pixels are: it lies at
+the begin of the file, so that a file that is cut off still tells what it was.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +17,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.errors import OptionError
 from sciup.geometry import Box, shards
 from sciup.image import Float, PixelGrid
 from sciup.io._pyramid import halve, level_shapes
-from sciup.io._tiff import NAMESPACE
+from sciup.io._tiff_note import NAMESPACE, PLACE, with_note
+from sciup.io._tiff_order import Address
 
 TILE = 512
 UNITS = {
@@ -29,9 +29,6 @@ UNITS = {
     "nanometer": "nm", "picometer": "pm", "angstrom": "\u00c5",
 }  # fmt: skip
 """Lengths of OME-Zarr as OME-XML writes them; it has no angles on the sky."""
-
-Address = tuple[int, int, int]
-"""Time, channel and z of a page."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class Levels:
         return np.array(self._open(number, "r")[page][box.slices])
 
 
-def write_ome_tiff(path: Path, pages: Pages, levels: Levels, about: Mapping[str, Any]) -> None:
+def write_ome_tiff(path: Path, pages: Pages, levels: Levels, xml: str) -> None:
     """Write all pages of all levels.
 
     Parameters
@@ -119,21 +116,21 @@ def write_ome_tiff(path: Path, pages: Pages, levels: Levels, about: Mapping[str,
     pages : Pages
     levels : Levels
         Filled already.
-    about : mapping
-        What `ome_facts` gives.
+    xml : str
+        What `ome_tiff_xml` gives.
     """
     import tifffile
 
-    with tifffile.TiffWriter(path, bigtiff=True, ome=True) as tiff:
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
         for number, shape in enumerate(levels.shapes):
             side = min(TILE, -(-max(shape) // 16) * 16)
             more: dict[str, Any] = {"subfiletype": 1}
             if number == 0:
-                more = {"subifds": len(levels.shapes) - 1, "metadata": dict(about)}
+                more = {"subifds": len(levels.shapes) - 1, "description": xml.encode()}
             tiff.write(
                 _tiles(pages, levels, number, side), shape=(*pages.sizes, *shape),
                 dtype=pages.dtype, tile=(side, side), compression="zlib",
-                photometric="minisblack", maxworkers=1, **more,
+                photometric="minisblack", metadata=None, maxworkers=1, **more,
             )  # fmt: skip
 
 
@@ -147,10 +144,10 @@ def _tiles(pages: Pages, levels: Levels, number: int, side: int) -> Iterator[NDA
             yield pages.stored(page[1], tile)
 
 
-def ome_facts(
-    name: str, pages: Pages, grid: PixelGrid, axes: Mapping[str, Any], facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Metadata of the image, as tifffile writes them into OME-XML.
+def ome_tiff_xml(
+    name: str, pages: Pages, grid: PixelGrid, axes: Mapping[str, Any], about: dict[str, Any]
+) -> str:
+    """OME-XML of the image.
 
     Parameters
     ----------
@@ -161,13 +158,25 @@ def ome_facts(
         Sizes that are lengths are written.
     axes : mapping
         ``scale`` and ``unit`` of the axes ``t`` and ``z``, if they are known.
-    facts : mapping
-        Provenance, for the annotation.
+    about : dict
+        For the annotation: how the result was made.
     """
-    about: dict[str, Any] = {
+    import tifffile
+
+    facts = _sizes(grid, axes) | {
         "axes": "TCZYX", "Name": name, "Channel": {"Name": list(pages.channels)},
-        "CommentAnnotation": {"Namespace": NAMESPACE, "Value": json.dumps(facts)},
+        "CommentAnnotation": {"Namespace": NAMESPACE, "Value": PLACE},
     }  # fmt: skip
+    xml, count = tifffile.OmeXml(), math.prod(pages.sizes)
+    height, width = pages.plane_shape
+    stored = (count, 1, 1, height, width, 1)
+    xml.addimage(pages.dtype, (*pages.sizes, height, width), stored, **facts)
+    return with_note(xml.tostring(declaration=True), about)
+
+
+def _sizes(grid: PixelGrid, axes: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes that are lengths and times, as tifffile writes them."""
+    about: dict[str, Any] = {}
     if grid.size is not None and grid.unit in UNITS:
         for axis, size in zip("YX", grid.size, strict=True):
             about |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": UNITS[grid.unit]}
@@ -179,26 +188,4 @@ def ome_facts(
     return about
 
 
-def page_sizes(axes: str, shape: Sequence[int]) -> Address:
-    """Number of times, channels and z of an image.
-
-    Raises
-    ------
-    OptionError
-        If it has axes that OME-TIFF does not know.
-
-    Examples
-    --------
-    >>> page_sizes("zyx", (5, 40, 60))
-    (1, 1, 5)
-    """
-    if other := set(axes) - set("tczyx"):
-        raise OptionError(
-            f"OME-TIFF has no place for the axes {', '.join(sorted(other))} of {axes}",
-            "t, c, z, y, x",
-        )
-    sizes = dict(zip(axes, shape, strict=True))
-    return sizes.get("t", 1), sizes.get("c", 1), sizes.get("z", 1)
-
-
-__all__ = ["NAMESPACE", "Levels", "Pages", "ome_facts", "page_sizes", "write_ome_tiff"]
+__all__ = ["Levels", "Pages", "ome_tiff_xml", "write_ome_tiff"]

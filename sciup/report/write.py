@@ -17,7 +17,7 @@ from sciup.results.plate import Plate
 from sciup.results.sky import Sky
 
 PAGE = "_report.html"
-SUFFIXES = (".fits", ".fit", ".fts", ".ome.zarr", ".zarr")
+SUFFIXES = (".fits", ".fit", ".fts", ".ome.zarr", ".zarr", ".ome.tif", ".ome.tiff")
 
 
 def default_page(result: Path) -> Path:

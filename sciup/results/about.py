@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sciup.io._check import input_errors
+from sciup.io._provenance import read_provenance
 from sciup.results.finished import Finished
 from sciup.results.meanings import meaning
 from sciup.results.recognise import check_result
@@ -38,7 +39,7 @@ def about(path: str | Path) -> dict[str, Any]:
 def _all(done: Finished) -> dict[str, Any]:
     return {
         "path": str(done.path),
-        "container": "ome-zarr" if done.path.is_dir() else "fits",
+        "container": done.container,
         "bytes": size_on_disk(done.path),
         **_of_making(done),
         **_of_pixels(done),
@@ -103,7 +104,8 @@ def _centre(done: Finished) -> dict[str, float] | None:
 
 def map_units(done: Finished) -> dict[str, str | None]:
     """Names of the stored maps and their units."""
-    found = _zarr_units(done.path) if done.path.is_dir() else _fits_units(done.path)
+    read = {"fits": _fits_units, "ome-zarr": _zarr_units, "ome-tiff": _tiff_units}
+    found = read[done.container](done.path)
     return {name: found.get(name.partition("/")[0]) or None for name in done.maps}
 
 
@@ -120,6 +122,10 @@ def _fits_units(path: Path) -> Mapping[str, Any]:
 
     with quiet(str(path)), open_hdus(str(path), memmap=False) as hdus:
         return {hdu.name.lower(): hdu.header.get("BUNIT") for hdu in hdus[1:]}
+
+
+def _tiff_units(path: Path) -> Mapping[str, Any]:
+    return dict(read_provenance(path)["image"]["units"])
 
 
 def size_on_disk(path: Path) -> int:

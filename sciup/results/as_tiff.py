@@ -9,80 +9,79 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sciup.geometry import Box
-from sciup.image import Float, Plane
-from sciup.io._tiff_writer import Address, Levels, Pages, ome_facts, page_sizes, write_ome_tiff
-from sciup.results.contents import Contents
+from sciup.image import Float
+from sciup.io._tiff_order import Address, MapOrder
+from sciup.io._tiff_writer import Levels, Pages, ome_tiff_xml, write_ome_tiff
+from sciup.results.contents import Contents, Sums
 from sciup.results.encode import Encoding
 
-
-class Channels:
-    """Which channel of the TIFF holds which map, sample and channel of the image.
-
-    Parameters
-    ----------
-    contents : Contents
-    """
-
-    def __init__(self, contents: Contents) -> None:
-        self.contents, image = contents, contents.layout.image
-        self.axes = image.axes[:-2]
-        times, self.count, depth = page_sizes(image.axes, image.shape)
-        layout = contents.layout
-        self.maps: list[tuple[str, Plane]] = [(name, ()) for name in layout.maps]
-        self.maps += [("samples", (k,)) for k in range(layout.samples)]
-        self.sizes = (times, self.count * len(self.maps), depth)
-
-    @property
-    def names(self) -> list[str]:
-        """Of all channels: the map, and the image's own channel where there are several."""
-        known = self.contents.layout.image.metadata.get("channels") or [{}] * self.count
-        own = [str(c.get("label") or i) for i, c in enumerate(known)]
-        titles = [
-            f"sample {k[0]}" if k else self.contents.layout.title(name) for name, k in self.maps
-        ]
-        return [
-            f"{title} {label}" if self.count > 1 else title for title in titles for label in own
-        ]
-
-    def page(self, name: str, plane: Plane) -> Address:
-        """Where a plane of a map is; of ``samples``, `plane` is ``(k, *plane)``."""
-        k, plane = (plane[:1], plane[1:]) if name == "samples" else ((), plane)
-        at = dict(zip(self.axes, plane, strict=True))
-        channel = self.maps.index((name, k)) * self.count + at.get("c", 0)
-        return at.get("t", 0), channel, at.get("z", 0)
-
-    def read(self, page: Address, box: Box) -> Float:
-        """A window of a page."""
-        (name, k), channel = self.maps[page[1] // self.count], page[1] % self.count
-        at = {"t": page[0], "c": channel, "z": page[2]}
-        return self.contents.values(name, (*k, *(at[a] for a in self.axes)), box)
+Progress = Callable[[int, int], None]
 
 
 def write(
     contents: Contents,
     work: Path,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     facts: dict[str, Any],
     codes: Mapping[str, Encoding],
 ) -> Path:
     """Write ``result.ome.tif`` into a folder, with scratch files for the coarser levels."""
-    channels, image = Channels(contents), contents.layout.image
-    dtype = next(iter(codes.values())).dtype
-
-    def stored(channel: int, values: Float) -> NDArray[Any]:
-        return codes[channels.maps[channel // channels.count][0]].stored(values)
-
-    pages = Pages(channels.sizes, image.plane_shape, channels.names, channels.read, stored, dtype)
-    levels, total = Levels(work, pages), len(contents.parts)
-    for done, (name, plane, box, values, _) in enumerate(contents.shards(), start=1):
-        levels.add(channels.page(name, plane), box, values)
+    layout = contents.layout
+    order = MapOrder(layout.image.axes, layout.shape, layout.maps, layout.samples)
+    pages = _pages(contents, order, codes)
+    levels, sums, total = Levels(work, pages), Sums(contents.side), len(contents.parts)
+    for done, (name, plane, box, values, stated) in enumerate(contents.shards(), start=1):
+        levels.add(order.page(name, plane), box, values)
+        sums.add(name, plane, stated)
         progress(done, 2 * total)
-    path = work / "result.ome.tif"
-    known = image.metadata.get("axes") or {}
-    about = ome_facts(contents.done.path.name, pages, image.grid, known, facts)
-    write_ome_tiff(path, pages, levels, about)
+    facts["checksums"] = sums.as_json()
+    image, path = layout.image, work / "result.ome.tif"
+    known, told = image.metadata.get("axes") or {}, _note(contents, facts, codes)
+    xml = ome_tiff_xml(contents.done.path.name, pages, image.grid, known, told)
+    write_ome_tiff(path, pages, levels, xml)
     progress(2 * total, 2 * total)
     return path
 
 
-__all__ = ["Channels", "write"]
+def _pages(contents: Contents, order: MapOrder, codes: Mapping[str, Encoding]) -> Pages:
+    """All pages of the TIFF, read from the result one tile at a time."""
+
+    def read(page: Address, box: Box) -> Float:
+        return contents.values(*order.plane(page), box)
+
+    def stored(channel: int, values: Float) -> NDArray[Any]:
+        return codes[order.parts[channel // order.channels][0]].stored(values)
+
+    dtype = next(iter(codes.values())).dtype
+    plane_shape = contents.layout.plane_shape
+    return Pages(order.sizes, plane_shape, _names(contents, order), read, stored, dtype)
+
+
+def _names(contents: Contents, order: MapOrder) -> list[str]:
+    """Of all channels: the map, and the image's own channel where there are several."""
+    layout = contents.layout
+    known = layout.image.metadata.get("channels") or [{}] * order.channels
+    own = [str(c.get("label") or i) for i, c in enumerate(known)]
+    titles = [f"sample {k[0]}" if k else layout.title(name) for name, k in order.parts]
+    return [
+        f"{title} {label}" if order.channels > 1 else title for title in titles for label in own
+    ]
+
+
+def _note(
+    contents: Contents, facts: dict[str, Any], codes: Mapping[str, Encoding]
+) -> dict[str, Any]:
+    """The annotation: with an encoding it is a copy, without one a result."""
+    header = facts.pop("fits_header", None)
+    encoding, psf = facts.pop("encoding", None), contents.psf
+    about: dict[str, Any] = {"provenance": facts}
+    if header is not None:
+        about["fits_header"] = header
+    if psf is not None:
+        about["psf"] = psf.tolist()
+    if any(code.dtype != "float32" for code in codes.values()):
+        about["encoding"] = encoding
+    return about
+
+
+__all__ = ["write"]

@@ -17,6 +17,7 @@ from sciup.geometry import Box, shards
 from sciup.image import Float, Image, PixelGrid, Plane
 from sciup.io._check import input_errors
 from sciup.io._journal import agrees, checksum
+from sciup.io._tiff_result import read_psf
 from sciup.io._writer import ILLUSTRATIVE, SHARD, Layout
 from sciup.results.about import map_units
 from sciup.results.finished import Finished
@@ -75,7 +76,8 @@ class Contents:
     def psf(self) -> Float | None:
         """The declared PSF of the output, if it is stored."""
         with input_errors(f"the PSF of {self.done.path} cannot be read"):
-            return (_zarr_psf if self.done.path.is_dir() else _fits_psf)(self.done.path)
+            read = {"fits": _fits_psf, "ome-zarr": _zarr_psf, "ome-tiff": read_psf}
+            return read[self.done.container](self.done.path)
 
     @property
     def side(self) -> int:
@@ -121,6 +123,29 @@ class Contents:
             return maps[name].values(plane, box)
 
 
+class Sums:
+    """Checksums of the shards of a copy, gathered while they are written.
+
+    Parameters
+    ----------
+    side : int
+        Of the shards, output pixels.
+    """
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        self._maps: dict[str, dict[Plane, list[str]]] = {}
+
+    def add(self, name: str, plane: Plane, stated: str) -> None:
+        """That of the next shard of a plane."""
+        self._maps.setdefault(name, {}).setdefault(plane, []).append(stated)
+
+    def as_json(self) -> dict[str, Any]:
+        """As the provenance has them."""
+        maps = {name: list(planes.values()) for name, planes in self._maps.items()}
+        return {"shard": self._side, "maps": maps}
+
+
 def _image(done: Finished, told: Mapping[str, Any] | None) -> Image:
     """The output pixels as an image: axes, grid, header, names of channels."""
     image = copy.copy(done.image)
@@ -130,7 +155,7 @@ def _image(done: Finished, told: Mapping[str, Any] | None) -> Image:
         image.axes, image.metadata = told["axes"], told["metadata"]
         image.grid = PixelGrid(size, grid["unit"], tuple(grid["origin"]))
         image.header = image.header if told["header"] else None
-    elif done.path.is_dir():
+    elif done.container == "ome-zarr":
         image.header = _zarr_header(done.path)
         image.metadata = {"axes": image.metadata.get("axes", {})} | _channels(done)
         image.grid = image.grid if image.grid.unit else PixelGrid()  # it counted input pixels
@@ -194,4 +219,4 @@ def _fits_psf(path: Path) -> Float | None:
         return np.asarray(hdus["PSF"].data, np.float32) if "PSF" in hdus else None
 
 
-__all__ = ["RECORD", "Contents"]
+__all__ = ["RECORD", "Contents", "Sums"]

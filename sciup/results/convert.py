@@ -13,15 +13,15 @@ from sciup.io._fits_cards import wcs_tables
 from sciup.io._tiff_writer import UNITS
 from sciup.results import as_tiff, as_zarr04
 from sciup.results.beside import check_place, check_space, growing, put
-from sciup.results.contents import RECORD, Contents
+from sciup.results.contents import RECORD, Contents, Sums
 from sciup.results.encode import DTYPES, encodings
 from sciup.results.finished import Finished
 from sciup.results.recognise import check_result
 from sciup.results.verify import refuse_damage
 
 Container = Literal["fits", "ome-zarr", "ome-zarr-0.4", "ome-tiff"]
-WHOLE: tuple[Container, ...] = ("fits", "ome-zarr")
-"""Containers of finished results."""
+EXACT: tuple[Container, ...] = ("fits", "ome-zarr")
+"""Containers of nothing but finished results, in float32."""
 Progress = Callable[[int, int], None]
 SUFFIXES: dict[str, Container] = {
     ".fits": "fits", ".fit": "fits", ".fts": "fits", ".zarr": "ome-zarr",
@@ -43,14 +43,16 @@ def convert(
     Parameters
     ----------
     path : path
-        Finished FITS or OME-Zarr result. Its values are compared with their checksums on the way.
+        Finished result: FITS, OME-Zarr or OME-TIFF. Its values are compared with their checksums
+        on the way.
     new : path
-        ``.fits``, ``.ome.zarr`` or ``.ome.tif``. FITS and OME-Zarr are finished results themselves,
-        bit for bit the same values.
+        ``.fits``, ``.ome.zarr`` or ``.ome.tif``: a finished result itself, bit for bit the same
+        values.
     ome_zarr : {"0.5", "0.4"}
         Version of OME-Zarr; the older one is for other programs.
     dtype : {"float32", "uint16"}
-        For other programs: uint16 with a stated scale in OME-Zarr 0.4 and OME-TIFF.
+        For other programs: uint16 with a stated scale in OME-Zarr 0.4 and OME-TIFF, which is no
+        result then.
     overwrite : bool
         Replace what is at `new`.
     progress : callable, optional
@@ -71,7 +73,7 @@ def convert(
     new, source = Path(new).expanduser(), check_result(path)
     kind = _kind(new, ome_zarr, dtype)
     done = Finished.open(source)
-    if kind == ("ome-zarr" if source.is_dir() else "fits"):
+    if kind == done.container and dtype == "float32":
         raise OptionError(
             f"{source} is {kind} already", "another container", f"copy it: cp -r {source} {new}"
         )
@@ -86,7 +88,7 @@ def convert(
         )
     with growing(new) as work:
         watch, facts = progress or _silent, story(contents, kind)
-        if kind in WHOLE:
+        if kind in EXACT:
             made, codes = _write(contents, work, kind, watch, facts), {}
         else:
             codes = encodings(contents, dtype)
@@ -96,7 +98,8 @@ def convert(
         put(made, new)
     fewer = codes if dtype != "float32" else {}
     units = contents.layout.units
-    return [*_losses(contents, kind), *(c.words(n, units.get(n)) for n, c in fewer.items())]
+    whole = kind in (*EXACT, "ome-tiff") and dtype == "float32"
+    return [*_losses(contents, kind, whole), *(c.words(n, units.get(n)) for n, c in fewer.items())]
 
 
 def _kind(new: Path, ome_zarr: str, dtype: str) -> Container:
@@ -108,7 +111,7 @@ def _kind(new: Path, ome_zarr: str, dtype: str) -> Container:
         if kind != "ome-zarr":
             raise OptionError(f"--ome-zarr 0.4 was asked of {new.name}", "names that end in .zarr")
         kind = "ome-zarr-0.4"
-    types = ("float32",) if kind in WHOLE else DTYPES
+    types = ("float32",) if kind in EXACT else DTYPES
     if dtype not in types:
         raise OptionError(
             f"--dtype {dtype} was asked of {kind}", ", ".join(types),
@@ -145,13 +148,12 @@ def _write(
     """FITS or OME-Zarr, by the writers of results."""
     writer, total = open_writer(work, contents.layout, kind), len(contents.parts)
     writer.create()
-    sums: dict[str, dict[Any, list[str]]] = {}
+    sums = Sums(contents.side)
     for done, (name, plane, box, values, stated) in enumerate(contents.shards(), start=1):
         writer.write(name, plane, box, values)
-        sums.setdefault(name, {}).setdefault(plane, []).append(stated)
+        sums.add(name, plane, stated)
         progress(done, total)
-    maps = {name: list(planes.values()) for name, planes in sums.items()}
-    facts["checksums"] = {"shard": contents.side, "maps": maps}
+    facts["checksums"] = sums.as_json()
     psf = contents.psf
     writer.finish(facts, {} if psf is None else {"psf": psf})
     return writer.path
@@ -173,12 +175,12 @@ def story(contents: Contents, kind: Container) -> dict[str, Any]:
     if not kind.startswith("ome-zarr"):
         facts[RECORD] = contents.record
     header = contents.layout.image.header
-    if kind not in WHOLE and header is not None:
+    if kind not in EXACT and header is not None:
         facts["fits_header"] = header.tostring(sep="\n", endcard=False, padding=False)
     return facts
 
 
-def _losses(contents: Contents, kind: Container) -> Iterator[str]:
+def _losses(contents: Contents, kind: Container, whole: bool) -> Iterator[str]:
     """What a container has no place for, in words."""
     image = contents.layout.image
     if kind == "fits":
@@ -194,8 +196,9 @@ def _losses(contents: Contents, kind: Container) -> Iterator[str]:
         yield "the pixel size is no length: it is kept in the provenance only"
     if kind == "ome-tiff" and any(image.grid.origin):
         yield "the place of the first pixel is kept in the provenance only"
-    if kind not in WHOLE:
+    if kind == "ome-zarr-0.4":
         yield "the image of the output's PSF is left out: its width is kept in the provenance"
+    if not whole:
         yield "the copy is for other programs: it counts as an image, not as a result"
 
 

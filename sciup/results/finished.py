@@ -17,7 +17,7 @@ from sciup.image import Image, Plane
 from sciup.io import open_image
 from sciup.io._check import input_errors
 from sciup.io._detect import url_of
-from sciup.io._provenance import read_provenance
+from sciup.io._provenance import Container, container_at, read_provenance
 from sciup.physics.instrument import Instrument
 from sciup.risk.tolerance import Tolerance
 
@@ -67,7 +67,7 @@ class Finished:
 
     @classmethod
     def open(cls, path: str | Path) -> Finished:
-        """Open a FITS or OME-Zarr result; no pixel is read.
+        """Open a FITS, OME-Zarr or OME-TIFF result; no pixel is read.
 
         Raises
         ------
@@ -96,8 +96,14 @@ class Finished:
                 "make the part in question with --roi",
             )
         with input_errors(f"{path} is not a whole result", "make it again with `sciup upscale`"):
-            image, maps = (_zarr if path.is_dir() else _fits)(path)
+            openers = {"fits": _fits, "ome-zarr": _zarr, "ome-tiff": _tiff}
+            image, maps = openers[container_at(path)](path)
         return cls(path, facts, image, maps)
+
+    @property
+    def container(self) -> Container:
+        """What it is stored in."""
+        return container_at(self.path)
 
     @property
     def scale(self) -> int:
@@ -212,6 +218,13 @@ def _zarr(path: Path) -> tuple[Image, dict[str, Pixels]]:
     images = {str(name): open_ome_zarr(path / str(name)) for name in about["maps"]}
     first = next(name for name in images if not name.startswith("samples"))
     return images[first], {name: ZarrPixels(image) for name, image in images.items()}
+
+
+def _tiff(path: Path) -> tuple[Image, dict[str, Pixels]]:
+    from sciup.io._tiff_result import open_tiff_result
+
+    image, maps = open_tiff_result(path)
+    return image, dict(maps)
 
 
 def sources_of(path: str | Path) -> list[Path]:

@@ -13,7 +13,7 @@ from sciup.io._plate import ours_of
 from sciup.io._provenance import read_provenance
 from sciup.results.finished import local
 
-ALLOWED = "a finished result of `sciup upscale`, FITS or OME-Zarr"
+ALLOWED = "a finished result of `sciup upscale`: FITS, OME-Zarr or OME-TIFF"
 
 
 def check_result(path: str | Path) -> Path:
@@ -62,7 +62,8 @@ def _no_result(path: Path) -> InputError:
     try:
         image = open_image(path)
     except SciupError as error:
-        return InputError(f"{path} is no result of sciup, and no image: {error.what}", ALLOWED)
+        what = f"{path} is no result of sciup, and no image: {error.what}"
+        return InputError(what, ALLOWED, error.fix)
     shape = " x ".join(map(str, image.shape))
     return InputError(
         f"{path} is no result of sciup but an image: {image.format}, {image.axes} {shape},"

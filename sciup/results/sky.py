@@ -32,7 +32,9 @@ class Sky:
 
         try:
             with quiet(str(done.path)):
-                if done.path.is_dir():
+                if done.container == "ome-tiff":
+                    wcs = WCS(done.image.header).celestial
+                elif done.container == "ome-zarr":
                     wcs = WCS(_header(done.path)).celestial
                 else:
                     first = next(name for name in done.maps if name != "samples")

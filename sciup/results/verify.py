@@ -14,6 +14,7 @@ from sciup.geometry import Box, shards
 from sciup.image import Float, Plane
 from sciup.io._check import input_errors
 from sciup.io._journal import agrees
+from sciup.io._provenance import container_at
 from sciup.io._writer import SHARD
 from sciup.results.finished import local
 from sciup.results.recognise import check_result
@@ -81,7 +82,7 @@ def verify(path: str | Path, progress: Progress | None = None) -> Verdict:
     Parameters
     ----------
     path : path
-        FITS file or OME-Zarr folder.
+        FITS file, OME-Zarr folder or OME-TIFF file.
     progress : callable, optional
         Called with the number of maps looked at and in all.
 
@@ -95,10 +96,8 @@ def verify(path: str | Path, progress: Progress | None = None) -> Verdict:
     InputError
         If it was never a finished result; it says what it is.
     """
-    from sciup.results import verify_fits, verify_zarr
-
     path = local(path)
-    kind = verify_zarr if path.is_dir() else verify_fits
+    kind = _kind(path)
     if not kind.was_result(path):
         check_result(path)
     verdict = Verdict(path)
@@ -119,15 +118,20 @@ def refuse_damage(path: Path) -> None:
     InputError
         If something is not as it was written.
     """
-    from sciup.results import verify_fits, verify_zarr
-
-    kind: Any = verify_zarr if path.is_dir() else verify_fits
     with input_errors(f"what {path} says of itself cannot be understood"):
-        for damage in kind.around(path, Verdict(path)):
+        for damage in _kind(path).around(path, Verdict(path)):
             raise InputError(
                 f"{path} is damaged: {damage.where}: {damage.what}", "whole results",
                 f"see all of it with: sciup verify {path}",
             )  # fmt: skip
+
+
+def _kind(path: Path) -> Any:
+    """The module that knows the container."""
+    from sciup.results import verify_fits, verify_tiff, verify_zarr
+
+    kinds = {"fits": verify_fits, "ome-zarr": verify_zarr, "ome-tiff": verify_tiff}
+    return kinds[container_at(path)]
 
 
 def _silent(*_: int) -> None:
