@@ -174,21 +174,18 @@ def _of_several(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
     The bins are those of the first plane, and no bound holds for all. The lowest threshold of an
     alarm flags all that the own one of each channel does, and misses no more.
     """
-    every = {
-        c.model.name: c.calibration.facts
-        for c in job.chosen
-        if isinstance(c.calibration, Calibrated)
-    }
-    alarms = [one["alarm"] for one in every.values()]
+    own = {c.model.folder: (c.model.name, c.calibration.facts) for c in job.chosen
+           if isinstance(c.calibration, Calibrated)}  # fmt: skip
+    every = [told for _, told in own.values()]
     return {
         "bounds": [None] * len(facts["bounds"]),
         "alarm": {
-            "threshold": min(alarm["threshold"] for alarm in alarms),
-            "alpha": max(alarm["alpha"] for alarm in alarms),
+            "threshold": min(told["alarm"]["threshold"] for told in every),
+            "alpha": max(told["alarm"]["alpha"] for told in every),
         },
-        "about": together([one["about"] for one in every.values()]),
+        "about": together([told["about"] for told in every]),
         "words": f"{facts['words'].rstrip('.')}; by the calibration of each channel's own model",
-        "models": every,
+        "models": dict(own.values()),
     }
 
 
