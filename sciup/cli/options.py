@@ -25,7 +25,10 @@ Input = Annotated[
     ),
 ]
 Made = Annotated[
-    Path, typer.Argument(help="result that upscale or convert wrote: FITS, OME-Zarr or OME-TIFF", metavar="OUT")
+    Path,
+    typer.Argument(
+        help="result that upscale or convert wrote: FITS, OME-Zarr or OME-TIFF", metavar="OUT"
+    ),
 ]
 Roi = Annotated[
     str | None,
