@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import tifffile
 import zarr
 from astropy.io import fits
 from fuzz_readers import Check, Subject, answered
@@ -39,6 +40,9 @@ def result(folder: Path, name: str, suffix: str) -> Path:
         fits.PrimaryHDU(star_field((SIDE, SIDE), stars=5), cards).writeto(source)
         write_toy_model(model, name="toy", channels=4, head_channels=4)
     options = {"psf_fwhm": 2.4, "samples": 2, "keep_samples": 2, "device": "cpu"}
+    if suffix == ".ome.tif":
+        convert(folder / f"{name}.fits", folder / f"{name}{suffix}")
+        return folder / f"{name}{suffix}"
     return sciup.upscale(source, model=model, **options).save(folder / f"{name}{suffix}")
 
 
@@ -50,6 +54,9 @@ def _pixels(path: Path) -> dict[str, bytes]:
             str(p.parent.relative_to(path)): zarr.open_array(str(p.parent), mode="r")[...].tobytes()
             for p in nodes
         }
+    if path.suffix == ".tif":
+        with tifffile.TiffFile(path) as tiff:
+            return {"": tiff.series[0].asarray().tobytes()}
     with fits.open(path) as hdus:
         return {h.name: h.data.tobytes() for h in hdus if h.is_image and h.data is not None}
 
@@ -65,12 +72,12 @@ def _is_array(path: Path) -> bool:
 
 def results(folder: Path) -> dict[str, Subject]:
     """`info`, `verify` and `convert` of a result of each container."""
-    subjects = {}
-    for suffix, other in ((".fits", ".ome.zarr"), (".ome.zarr", ".fits")):
+    subjects, others = {}, {".fits": ".ome.zarr", ".ome.zarr": ".fits", ".ome.tif": ".fits"}
+    for suffix, other in others.items():
         seed = result(folder, "out", suffix)
         subjects[f"verify {suffix}"] = Subject(seed, _verified(_pixels(seed), _story(seed)))
         subjects[f"info {suffix}"] = Subject(seed, _shown)
-        good = folder / f"converted_good{other}"
+        good = folder / f"converted_good{suffix}{other}"
         convert(seed, good)
         subjects[f"convert {suffix}"] = Subject(
             seed, _converted(_pixels(good), _story(good), other)
