@@ -48,7 +48,8 @@ def test_upscale_writes_a_fits_result(capfd, field, tmp_path, scale):
     options = ["--model", model, "--scale", scale, "--samples", 2, "--psf-fwhm", 2]
     code, _, err = call(capfd, "upscale", field, out, *options)
     assert code == 0, err
-    assert f"toy (chosen by you), {scale}x" in err
+    assert f"toy, {scale}x" in err
+    assert "(chosen by you)" in err
     with fits.open(out) as hdus:
         hdus.verify("exception")
         names = [h.name for h in hdus]
@@ -160,8 +161,9 @@ def test_bad_files_are_refused_in_words(capfd, sky_model, tmp_path):
     ],
 )
 def test_bad_options_are_refused_in_words(capfd, field, sky_model, tmp_path, options, words):
+    model = [] if "--model" in options else ["--model", sky_model]
     code, _, err = call(
-        capfd, "upscale", field, tmp_path / "o.fits", "--model", sky_model, "--samples", 1, *options
+        capfd, "upscale", field, tmp_path / "o.fits", "--samples", 1, *model, *options
     )
     assert code == 2
     assert words in err
