@@ -32,8 +32,10 @@ AT_ONCE = 16
 def version_of(image: Image) -> Version:
     """Size of an input, and when it changed, as its disk or store tells; nothing of arrays.
 
-    A Zarr has no size; of it a checksum of sizes, tags and times is given: of its metadata and of
-    up to `SAMPLED` chunks, by chance but always the same ones. Nothing is fetched but those.
+    A Zarr has no size; of it a checksum of sizes and tags is given: of its metadata and of up to
+    `SAMPLED` chunks, by chance but always the same ones. Nothing is fetched but those. On a disk
+    nothing is said of a Zarr but its values, of which the fingerprint of a run has a
+    digest: who mends a damaged chunk may go on.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def version_of(image: Image) -> Version:
         If a store does not answer.
     """
     url, path = url_of(image.source), Path(image.source)
-    if image.format == "ome-zarr" and (url or path.is_dir()):
+    if image.format == "ome-zarr" and url:
         return None, _of_zarr(_array_of(image))
     if url and image.format == "fits":
         return _of_file(url)
