@@ -261,7 +261,10 @@ def _words(curve: Curve | str) -> str:
     """Whether chances are calibrated."""
     if isinstance(curve, str):
         return f"raw: {curve}"
-    return f"calibrated on {curve.candidates} candidates of {curve.units} independent fields"
+    return (
+        f"calibrated on {curve.candidates} candidates of {curve.units} independent fields, of which"
+        " the program found out PSF, noise and background"
+    )
 
 
 def pixel_scale(draws: Draws) -> float:
