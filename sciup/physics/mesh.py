@@ -41,6 +41,14 @@ ROUNDS = 3
 Field = NDArray[np.float64]
 
 
+def _median(ordered: Field) -> float:
+    """Of values in order; NaN of none."""
+    half, odd = divmod(len(ordered), 2)
+    if not len(ordered):
+        return float("nan")
+    return float(ordered[half] if odd else (ordered[half - 1] + ordered[half]) / 2)
+
+
 def robust_sky(values: NDArray[np.float32]) -> tuple[float, float]:
     """Background and noise of a sample of sky pixels that may hold sources.
 
@@ -56,16 +64,19 @@ def robust_sky(values: NDArray[np.float32]) -> tuple[float, float]:
     >>> abs(level - 10) < 0.1, abs(sigma - 2) < 0.1
     (True, True)
     """
-    kept = np.asarray(values, np.float64)
+    kept = np.sort(values, axis=None).astype(np.float64)  # once; what is kept is a part of it
     middle = sigma = 0.0
     for _ in range(4):
-        middle = float(np.median(kept))
-        below = kept[kept <= middle]
-        sigma = 1.4826 * float(np.median(middle - below)) if len(below) else 0.0
-        clipped = kept[np.abs(kept - middle) <= 3 * sigma] if sigma > 0 else kept
-        if len(clipped) in (0, len(kept)):
+        middle = _median(kept)
+        offset = kept - middle
+        below = offset[: np.searchsorted(offset, 0, "right")]
+        sigma = 1.4826 * abs(_median(below))
+        near = slice(
+            np.searchsorted(offset, -3 * sigma), np.searchsorted(offset, 3 * sigma, "right")
+        )
+        if not sigma > 0 or len(kept[near]) == len(kept):
             break
-        kept = clipped
+        kept = kept[near]
     return middle, sigma
 
 
@@ -167,6 +178,7 @@ class Mesh:
     sigma: float | None = None
     fallback: tuple[float, float] = (0.0, 1.0)
     _blocks: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict, repr=False)
+    _last: tuple[tuple[Box, int], tuple[Field, Field]] | None = field(default=None, repr=False)
 
     @property
     def _grid(self) -> tuple[int, int]:
@@ -175,6 +187,8 @@ class Mesh:
 
     def block(self, index: tuple[int, int]) -> tuple[float, float]:
         """Level and sigma of one block; NaN without enough pixels."""
+        if self.level is not None and self.sigma is not None:
+            return self.level, self.sigma
         if index not in self._blocks:
             box = Box(index, (index[0] + 1, index[1] + 1)).scaled(BLOCK)
             box = box.intersect(Box.of_shape(self.image.plane_shape))
@@ -220,8 +234,15 @@ class Mesh:
         Returns
         -------
         level, sigma : ndarray of shape box.shape, float64
-            In the image's units, per *input* pixel.
+            In the image's units, per *input* pixel; the last ones are kept: not to be written to.
         """
+        last = self._last  # of this thread or another: whole, whoever replaces it
+        if last is None or last[0] != (box, fine):
+            self._last = last = ((box, fine), self._joined(box, fine))
+        return last[1]
+
+    def _joined(self, box: Box, fine: int) -> tuple[Field, Field]:
+        """What `fields` returns, computed."""
         rows, cols = self._grid
         axes = []
         for axis, count in enumerate((rows, cols)):
@@ -241,4 +262,5 @@ class Mesh:
             upper = table[y - low][:, x - high] * (1 - wx) + table[y - low][:, x1 - high] * wx
             lower = table[y1 - low][:, x - high] * (1 - wx) + table[y1 - low][:, x1 - high] * wx
             out.append(upper * (1 - wy[:, None]) + lower * wy[:, None])
+            out[-1].flags.writeable = False
         return out[0], out[1]

@@ -3,10 +3,11 @@
 ``python tests/benchmarks/large_inputs.py FOLDER --fits 2000 4000 --zarr 2000 4000`` writes inputs
 of these sides by repeating one simulated scene, strip by strip, runs a tiny toy model on a region
 of 1024 px, on stamps around 200 places, and on all of it, each in a process of its own, and prints
-a table of windows, seconds and the largest anonymous memory (RssAnon). All is removed at the end.
+a table of windows, seconds and the largest anonymous memory (RssAnon), of each fifth of the run and
+of all of it. All is removed at the end.
 
-The full size is ``--fits 30000 --zarr 60000``: results of 14 and up to 77 GB (one map at 2x) beside
-inputs of some GB; ``--skip-whole`` leaves the results of the whole out.
+The full size is ``--fits 30000 --zarr 60000``: results of 14 and up to 77 GB (one map at 2x, a
+quarter of it at 1x) beside inputs of some GB; ``--jobs region cutouts`` leaves the whole out.
 """
 
 from __future__ import annotations
@@ -116,22 +117,25 @@ def child(kind: str, source: Path, model: Path, output: Path) -> None:
     """Run one job and print the largest RssAnon as JSON."""
     from memory import rss_anon  # the script beside this one
 
-    peak, stop, began = [0], threading.Event(), time.monotonic()
+    stop, began = threading.Event(), time.monotonic()
+    fifths, count = [0] * 5, [0, 1]
 
     def watch() -> None:
         while not stop.wait(0.02):
-            peak[0] = max(peak[0], rss_anon())
+            at = min(5 * count[0] // count[1], 4)
+            fifths[at] = max(fifths[at], rss_anon())
 
-    count = [0]
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        job(kind, source, model).save(output, progress=lambda done, _: count.__setitem__(0, done))
+        job(kind, source, model).save(
+            output, progress=lambda *now: count.__setitem__(slice(2), now)
+        )
     finally:
         stop.set()
         watcher.join()
     seconds = time.monotonic() - began
-    print(json.dumps({"peak": peak[0], "windows": count[0], "seconds": seconds}))
+    print(json.dumps({"fifths": fifths, "windows": count[0], "seconds": seconds}))
 
 
 def job(kind: str, source: Path, model: Path) -> Any:
@@ -153,18 +157,17 @@ def job(kind: str, source: Path, model: Path) -> Any:
     return sciup.cutouts(image, Table(places, names=("y", "x")), STAMP, **options)
 
 
-def measure(kind: str, source: Path, folder: Path) -> dict[str, float]:
-    """Peak, windows and seconds of a job in a process of its own."""
+def measure(kind: str, source: Path, folder: Path) -> dict[str, Any]:
+    """Memory, windows and seconds of a job in a process of its own."""
     suffix = ".fits" if kind == "cutouts" or source.suffix == ".fz" else ".ome.zarr"
     output = folder / f"{kind}{suffix}"
     arguments = [kind, str(source), str(folder / "toy"), str(output)]
     done = subprocess.run(
         [sys.executable, __file__, str(folder), "--child", *arguments],
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
+        check=True,
     )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
     shutil.rmtree(output) if output.is_dir() else output.unlink()
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -181,7 +184,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where inputs and results lie for a while")
     parser.add_argument("--fits", type=int, nargs="*", default=[2000, 4000], help="sides")
     parser.add_argument("--zarr", type=int, nargs="*", default=[2000, 4000], help="sides")
-    parser.add_argument("--skip-whole", action="store_true", help="region and cut-outs only")
+    parser.add_argument("--scale", type=int, default=2, help="of the toy model")
+    parser.add_argument("--jobs", nargs="*", choices=JOBS, default=JOBS)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -191,18 +195,21 @@ def main() -> int:
     from sciup.testing.toy_model import write_toy_model
 
     options.folder.mkdir(parents=True, exist_ok=True)
-    write_toy_model(options.folder / "toy", channels=4, head_channels=4)
-    print("| input | side [px] | on disk [MB] | job | windows | time [s] | memory [MB] |")
-    print("|---|---|---|---|---|---|---|")
+    write_toy_model(options.folder / "toy", channels=4, head_channels=4, scale=options.scale)
+    print(
+        "| input | side [px] | on disk [MB] | job | windows | time [s] | by fifths | memory [MB] |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     inputs = [("in.fits.fz", write_fits, n) for n in options.fits]
     inputs += [("in.ome.zarr", write_zarr, n) for n in options.zarr]
     for name, write, side in inputs:
         source = write(options.folder / name, side)
-        for kind in JOBS[: 2 if options.skip_whole else 3]:
+        for kind in options.jobs:
             found = measure(kind, source, options.folder)
+            fifths = " ".join(f"{n / 1e6:.0f}" for n in found["fifths"])
             print(
                 f"| {name[3:]} | {side} | {size(source) / 1e6:.0f} | {kind} | {found['windows']} |"
-                f" {found['seconds']:.0f} | {found['peak'] / 1e6:.0f} |",
+                f" {found['seconds']:.0f} | {fifths} | {max(found['fifths']) / 1e6:.0f} |",
                 flush=True,
             )
         shutil.rmtree(source) if source.is_dir() else source.unlink()
