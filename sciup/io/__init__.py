@@ -41,7 +41,7 @@ def open_image(
         A FITS file or its address (``https://``, ``s3://``, whatever fsspec knows), an OME-Zarr
         folder, zip file or address, a TIFF file, a picture (PNG, JPEG, JPEG 2000), a numpy, dask
         or zarr array, an xarray DataArray, NDData or CCDData of astropy, an image layer of napari,
-        or an image that is already open.
+        or an image that is already open. A ``file://`` address is a path.
     hdu, err, weight, dq, dq_bad : optional
         Which FITS extensions hold the image, its error, weight and data quality, and which bits of
         the data quality are bad.
@@ -80,9 +80,10 @@ def open_image(
 def _open(source: Any, fits: dict[str, Any], scratch: Path | None) -> Image:
     kind: str
     if isinstance(source, str | os.PathLike):
-        from sciup.io._detect import detect_remote, url_of
+        from sciup.io._detect import detect_remote, plain_path, url_of
 
-        url, path = url_of(os.fspath(source)), Path(os.fspath(source)).expanduser()
+        name = plain_path(os.fspath(source))
+        url, path = url_of(name), Path(name).expanduser()
         kind = detect_remote(url) if url else detect_format(path)
         if kind == "fits":
             from sciup.io._fits import open_fits
@@ -157,12 +158,13 @@ def plate_fields(path: str | Path) -> list[str] | None:
     >>> plate_fields("no/such/plate") is None
     True
     """
-    from sciup.io._detect import url_of
+    from sciup.io._detect import plain_path, url_of
     from sciup.io._zipped import ZARR, zipped
 
-    place: Any = url_of(str(path))
+    name = plain_path(str(path))
+    place: Any = url_of(name)
     if place is None:
-        folder = Path(path)
+        folder = Path(name)
         place = folder if any((folder / name).is_file() for name in ZARR) else zipped(folder)
     elif not place.rstrip("/").endswith(".zarr"):
         return None

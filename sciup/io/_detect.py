@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
+from urllib.request import url2pathname
 
 from sciup.errors import InputError
 from sciup.io._zipped import ZARR, zipped
@@ -69,6 +70,20 @@ class Url(str):
     def name(self) -> str:
         """The last part."""
         return self.rstrip("/").rpartition("/")[2]
+
+
+def plain_path(source: str) -> str:
+    """The path that a ``file:`` address means; all else as it is.
+
+    Examples
+    --------
+    >>> plain_path("file:///data/a%20b.fits"), plain_path("file:/data/a.fits")
+    ('/data/a b.fits', '/data/a.fits')
+    >>> plain_path("data/a%20b.fits")
+    'data/a%20b.fits'
+    """
+    found = re.fullmatch(r"file:(?://(?:localhost)?(?=/))?(/.*)", source)
+    return url2pathname(found[1]) if found else source
 
 
 def url_of(source: str) -> Url | None:

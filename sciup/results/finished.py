@@ -16,7 +16,7 @@ from sciup.geometry import Box
 from sciup.image import Image, Plane
 from sciup.io import open_image
 from sciup.io._check import input_errors
-from sciup.io._detect import url_of
+from sciup.io._detect import plain_path, url_of
 from sciup.io._provenance import Container, container_at, read_provenance
 from sciup.physics.instrument import Instrument
 from sciup.risk.tolerance import Tolerance
@@ -181,16 +181,17 @@ class Finished:
 
 
 def local(path: str | Path) -> Path:
-    """The path of a result, with the home folder put in.
+    """The path of a result, also of a ``file:`` address, with the home folder put in.
 
     Raises
     ------
     InputError
         If it is an address: a `Path` has one slash of it only.
     """
-    if address := url_of(str(path)):
+    name = plain_path(str(path))
+    if address := url_of(name):
         raise InputError(f"{address} is an address", "results on this machine", "download it first")
-    return Path(path).expanduser()
+    return Path(name).expanduser()
 
 
 def _fits(path: Path) -> tuple[Image, dict[str, Pixels]]:

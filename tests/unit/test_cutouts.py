@@ -255,6 +255,17 @@ def test_what_cannot_be_is_told(folder, places, size, words):
         lazy(folder, places, size)
 
 
+def test_places_as_pairs_or_columns(folder):
+    corners = [tuple(row) for row in lazy(folder).table["y0", "x0"]]
+    y, x = np.transpose(PLACES)
+    for places in (PLACES, np.array(PLACES), {"y": y, "x": x}):
+        table = sciup.cutouts(folder / "in.fits", places, SIZE, **options(folder)).table
+        assert [tuple(row) for row in table["y0", "x0"]] == corners
+    for wrong in ([1.0, 2.0], [(1, 2, 3)], len, [("a", "b")]):
+        with pytest.raises(InputError, match="pairs"):
+            sciup.cutouts(folder / "in.fits", wrong, SIZE, **options(folder))
+
+
 def test_a_roi_beside_positions_is_refused(folder):
     with pytest.raises(OptionError, match="roi"):
         lazy(folder, roi="0:9,0:9")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -519,6 +520,15 @@ def test_files_that_cannot_be_loaded(kept, tmp_path, content, message):
         (tmp_path / "bad.py").write_text(content)
     with pytest.raises(OptionError, match=message):
         sciup.measure(kept, f"{tmp_path / 'bad.py'}:f")
+
+
+def test_a_module_of_the_working_folder(kept, tmp_path, monkeypatch):
+    (tmp_path / "my_own_measures.py").write_text("def one(image, mask):\n    return 1.0\n")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    table = sciup.measure(kept, "my_own_measures:one", regions="circle(21,21,4)", samples=5)
+    assert list(table["one"]) == [1.0]
+    assert sys.path == before
 
 
 @pytest.mark.parametrize("name", ["brightness", "no_such_module_here:f", ":f", "a.py:"])

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,13 @@ def test_no_file_an_empty_folder_and_an_address(tmp_path, monkeypatch):
         open_image(tmp_path)
     with pytest.raises(InputError, match="download"):
         open_image("http://127.0.0.1:9/image.zarr")
+
+
+def test_an_address_of_this_machine_is_a_path(tmp_path):
+    path = write_tiff(tmp_path / "i j.tif", PLANE)
+    for address in (path.as_uri(), Path(path.as_uri()), f"file://localhost{path}"):
+        assert open_image(address).shape == PLANE.shape
+        assert open_image(address).source == str(path)
 
 
 @pytest.mark.parametrize("name", ["hdu", "err", "weight", "dq", "dq_bad"])

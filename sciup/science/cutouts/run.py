@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -88,9 +89,9 @@ def cutouts(image: Any, positions: Any, size: int | str, **options: Any) -> Cuto
     ----------
     image : path, array or Image
         As for `sciup.upscale`.
-    positions : path or astropy.table.Table
-        CSV, ECSV or FITS with the columns ``ra``, ``dec`` (degrees, ICRS) or ``y``, ``x`` (input px
-        from 0), and perhaps ``id``.
+    positions : path, astropy.table.Table, dict or pairs
+        CSV, ECSV or FITS, a table or a dict with the columns ``ra``, ``dec`` (degrees, ICRS) or
+        ``y``, ``x`` (input px from 0), and perhaps ``id``; or pairs (y, x).
     size : int or str
         Side of the stamps in input px, or with a unit: ``5arcsec``, rounded up to whole pixels. The
         position lies in the pixel in the middle, or, where the number is even, in one of the two:
@@ -122,7 +123,7 @@ def cutouts(image: Any, positions: Any, size: int | str, **options: Any) -> Cuto
         raise OptionError("a roi was given with positions", "one of them")
     named = isinstance(positions, str | Path)
     name = str(positions) if named else "the catalogue"
-    rows = read_table(Path(positions)) if named else positions
+    rows = read_table(Path(positions)) if named else _table(positions)
     result = upscale(image, **options)
     frame = Frame(OnImage.of(result.job.image))
     side = _side(size, frame, result.job.model.scale)
@@ -133,6 +134,26 @@ def cutouts(image: Any, positions: Any, size: int | str, **options: Any) -> Cuto
     given = {f.name: getattr(result.job, f.name) for f in fields(Job)}
     job = CutoutJob(**given, size=side, corners=tuple(corners), finish=partial(add_table, table))
     return Cutouts(job, table)
+
+
+def _table(positions: Any) -> Table:
+    """A table as it is; columns by name, or pairs (y, x), as one."""
+    from astropy.table import Table
+
+    if isinstance(positions, Table):
+        return positions
+    try:
+        if isinstance(positions, Mapping):
+            return Table(positions)
+        pairs = np.asarray(positions, np.float64)
+    except (TypeError, ValueError):
+        pairs = np.empty(0)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise InputError(
+            f"no places can be read out of {type(positions).__name__} of shape {np.shape(pairs)}",
+            "a path, a table, a dict of columns (ra, dec or y, x), or pairs (y, x) in input px",
+        )
+    return Table(pairs, names=("y", "x"))
 
 
 def first_pixels(centres: NDArray[np.float64], side: int) -> list[tuple[int, int]]:

@@ -76,7 +76,7 @@ def _load(place: str) -> ModuleType:
     """A module by its file or its name, with all that it runs on import."""
     try:
         if not place.endswith(".py"):
-            return importlib.import_module(place)
+            return _module(place)
         if not Path(place).is_file():
             raise OptionError(f"--with: there is no file {place}", "a Python file")
         spec = importlib.util.spec_from_file_location(f"_sciup_own_{Path(place).stem}", place)
@@ -93,6 +93,16 @@ def _load(place: str) -> ModuleType:
         raise OptionError(
             f"--with: {place} cannot be loaded: {where(error)}", "a file that Python can import"
         ) from None
+
+
+def _module(name: str) -> ModuleType:
+    """An installed module, or one of the working folder, as for ``python -m``."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(here)
 
 
 def _functions(module: ModuleType) -> list[str]:
