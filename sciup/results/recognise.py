@@ -33,8 +33,8 @@ def check_result(path: str | Path) -> Path:
         raise InputError(f"there is no result {path}", ALLOWED)
     try:
         read_provenance(path)
-    except SciupError:
-        raise _no_result(path) from None
+    except SciupError as error:
+        raise error if ours_of(path).get("plate") else _no_result(path) from None
     return path
 
 

@@ -37,6 +37,7 @@ from sciup.cli import app
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.io import open_image, plate_fields
 from sciup.io._provenance import read_provenance
+from sciup.results.convert import convert
 from sciup.results.plate import Plate
 
 OUTER = tuple(SCALE * n for n in SHAPE)
@@ -159,6 +160,14 @@ def test_info_and_verify_tell_of_the_plate_and_of_a_field(sharp):
     assert "2 maps, 12 shards" in told("verify", sharp / "B/2/0")
     with pytest.raises(InputError, match="A/1/0"):
         read_provenance(sharp)
+
+
+def test_a_plate_is_converted_field_by_field(sharp, tmp_path):
+    with pytest.raises(InputError, match="is a plate of results") as error:
+        convert(sharp, tmp_path / "new.fits")
+    field = str(error.value.fix).removeprefix("give ")
+    convert(field, tmp_path / "new.fits")
+    assert open_image(tmp_path / "new.fits", hdu="MEAN").shape == open_image(field).shape
 
 
 @pytest.mark.parametrize(
