@@ -71,13 +71,14 @@ def place_of(layer: Any, viewer: Any) -> dict[str, int]:
     return plane | {"c": ours["channel"] or 0}
 
 
-def draws_of(layer: Any, viewer: Any) -> Callable[[Path], Source]:
+def draws_of(layer: Any, viewer: Any, moved: str | None = None) -> Callable[[Path], Source]:
     """What tells where the draws of the shown plane are read, or what they are made of.
 
-    It takes a folder for what must be written, and may be called in a thread.
+    It takes a folder for what must be written, and may be called in a thread. The input of a
+    finished result may have `moved` to another place.
     """
     if ours := facts_of(layer):
-        found = Source(ours["path"], "result", plane=place_of(layer, viewer))
+        found = Source(ours["path"], "result", plane=place_of(layer, viewer), moved=moved)
         return lambda _: found
     plane = plane_of(layer, viewer)
     return lambda folder: source_of(layer, plane, folder)

@@ -17,6 +17,7 @@ from sciup_napari.measuring import Question
 from sciup_napari.models import Choice
 from sciup_napari.outlines import KINDS
 from sciup_napari.parts import silent
+from sciup_napari.picked import Picked
 from sciup_napari.regions import NAME as ELSEWHERE
 from sciup_napari.regions import new_shapes
 
@@ -42,7 +43,7 @@ class MeasureWidget(MeasurePanel):
         self.attend(napari_viewer)
         self.measuring = measuring = self.session.measuring
         self.found = CandidateLayer(self.viewer)
-        self._selection: Any = None
+        self._picked = Picked(self.measured.choose)
         self._words = ("", "")
         self._known: set[Any] = set()
         self._connect()
@@ -59,6 +60,7 @@ class MeasureWidget(MeasurePanel):
             value.valueChanged.connect(self.ask)
         self.device.currentIndexChanged.connect(self.ask)
         self.own.changed.connect(self.ask)
+        self.moved.changed.connect(self._moved)
         self.new.clicked.connect(self.new_regions)
         self.again.clicked.connect(self.measure_again)
         self.copy.clicked.connect(self.copy_table)
@@ -118,13 +120,20 @@ class MeasureWidget(MeasurePanel):
 
     def _layer_changed(self, *changes: Any) -> None:
         super()._layer_changed(*changes)
-        if self.layer is not None and facts_of(self.layer):
+        ours = facts_of(self.layer) if self.layer is not None else {}
+        self.moved.show(self.session.moved.get(ours.get("path", "")))
+        if ours:
             with silent(self.model_box):
                 self.model_box.insertItem(0, RECORDED)
                 self.model_box.setCurrentIndex(0)
 
     def _model_changed(self, *_: Any) -> None:
         super()._model_changed()
+        self.ask()
+
+    def _moved(self) -> None:
+        """Somebody has said where the input of a result is; it holds for all of its maps."""
+        self.session.moved[facts_of(self.layer)["path"]] = self.moved.place
         self.ask()
 
     def question(self) -> Question | None:
@@ -152,7 +161,8 @@ class MeasureWidget(MeasurePanel):
                 raise OptionError("no model is chosen", fix="choose one above")
         made_by = self.session.made_by.get(ours.get("path", ""))
         regions, radius = self.regions.currentData(), self.radius.value()
-        return Question(self.layer, regions, asked, radius, order, made_by)
+        moved = self.moved.place if ours else None
+        return Question(self.layer, regions, asked, radius, order, made_by, moved)
 
     @property
     def _owned(self) -> bool:
@@ -163,7 +173,7 @@ class MeasureWidget(MeasurePanel):
         regions = self.regions.currentData()
         result = self.layer is not None and bool(facts_of(self.layer))
         points = type(regions).__name__ == "Points"
-        self.show_rows(own=self._owned, points=points)
+        self.show_rows(own=self._owned, points=points, result=result)
         if self.layer is not None:
             own = self.model.domain if self.model else None
             self.offer_kinds(domain_of(self.layer) if result else own)
@@ -175,7 +185,7 @@ class MeasureWidget(MeasurePanel):
             question = self.question()
         except SciupError as error:
             self.failure.setText(str(error))
-        self._follow(regions)
+        self._picked.follow(regions)
         self.measuring.ask(question)
 
     def measure_again(self) -> None:
@@ -227,23 +237,6 @@ class MeasureWidget(MeasurePanel):
 
     def _chosen(self, index: int) -> None:
         self.regions.currentData().selected_data = {index}
-
-    def _follow(self, regions: Any) -> None:
-        """Go to the row of what is selected in a layer, and in another one no longer."""
-        selection = getattr(regions, "selected_data", None)
-        events = getattr(selection, "events", None)  # a plain set before napari 0.9
-        if self._selection is events:
-            return
-        if self._selection is not None:
-            self._selection.items_changed.disconnect(self._selected)
-        self._selection = events
-        if events is not None:
-            events.items_changed.connect(self._selected)
-
-    def _selected(self, *_: Any) -> None:
-        chosen = list(getattr(self.regions.currentData(), "selected_data", ()))
-        if len(chosen) == 1:
-            self.measured.choose(int(chosen[0]))
 
     # -- what may be there ---------------------------------------------------------------------
 

@@ -27,6 +27,13 @@ OPEN = 2
 """Orders whose draws are kept: going back to the last layer costs nothing."""
 
 
+ALONG = (
+    "Lines and paths have no area, and nothing is measured along them. Draw a polygon around what"
+    " is meant: length finds the filaments in it and follows them."
+)
+"""Said of a line."""
+
+
 class Opened:
     """The draws of the last few orders."""
 
@@ -49,22 +56,24 @@ class Opened:
 def _open(order: Order, made_by: MadeBy | None) -> KeptDraws:
     if order.source.kind != "result":
         return KeptDraws.of_result(result_of(order, image_of(order)))  # type: ignore[return-value]
-    path = order.source.path
-    if made_by is None:
-        return KeptDraws.open(path, model=order.model, opener=_opener(path))  # type: ignore[return-value]
+    path, moved = order.source.path, order.source.moved
+    if made_by is None or moved is not None:  # what is stated by hand goes first
+        return KeptDraws.open(  # type: ignore[return-value]
+            path, source=moved, model=order.model, opener=_opener(path, moved)
+        )
     image = image_of(made_by.order, whole=made_by.whole)
     return KeptDraws.open(  # type: ignore[return-value]
         path, source=made_by.order.source.path, model=made_by.order.model, opener=lambda _: image
     )
 
 
-def _opener(path: str) -> Callable[[str], Any]:
+def _opener(path: str, moved: str | None) -> Callable[[str], Any]:
     """Opens the input with the options that fit the result: HDU, channel and so on."""
     from sciup.io import open_image
     from sciup.results.finished import Finished
     from sciup_napari.result_source import find_source
 
-    options = find_source(Finished.open(path)).source.get("options", {})
+    options = find_source(Finished.open(path), moved).source.get("options", {})
     return lambda place: open_image(place, **options)
 
 
@@ -84,12 +93,17 @@ def measured(message: Measure, outline: Outline, draws: KeptDraws) -> Measured:
     try:
         shape = _shape(outline, draws)
     except InputError as error:
-        return Measured(message.number, outline, Catalogue(), error.what)
+        return Measured(message.number, outline, Catalogue(), error.what, _helped(outline))
     regions, plane = [Region("1", shape)], _plane(draws, message.order)
     with warnings_told() as told:
         row = plain(sciup.measure(draws, **message.asked, regions=regions, plane=plane))
     flag = str(row.columns["flag"][0])
     return Measured(message.number, outline, row, flag, tuple(dict.fromkeys(told)))
+
+
+def _helped(outline: Outline) -> tuple[str, ...]:
+    """What to do about a shape that cannot be measured, if it is a line."""
+    return (ALONG,) if outline.kind in ("line", "path") else ()
 
 
 def _shape(outline: Outline, draws: KeptDraws) -> Any:

@@ -12,6 +12,7 @@ from sciup.image import KEYPOINT_KINDS
 from sciup.science.measure.quantities import QUANTITIES
 from sciup_napari.explore_panel import number
 from sciup_napari.measure_table import MeasureTable
+from sciup_napari.moved_input import MovedInput
 from sciup_napari.own_function import OwnFunction
 from sciup_napari.parts import (
     Note,
@@ -77,8 +78,10 @@ class MeasurePanel(Subject):
         self.radius.setSuffix(" px")
         self.radius.setToolTip("Of the disc around each point, input px")
         where = beside(self.regions, self.new)
+        self.moved = MovedInput(self)
         return form(
-            ("of", self.layer_box), ("model", self.model_box), ("quantity", self.quantity),
+            ("of", self.layer_box), ("model", self.model_box), ("input", self.moved.row),
+            ("quantity", self.quantity),
             ("function", self.own.row), ("regions", where), ("radius", self.radius),
         )  # fmt: skip
 
@@ -135,8 +138,9 @@ class MeasurePanel(Subject):
             self.kind.clear()
             self.kind.addItems(kinds)
 
-    def show_rows(self, *, own: bool, points: bool) -> None:
+    def show_rows(self, *, own: bool, points: bool, result: bool) -> None:
         """Show the controls that matter."""
+        show_row(self.question_form, self.moved.row, result)
         show_row(self.question_form, self.own.row, own)
         show_row(self.question_form, self.radius, points)
 

@@ -40,6 +40,8 @@ class Question:
     order : dict
         Fields of `Order` but the source.
     made_by : MadeBy or None
+    moved : str or None
+        Where the input of a finished result is now, if it was moved.
     """
 
     layer: Any
@@ -48,12 +50,13 @@ class Question:
     radius: float = 3.0
     order: dict[str, Any] = field(default_factory=dict)
     made_by: MadeBy | None = None
+    moved: str | None = None
 
     def same_draws(self, other: Question | None) -> bool:
         """Whether another question is about the same draws."""
-        mine = self.order, self.made_by
+        mine = self.order, self.made_by, self.moved
         return other is not None and self.layer is other.layer and mine == (
-            other.order, other.made_by
+            other.order, other.made_by, other.moved
         )  # fmt: skip
 
 
@@ -187,7 +190,7 @@ class Measuring(QObject):
         if self.question is not None:
             self.detecting = True
             question = self.question
-            self._talk.detect(self._find(question.layer), asked, question.made_by, **question.order)
+            self._talk.detect(self._find(question), asked, question.made_by, **question.order)
 
     def cancel(self) -> None:
         """End the search for candidates; measurements go on."""
@@ -226,12 +229,13 @@ class Measuring(QObject):
         if question is None:
             self._talk.stop()
             return
-        find, made_by = self._find(question.layer), question.made_by
+        find, made_by = self._find(question), question.made_by
         self._talk.measure(find, question.asked, missing, made_by, **question.order)
 
-    def _find(self, layer: Any) -> Callable[[Path], Source]:
+    def _find(self, question: Question) -> Callable[[Path], Source]:
         """Where the draws come from: found out once, for pixels may have to be written down."""
-        known, find = self._found, draws_of(layer, self.viewer)
+        known = self._found
+        find = draws_of(question.layer, self.viewer, question.moved)
 
         def once(folder: Path) -> Source:
             if not known:

@@ -33,6 +33,8 @@ class Source:
         Index on the leading axes, by letter.
     pixel_size : float, optional
         Where the file does not say: micrometer, or arcsec for the sky.
+    moved : str, optional
+        Where the input of a result is now, if it was moved.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict)
     plane: Mapping[str, int] = field(default_factory=dict)
     pixel_size: float | None = None
+    moved: str | None = None
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,10 @@ def narrow(box: QComboBox, length: int = 12) -> None:
     box.setMinimumContentsLength(length)
 
 
-def beside(box: QComboBox, button: QPushButton) -> QWidget:
+def beside(box: QWidget, button: QPushButton) -> QWidget:
     """A box with a button at its side, as one row of a form."""
-    narrow(box, 8)
+    if isinstance(box, QComboBox):
+        narrow(box, 8)
     whole = QWidget()
     layout = QHBoxLayout(whole)
     layout.setContentsMargins(0, 0, 0, 0)

@@ -58,15 +58,18 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def find_source(done: Finished) -> Source:
+def find_source(done: Finished, moved: str | None = None) -> Source:
     """The source of a result; without pixels and with the reason if it cannot be shown.
 
     Parameters
     ----------
     done : Finished
+    moved : str, optional
+        Where it is now; else the recorded place, and then beside the result.
     """
-    told = str(done.facts["source"])
-    places = (Path(told).expanduser(), done.path.absolute().parent / Path(told).name)
+    told = moved or str(done.facts["source"])
+    beside = () if moved else (done.path.absolute().parent / Path(told).name,)
+    places = (Path(told).expanduser(), *beside)
     path = next((p for p in places if p.exists()), None)
     if path is None:
         return Source(notes=(f"the input {told} is not there",))

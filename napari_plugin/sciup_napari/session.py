@@ -34,6 +34,8 @@ class Session(QObject):
     ----------
     made_by : dict of str to MadeBy
         How the results of this session were made, by their path.
+    moved : dict of str to str or None
+        Where the inputs of results are now that were moved, by the path of the result.
 
     Signals
     -------
@@ -56,6 +58,7 @@ class Session(QObject):
         self.search = Search(viewer)
         self.measuring = Measuring(viewer)
         self.made_by: dict[str, MadeBy] = {}
+        self.moved: dict[str, str | None] = {}
         self.running: Running | None = None
         self._given: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
         self._bar: Bar | None = None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from qtpy.QtWidgets import QPushButton
 
 import sciup
 from sciup.geometry import Box
@@ -37,11 +38,15 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(model, tmp_path_factory):
+    """A result whose input is where it was."""
+    return make_result(tmp_path_factory.mktemp("field"), model)
+
+
+def make_result(folder, model):
     """Three stars on a sky with pixels of 0.36 arcsec: rows 8 on of the field."""
     header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "BUNIT": "electron"})
     header.update(CRPIX1=1, CRPIX2=1, CRVAL1=150.0, CRVAL2=2.0, CDELT1=-1e-4, CDELT2=1e-4)
     image = star_field(SHAPE, stars=0) + sum(20000 * star(SHAPE, *p, 2.3) for p in STARS)
-    folder = tmp_path_factory.mktemp("field")
     fits.PrimaryHDU(image.astype("f4"), header).writeto(folder / "field.fits")
     lazy = sciup.upscale(
         folder / "field.fits", model=model, samples=4, roi="8:64,0:90", device="cpu", **STATED
@@ -205,6 +210,7 @@ def test_own_functions_refusals_and_tables(dock, result, model, tmp_path, monkey
     assert answers[2].flag == "outside the result"
     assert answers[3].flag == "it is a line and has no area"
     assert texts(dock.measured)[3][-1] == answers[3].flag
+    assert "Draw a polygon around" in dock.warning.text()
     out = tmp_path / "table.ecsv"
     monkeypatch.setattr(
         "sciup_napari.measure_rows.QFileDialog.getSaveFileName", lambda *_: (str(out), "")
@@ -222,6 +228,43 @@ def test_own_functions_refusals_and_tables(dock, result, model, tmp_path, monkey
     dock.quantity.setCurrentText("centroid")
     rest(dock, qtbot, 4)
     assert not dock.failure.text()
+
+
+def test_an_input_that_was_moved_is_named_in_the_dock(viewer, model, tmp_path, monkeypatch, qtbot):
+    (tmp_path / "before").mkdir()
+    moved = make_result(tmp_path / "before", model)
+    known = {"samples": 6, "model": str(model), "regions": "polygon(14,15,28,15,28,28,14,28)"}
+    expected = sciup.measure(moved, "photometry", **known)
+    now = tmp_path / "archive" / "renamed.fits"
+    now.parent.mkdir()
+    (tmp_path / "before" / "field.fits").rename(now)
+    viewer.open(str(moved), plugin="sciup")
+    dock = MeasureWidget(viewer)
+    qtbot.addWidget(dock)
+    dock.model_box.add(model)
+    dock.draws.setValue(6)
+    box = np.array([[14.0, 13.0], [14.0, 27.0], [27.0, 27.0], [27.0, 13.0]])
+    drawn(dock, (box,), ("polygon",))
+    qtbot.waitUntil(lambda: "field.fits is no longer there" in dock.failure.text(), timeout=PATIENCE)
+    dock.moved.line.setText(f"file://{tmp_path}/nowhere.fits")
+    dock.moved.line.editingFinished.emit()
+    qtbot.waitUntil(
+        lambda: f"{tmp_path}/nowhere.fits is no longer there" in dock.failure.text(),
+        timeout=PATIENCE,
+    )
+    chosen = "sciup_napari.moved_input.QFileDialog.getOpenFileName"
+    monkeypatch.setattr(chosen, lambda *_: (str(now), ""))
+    dock.moved.row.findChild(QPushButton).click()
+    same(rest(dock, qtbot, 1), expected)
+    assert not dock.failure.text()
+    image = viewer.add_image(star_field((40, 48), stars=3).astype("f4"), name="stars")
+    shown = dock.layer
+    dock.layer_box.setCurrentIndex(dock.layer_box.findData(image))
+    assert not dock.moved.row.isVisibleTo(dock)
+    assert dock.moved.place is None
+    dock.layer_box.setCurrentIndex(dock.layer_box.findData(shown))
+    assert dock.moved.row.isVisibleTo(dock)
+    assert dock.moved.line.text() == str(now)  # kept with the result
 
 
 def test_the_draws_of_a_layer_are_made_as_needed(viewer, model, qtbot):
