@@ -13,18 +13,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sciup.calibrate.covered import covered_table
 from sciup.calibrate.fields import KnownField, Source
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.evaluate.sky.detect import reliability_table
 from sciup.evaluate.tables import Table
 from sciup.existence.believed import Believed
-from sciup.existence.candidates import LEVELS, agreement, interval, search
-from sciup.existence.curves import LEAST, Curve, Errors, Existence
+from sciup.existence.candidates import agreement, search
+from sciup.existence.curves import LEAST, VERSION, Curve, Errors, Existence
 from sciup.existence.target import KINDS
 from sciup.risk.columns import Columns, kept
 from sciup.risk.conformal import LEAST as FEWEST
 from sciup.risk.conformal import UNITS, Ends, below, crossed, ends
+from sciup.risk.ranks import LEVELS, interval
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -32,6 +34,9 @@ Progress = Callable[[str, int], None]
 
 SNR = ((-np.inf, 5.0), (5.0, 10.0), (10.0, 20.0), (20.0, np.inf))
 """Classes of S/N of the table of fluxes."""
+
+TRUE_LEVEL = 0.0
+"""Of a truth where there is no light: it has neither a sky nor the pedestal of a camera."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,8 @@ class Pairs(Columns):
     snr : ndarray (n,)
         Of the mean flux of the draws.
     covered : ndarray (n, levels)
-        Whether the true flux lies in the intervals of `sciup.existence.LEVELS`: 1, 0, or NaN where
-        the draws are too few for one.
+        Whether the true flux lies in the intervals of `sciup.risk.ranks.LEVELS`: 1, 0, or NaN
+        where the draws are too few for one.
     score, away : ndarray (n,)
         Error of the flux, and distance of the true place, in spreads of the draws; NaN where there
         is no spread or no true place.
@@ -77,6 +82,10 @@ class Pairs(Columns):
 def compare(one: KnownField, kind: str, limit: float, seen: Any) -> Pairs:
     """The candidates of one field beside its truth.
 
+    Light of the draws is above the sky that the run believed in, as in `sciup detect`; light of the
+    truth above its own, which is 0: a wrong belief is an error of the draws. Of micrographs only
+    light above its surroundings counts, in draws and truth alike, so that no level matters.
+
     Those at the edges do not count: a small field has more edge than what it stands for.
     """
     job = one.result.job
@@ -91,7 +100,7 @@ def compare(one: KnownField, kind: str, limit: float, seen: Any) -> Pairs:
     target = believed.target
     found = search(seen.draws, seen.level, target)
     found = found.take(found.rim(one.truth.shape) >= target.around)
-    exists, true, away = agreement(found, one.truth, seen.level, target)
+    exists, true, away = agreement(found, one.truth, TRUE_LEVEL, target)
     mean, spread = found.fluxes.mean(1), found.fluxes.std(1, ddof=1)
     plain = [interval(found.fluxes, level) for level in LEVELS]
     return Pairs(
@@ -139,7 +148,7 @@ class Gathering:
     def pairs(self, condition: str) -> Pairs:
         """Of one condition."""
         stem = f"{condition.replace(':', '-')}_{self.source.samples}_{self.limit:g}"
-        path = self.folder / f"{stem}_{self.source.digest(self.split)}.npz"
+        path = self.folder / f"{stem}_{self.source.digest(self.split, VERSION)}.npz"
         return kept(path, Pairs, lambda: self._gather(condition))
 
     def _gather(self, condition: str) -> Pairs:
@@ -243,14 +252,14 @@ def place_errors(pairs: Pairs) -> tuple[Errors, ...]:
 
 
 def _errors(pairs: Pairs, scores: Array, inside: Array, made: Ends) -> tuple[Errors, ...]:
-    shares, found = [level / 100 for level in LEVELS], []
+    found = []
     for low, high in SNR:
         mine = (pairs.snr >= low) & (pairs.snr < high) & np.isfinite(scores)
         units = pairs.unit[mine].tolist()
         if mine.sum() < FEWEST or len(set(units)) < UNITS:
             continue
-        first, second = (made(scores[mine], share) for share in shares)
-        covered = crossed(scores[mine], units, shares, made)
+        first, second = (made(scores[mine], level) for level in LEVELS)
+        covered = crossed(scores[mine], units, LEVELS, made)
         plain = inside[mine].mean(0).tolist()
         found.append(
             Errors(
@@ -284,25 +293,13 @@ def _plain(value: Any) -> Any:
 
 def errors_table(curve: Curve, about: str) -> Table:
     """How often the truth was inside: of intervals of the draws as such, and of calibrated ones."""
-    rows = []
-    for name, classes in (("flux", curve.fluxes), ("place", curve.places)):
-        for c in classes:
-            low, high = c.low or 0.0, math.inf if c.high is None else c.high
-            row: Row = {"of": name, "S/N": f"{low:g}-{high:g}"}
-            row |= {"candidates": c.candidates, "fields": c.units}
-            for i, level in enumerate(LEVELS):
-                plain = c.plain[i]
-                row[f"draws {level} %"] = math.nan if plain is None else plain
-                row |= {f"calibrated {level} %": c.covered[i]}
-                row |= {f"{level} % z low": c.ends[i][0], f"{level} % z high": c.ends[i][1]}
-            rows.append(row)
-    notes = [
-        "flux: of all candidates, also of those that do not exist; place: of those that exist."
-        " calibrated: by what all other fields gave, field by field. z: ends, in spreads of the"
-        " draws.",
-    ]
-    return Table(
-        f"existence_{curve.kind}_errors", f"Intervals of candidates: {about}.", rows, notes
+    kinds = (("flux", curve.fluxes), ("place", curve.places))
+    rows = (({"of": of, "candidates": c.candidates}, c) for of, classes in kinds for c in classes)
+    return covered_table(
+        f"existence_{curve.kind}_errors",
+        f"Intervals of candidates: {about}.",
+        rows,
+        "flux: of all candidates, also of those that do not exist; place: of those that exist.",
     )
 
 

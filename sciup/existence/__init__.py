@@ -5,7 +5,7 @@ Arrays in, arrays out: evaluation, calibration and ``sciup detect`` share one de
 
 from __future__ import annotations
 
-from sciup.existence.candidates import LEVELS, Candidates, agreement, interval, search
+from sciup.existence.candidates import Candidates, agreement, search
 from sciup.existence.curves import FILE, Curve, Existence
 from sciup.existence.points import detections, local_flux, point_flux
 from sciup.existence.target import KINDS, Target, point_limit
@@ -14,14 +14,12 @@ from sciup.existence.union import near, union
 __all__ = [
     "FILE",
     "KINDS",
-    "LEVELS",
     "Candidates",
     "Curve",
     "Existence",
     "Target",
     "agreement",
     "detections",
-    "interval",
     "local_flux",
     "near",
     "point_flux",

@@ -16,30 +16,6 @@ from sciup.existence.union import Array, near, union
 INTERVAL = 0.68
 """Share of the draws within the spread of a position."""
 
-LEVELS = (68, 95)
-"""Per cent of the draws within the intervals of a flux."""
-
-
-def interval(values: Array, percent: float) -> tuple[Array, Array]:
-    """Ends between which one more of as many equal values would lie, along the last axis.
-
-    The p-quantile is the value of rank ``p (n + 1)`` (type 6 of Hyndman & Fan 1996, Am. Stat. 50,
-    361): a truth that is one more draw lies below it with probability p. NaN where the values are
-    too few for that: 39 are needed for 95 %.
-
-    Examples
-    --------
-    >>> low, high = interval(np.arange(1.0, 40.0), 95)
-    >>> round(float(low), 6), round(float(high), 6)
-    (1.0, 39.0)
-    """
-    tail = (1 - percent / 100) / 2
-    if tail * (values.shape[-1] + 1) < 1 - 1e-9:
-        nothing = np.full(values.shape[:-1], np.nan)
-        return nothing, nothing
-    low, high = np.quantile(values, [tail, 1 - tail], axis=-1, method="weibull")
-    return low, high
-
 
 @dataclass(frozen=True)
 class Candidates:
@@ -204,4 +180,4 @@ def _positions(
     return place, np.where(alone, np.nan, spread)
 
 
-__all__ = ["INTERVAL", "LEVELS", "Candidates", "agreement", "first_of", "interval", "search"]
+__all__ = ["INTERVAL", "Candidates", "agreement", "first_of", "search"]

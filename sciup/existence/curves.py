@@ -18,7 +18,8 @@ Array = NDArray[np.float64]
 FILE = "existence.json"
 """Beside the weights of a model."""
 
-VERSION = 2
+VERSION = 3
+"""3: the truth is measured above its own sky, no longer above the one that was believed."""
 
 LEAST = 30
 """Candidates without which no curve is fitted."""
@@ -35,7 +36,8 @@ class Errors:
     candidates, units : int
         How many, and of how many independent fields.
     ends : tuple of (float, float)
-        Errors in spreads of the draws between which the truth lies, for each of `LEVELS`.
+        Errors in spreads of the draws between which the truth lies, for each of
+        `sciup.risk.ranks.LEVELS`.
     plain, covered : tuple of float
         Share of the truths inside the interval of the draws as such, None where there is none; and
         inside the one that all other fields gave, field by field.

@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sciup.risk.ranks import rank
+
 Array = NDArray[np.float64]
 Ends = Callable[[Array, float], tuple[float, float]]
 
@@ -37,11 +39,11 @@ def ends(scores: Array, level: float) -> tuple[float, float]:
     >>> ends(np.arange(1.0, 80.0), 0.95)
     (2.0, 78.0)
     """
-    rank = math.floor(round((len(scores) + 1) * (1 - level) / 2, 9))
-    if rank < 1:
+    at = math.floor(rank(len(scores), level))
+    if at < 1:
         return -math.inf, math.inf
     ordered = np.sort(scores)
-    return float(ordered[rank - 1]), float(ordered[len(scores) - rank])
+    return float(ordered[at - 1]), float(ordered[len(scores) - at])
 
 
 def below(scores: Array, level: float) -> tuple[float, float]:

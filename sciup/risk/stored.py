@@ -137,8 +137,9 @@ class Stored:
 
     @classmethod
     def again(cls) -> str:
-        """How to make another one."""
-        return " ".join(("write it again: sciup calibrate MODEL DATA", cls.command)).rstrip()
+        """How to make another one, or do without."""
+        command = f"sciup calibrate MODEL DATA {cls.command}".rstrip()
+        return f"write it again: {command}; or remove it"
 
     def check(self) -> None:
         """Refuse what no calibration writes, beyond types."""

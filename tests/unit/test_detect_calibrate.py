@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 
 import sciup
 from sciup.calibrate.existence import (
@@ -20,11 +21,17 @@ from sciup.calibrate.existence import (
     place_errors,
 )
 from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.observe import observe
 from sciup.cli import main
 from sciup.errors import InputError
+from sciup.evaluate.metrics import block_mean
 from sciup.existence import Existence
 from sciup.generators.facts import ModelFacts
+from sciup.geometry import Box
+from sciup.io._array import open_array
 from sciup.physics.instrument import Fact, Instrument
+from sciup.results.draws import Draws
+from sciup.results.level import Level
 from sciup.risk.stored import Key
 from sciup.testing.toy_images import cells, star
 from sciup.testing.toy_model import write_toy_model
@@ -39,6 +46,13 @@ def instrument():
     return Instrument(**dict.fromkeys(Instrument.__dataclass_fields__, none) | made)
 
 
+def job(*, sky=True):
+    model = SimpleNamespace(scale=2, target_fwhm=2.0)
+    return SimpleNamespace(
+        instruments=[instrument()], model=model, image=SimpleNamespace(flux_per_pixel=sky)
+    )
+
+
 def known(seed, honesty):
     """A field of places with a star each, more often in the draws than in the truth."""
     rng = np.random.default_rng(seed)
@@ -49,12 +63,19 @@ def known(seed, honesty):
         p = chance * (honesty if i == 0 else 1)
         for y, x in places[rng.uniform(size=len(places)) < p] + rng.normal(0, 0.2, 2):
             images[i] += 100 * star((96, 96), y, x, 2.0)
-    model = SimpleNamespace(scale=2, target_fwhm=2.0)
-    job = SimpleNamespace(
-        instruments=[instrument()], model=model, image=SimpleNamespace(flux_per_pixel=True)
-    )
-    one = KnownField(SimpleNamespace(job=job), images[0], 0.0, {"unit": f"unit {seed}"})
+    one = KnownField(SimpleNamespace(job=job()), images[0], 0.0, {"unit": f"unit {seed}"})
     return one, SimpleNamespace(draws=images[1:], level=np.zeros((96, 96)))
+
+
+def steady(seed):
+    """A field of stars that truth and draws have alike, with fluxes of the same scatter."""
+    rng = np.random.default_rng(seed)
+    places = np.argwhere(np.ones((5, 5))) * 16 + 16.0
+    images = np.zeros((K + 2, 96, 96))
+    for i in range(len(images)):
+        for y, x in places + rng.normal(0, 0.2, places.shape):
+            images[i] += rng.normal(100, 5) * star((96, 96), y, x, 2.0)
+    return KnownField(SimpleNamespace(job=job()), images[0], 0.0, {"unit": f"{seed}"}), images[1:]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +115,76 @@ def test_intervals_of_honest_draws_cover():
     # of a flux that is there or not, the ends of an interval are often the flux itself
     assert share > 0.68 - 2 * error
     assert np.isnan(found.covered[:, 1]).all()  # 17 draws are too few for 95 %
+
+
+def test_a_wrong_belief_in_the_sky_is_an_error_of_the_draws():
+    """The truth knows its own sky: what detect would then report lies beside it."""
+    fields = [steady(i) for i in range(20)]
+    right, wrong = (
+        Pairs.join(
+            [compare(one, "point", 5.0, SimpleNamespace(draws=d, level=sky)) for one, d in fields]
+        )
+        for sky in (0.0, 0.6)
+    )
+    assert right.covered[:, 0].mean() == pytest.approx(0.68, abs=0.06)
+    assert wrong.covered[:, 0].mean() < 0.1
+    # a sky that is .6 too high takes .6 from every pixel of the disc of radius 3
+    missing = (wrong.score - right.score).mean()
+    assert missing == pytest.approx(0.6 * np.pi * 3.5**2 / 5, rel=0.25)
+    (mended,) = flux_errors(wrong)
+    assert mended.ends[0][0] > 1  # intervals of which all lie above the mean of the draws
+    assert mended.covered == pytest.approx((0.68, 0.95), abs=0.06)
+
+
+def test_what_exists_is_counted_above_the_true_sky():
+    """A sky that is believed too high hides stars in the draws, not in the truth."""
+    one, draws = steady(0)
+    high = compare(one, "point", 5.0, SimpleNamespace(draws=draws, level=8.0))
+    assert high.p.mean() < 0.7
+    assert high.exists.all()
+
+
+@pytest.mark.parametrize("kind", ["spot", "nucleus", "filament"])
+def test_the_level_of_a_micrograph_has_no_say(kind):
+    """Only light above its surroundings counts, so no pedestal can be wrong."""
+    images = np.stack([cells((160, 160), seed=i % 2).astype(float) for i in range(K + 2)])
+    images += np.random.default_rng(0).normal(0, 1, images.shape)
+    images[:, 70:74, 20:140] += 40
+    spots = sum(star((160, 160), y, 30, 2.0) for y in (40, 110, 130))
+    images += np.arange(300, 300 + 10 * len(images), 10)[:, None, None] * spots
+    field = SimpleNamespace(job=job(sky=False))
+    one = KnownField(field, images[0], 0.0, {"unit": "a"})
+    first, other = (
+        compare(one, kind, 5.0, SimpleNamespace(draws=images[1:], level=level))
+        for level in (0.0, 37.0)
+    )
+    assert len(first)
+    for name in Pairs.names():
+        a, b = getattr(first, name), getattr(other, name)
+        if a.dtype.kind == "f":
+            np.testing.assert_allclose(a, b, atol=1e-6, err_msg=name)
+        else:
+            np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_a_run_with_a_wrong_sky(tmp_path):
+    """Through the engine: the level is that of detect, and what it takes from a flux is seen."""
+    toy = write_toy_model(tmp_path / "toy", scale=2, channels=4, head_channels=4)
+    rng = np.random.default_rng(3)
+    places = np.argwhere(np.ones((4, 4))) * 24 + 24.0
+    truth = sum(400 * star((128, 128), y, x, 2.0) for y, x in places)
+    field = block_mean(gaussian_filter(truth, 1.8), 2) * 4 + rng.normal(0, 1, (64, 64))
+    image = open_array(field.astype(np.float32), flux_per_pixel=True, domain="night-sky")
+    scores = {}
+    for sky in (0.0, 1.0):
+        told = {"psf_fwhm": 2.5, "background": sky, "noise_sigma": 1.0, "gain": 30.0}
+        result = sciup.upscale(image, model=toy, samples=K, device="cpu", precision="fp32", **told)
+        seen, draws = observe(result, K + 1), Draws.of_result(result)
+        level = Level(draws, ()).window(Box.of_shape(draws.plane_shape))
+        np.testing.assert_allclose(seen.level, np.broadcast_to(level, (128, 128)), atol=1e-5)
+        one = KnownField(result, truth, 0.0, {"unit": "a"})
+        scores[sky] = np.median(compare(one, "point", 5.0, seen).score)
+    assert scores[1.0] > scores[0.0] + 1
 
 
 def test_narrow_intervals_and_wandering_places_are_mended():

@@ -14,13 +14,13 @@ from sciup.existence import (
     Existence,
     Target,
     agreement,
-    interval,
     point_limit,
     search,
     union,
 )
 from sciup.existence.believed import Believed, noise_area
 from sciup.physics.instrument import Fact, Instrument
+from sciup.risk.ranks import interval
 from sciup.risk.stored import Key
 from sciup.testing.toy_images import star
 
@@ -136,7 +136,7 @@ def test_intervals_of_fluxes_cover():
     """68 and 95 % of true fluxes lie within, where truth and draws are exchangeable."""
     rng = np.random.default_rng(2)
     places = np.argwhere(np.ones((3, 4))) * 20 + 12.0
-    hits = {68: [], 95: []}
+    hits = {0.68: [], 0.95: []}
     for _ in range(14):
         centre = rng.uniform(100, 300, len(places))
         images = []
@@ -154,8 +154,8 @@ def test_intervals_of_fluxes_cover():
             low, high = interval(draws.fluxes[order], level)
             inside.extend((truth > low) & (truth < high))
     for level, hit in hits.items():
-        error = np.sqrt(level / 100 * (1 - level / 100) / len(hit))
-        assert np.mean(hit) == pytest.approx(level / 100, abs=2.5 * error)
+        error = np.sqrt(level * (1 - level) / len(hit))
+        assert np.mean(hit) == pytest.approx(level, abs=2.5 * error)
 
 
 def test_masks():

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from sciup.calibrate.covered import covered_table, snr_words
 from sciup.calibrate.fields import Source
 from sciup.errors import InputError
 from sciup.evaluate.intervals import ratio
@@ -98,7 +99,7 @@ def table(errors: Errors, known: Measurements, split: str, domain: str) -> Table
         row = {
             "number": name,
             "instrument": told,
-            "S/N": _class(low, high),
+            "S/N": snr_words(low, high),
             "regions": len(part),
             "fields": len(set(part.unit.tolist())),
         }
@@ -130,33 +131,15 @@ def table(errors: Errors, known: Measurements, split: str, domain: str) -> Table
 
 
 def strata_table(known: Measurements) -> Table:
-    """What a calibration keeps; its coverage is that of the other half of the fields."""
-    rows = []
-    for s in known.strata:
-        low, high = s.low or 0.0, math.inf if s.high is None else s.high
-        row = {
-            "number": s.name,
-            "instrument": s.knowledge,
-            "S/N": _class(low, high),
-            "regions": s.regions,
-            "fields": s.units,
-        }
-        for i, level in enumerate(LEVELS):
-            row |= {f"draws {level:.0%}": s.plain[i], f"calibrated {level:.0%}": s.covered[i]}
-            row |= {f"{level:.0%} z low": s.ends[i][0], f"{level:.0%} z high": s.ends[i][1]}
-        rows.append(row)
-    notes = [
-        "draws: share of truths in the intervals of the draws as such; calibrated: in intervals"
-        " that all other fields gave, field by field; z: ends of the calibrated interval, in units"
-        " of the draws' spread from their mean.",
-    ]
-    return Table(
-        "measurements", "Intervals of measurements, on the fields they are from.", rows, notes
+    """What a calibration keeps; its coverage is that of all other fields."""
+    return covered_table(
+        "measurements",
+        "Intervals of measurements, on the fields they are from.",
+        (
+            ({"number": s.name, "instrument": s.knowledge, "regions": s.regions}, s)
+            for s in known.strata
+        ),
     )
-
-
-def _class(low: float, high: float) -> str:
-    return f"{low:g}-{high:g}" if math.isfinite(high) else f"> {low:g}"
 
 
 __all__ = ["classes", "fit", "strata_table", "stratum", "table"]

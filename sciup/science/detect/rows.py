@@ -12,11 +12,12 @@ from astropy.table import Column, Table
 from numpy.typing import NDArray
 
 from sciup.existence.believed import Believed
-from sciup.existence.candidates import LEVELS, Candidates, interval
+from sciup.existence.candidates import Candidates
 from sciup.existence.curves import Curve, Errors
 from sciup.existence.union import Array
 from sciup.image import Plane
 from sciup.results.draws import Draws
+from sciup.risk.ranks import LEVELS, interval
 
 FLAGS = ("edge", "masked")
 """Words of the column `flag`."""
@@ -186,8 +187,9 @@ def _fluxes(part: Found, draws: Draws, curve: Curve | str) -> Cells:
     }
     known = curve.fluxes if isinstance(curve, Curve) else ()
     ends, covered = _classes(known, _like(part, draws, spread))
-    for i, percent in enumerate(LEVELS):
-        for j, plain in enumerate(interval(fluxes, percent)):
+    for i, level in enumerate(LEVELS):
+        percent = round(100 * level)
+        for j, plain in enumerate(interval(fluxes, level)):
             words = f"{('lower', 'upper')[j]} end of the {percent} % interval"
             made = mean + ends[:, i, j] * spread
             values = np.where(np.isfinite(covered[:, i]), made, plain)
