@@ -333,6 +333,10 @@ def test_a_picture_is_measured_beside_the_draws():
     assert light["bicubic bias"] == pytest.approx(15, abs=3)
     assert light["bicubic off"] == pytest.approx(3 * light["draws off"])
     assert light["draws from"] < light["draws off"] < light["draws to"]
+    # paired: the ends are those of twice the distance of the draws, not of both apart
+    assert light["nearer"] == pytest.approx(2 * light["draws off"])
+    assert light["nearer from"] == pytest.approx(2 * light["draws from"])
+    assert light["nearer to"] == pytest.approx(2 * light["draws to"])
     # of a place the distance counts, wherever the image begins
     assert place["draws off"] == pytest.approx(0.8, abs=0.06)
     assert np.isnan(place["truth"])
