@@ -10,7 +10,8 @@ from typing import Any
 from sciup.geometry import Box
 from sciup.image import Image, Plane
 from sciup.io._channels import channel_facts, channel_names, spread
-from sciup.physics.instrument import Given, Instrument
+from sciup.physics.given import Given
+from sciup.physics.instrument import Instrument
 from sciup.physics.psf_error import parse_error
 from sciup.physics.psf_source import read_psf
 

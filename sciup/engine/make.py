@@ -28,7 +28,8 @@ from sciup.generators.registry import ModelFacts, TextureFacts
 from sciup.geometry import Box
 from sciup.image import Image
 from sciup.io._salvage import Salvaged
-from sciup.physics.instrument import Given, resolve
+from sciup.physics.given import Given
+from sciup.physics.resolve import resolve
 
 log = logging.getLogger(__name__)
 

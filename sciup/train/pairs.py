@@ -23,10 +23,11 @@ from sciup.geometry import Box
 from sciup.image import Image
 from sciup.io import open_image
 from sciup.physics.estimate import probe
-from sciup.physics.instrument import Given, resolve
+from sciup.physics.given import Given
 from sciup.physics.projection import kernel_side
 from sciup.physics.psf import SIGMA_TO_FWHM, moments, relative_gaussian
 from sciup.physics.registration import shift_between
+from sciup.physics.resolve import resolve
 from sciup.train.data import Pairs
 from sciup.train.kernels import Kernels
 from sciup.train.recipe import Pair, Recipe

@@ -93,9 +93,10 @@ def frame(recipe: Recipe, values: NDArray[Any], image: Image, plane: Plane) -> T
     from scipy.ndimage import gaussian_filter
 
     from sciup.geometry import Box
-    from sciup.physics.instrument import Given, resolve
+    from sciup.physics.given import Given
     from sciup.physics.mesh import Mesh
     from sciup.physics.psf import SIGMA_TO_FWHM
+    from sciup.physics.resolve import resolve
 
     _check_size(recipe, values)
     facts = resolve(image, plane, "night-sky", Given()).instrument

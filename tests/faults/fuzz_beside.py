@@ -27,8 +27,9 @@ from fuzz_stores import stores
 from sciup.geometry import Box
 from sciup.io import open_image
 from sciup.io._array import open_array
-from sciup.physics.instrument import Given, resolve
+from sciup.physics.given import Given
 from sciup.physics.psf_source import read_psf
+from sciup.physics.resolve import resolve
 from sciup.results.draws import Draws
 from sciup.science.cutouts.run import cutouts
 from sciup.science.measure.places import find_regions

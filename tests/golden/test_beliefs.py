@@ -7,7 +7,8 @@ import pytest
 
 from sciup.io._array import open_array
 from sciup.physics.beliefs import BELIEFS
-from sciup.physics.instrument import Given, resolve
+from sciup.physics.given import Given
+from sciup.physics.resolve import resolve
 from sciup.testing.toy_images import cells, star_field
 
 FILE = Path(__file__).parent / "beliefs.json"

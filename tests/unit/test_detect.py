@@ -24,6 +24,7 @@ from sciup.physics.instrument import Fact, Instrument
 from sciup.results.draws import Draws
 from sciup.results.sky import Sky
 from sciup.results.tables import write_table
+from sciup.science.detect.chances import Chances
 from sciup.science.detect.heatmaps import expected
 from sciup.science.detect.regions import write_regions
 from sciup.science.detect.walk import spans
@@ -381,10 +382,10 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
     try:
         found = sciup.detect(lazy, samples=4)
         np.testing.assert_allclose(found["p_exists"], 0.3 + 0.375 * (found["p_raw"] - 0.1))
-        assert found.meta["p_exists"].startswith(
-            "calibrated on 500 candidates of 20 independent fields, of which the program found out"
-        )
-        assert "calibrated" in found["p_exists"].description
+        words = found.meta["p_exists"]
+        assert words.startswith("not calibrated for what was stated (PSF, noise, background): by a")
+        assert "500 candidates of 20 independent fields, of which the program found out" in words
+        assert "stated here: PSF, noise, background" in found["p_exists"].description
         bright, whole = found["snr"] >= 10, found["flag"] == ""
         sure = bright & whole
         assert sure.any()
@@ -413,6 +414,37 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
         assert "raw" in other["p_exists"].description
     finally:
         (model / "existence.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("told", "words", "used"),
+    [
+        ({}, "calibrated on 500 candidates of 20 independent fields, of which the program", True),
+        ({"psf_fwhm": 2.3}, "not calibrated for what was stated (PSF): by a curve from 500", True),
+        ({"background": 1.0}, "not calibrated for what was stated (background)", True),
+        ({"psf": np.ones((3, 3))}, "raw: a PSF image was stated", False),
+    ],
+)
+@pytest.mark.parametrize("origin", ["given", "header"])
+def test_calibrated_is_said_only_where_the_instrument_was_found_out(
+    made, model, told, words, used, origin
+):
+    """As on the fields that the curve was learned on."""
+    curve = Curve("point", 5.0, 4, (0.1, 0.9), (0.3, 0.6), 500, 20)
+    lazy = made[0]
+    was = lazy.job.instruments[0]
+    names = ("psf_fwhm", "psf", "noise_sigma", "background")
+    found_out = {n: Fact(getattr(was, n).value, "estimated") for n in names}
+    stated = {n: Fact(v, origin) for n, v in told.items()}
+    job = replace(lazy.job, instruments=(replace(was, **found_out | stated),))
+    Existence(key=ModelFacts.read(model).key, curves=(curve,)).write(model / "existence.json")
+    try:
+        chances = Chances.of(Draws.of_result(Result(job)), [()], "point", 5.0, 4)
+    finally:
+        (model / "existence.json").unlink()
+    assert chances.words.startswith(words)
+    assert chances.column.startswith("calibrated") == (not told)
+    assert chances(np.array([0.9])).tolist() == [0.6 if used else 0.9]
 
 
 def test_a_stack_has_the_catalogue_of_its_planes(tmp_path):

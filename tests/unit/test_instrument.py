@@ -8,7 +8,9 @@ import pytest
 from sciup.errors import InputError, OptionError
 from sciup.image import Fact
 from sciup.io._array import open_array
-from sciup.physics.instrument import Given, Instrument, resolve
+from sciup.physics.given import Given
+from sciup.physics.instrument import Instrument
+from sciup.physics.resolve import resolve
 from sciup.testing.toy_images import cells, star, star_field
 
 SKY = star_field((256, 256), stars=40, flux=(2000, 30000))

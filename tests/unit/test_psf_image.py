@@ -53,7 +53,8 @@ def test_a_noisy_image_gives_a_kernel_that_is_worth_it(snr, limit):
 def test_what_has_no_core_is_refused_not_crashed(seed):
     from sciup.errors import OptionError
     from sciup.io._array import open_array
-    from sciup.physics.instrument import Given, resolve
+    from sciup.physics.given import Given
+    from sciup.physics.resolve import resolve
     from sciup.testing.toy_images import star_field
 
     rng = np.random.default_rng(seed)

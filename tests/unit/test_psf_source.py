@@ -14,7 +14,8 @@ from sciup.existence.believed import noise_area
 from sciup.geometry import Box
 from sciup.image import PixelGrid
 from sciup.io._array import open_array
-from sciup.physics.instrument import Given, Instrument, resolve
+from sciup.physics.given import Given
+from sciup.physics.instrument import Instrument
 from sciup.physics.projection import forward_kernel
 from sciup.physics.psf import (
     airy,
@@ -27,6 +28,7 @@ from sciup.physics.psf import (
 from sciup.physics.psf_error import wider
 from sciup.physics.psf_image import fine_psf
 from sciup.physics.psf_source import PsfImage, read_psf
+from sciup.physics.resolve import resolve
 from sciup.report.curves import _on_grid
 from sciup.testing.psf_files import gaussian_pixels, write_psfex, write_stpsf
 from sciup.testing.toy_images import cells, star_field

@@ -6,7 +6,8 @@ from psf_pictures import distance, observed
 from scipy.ndimage import gaussian_filter
 
 from sciup.io._array import open_array
-from sciup.physics.instrument import Given, resolve
+from sciup.physics.given import Given
+from sciup.physics.resolve import resolve
 from sciup.physics.stars import star_psf
 
 

@@ -104,7 +104,8 @@ def _case(item: Item, frame: Array, truth: Array, scale: int) -> Case:
 def estimated_light(observed: Array, truth: Array) -> Light:
     """Gain, pedestal and read noise as the program estimates them, on the truth's range."""
     from sciup.io import open_image
-    from sciup.physics.instrument import Given, resolve
+    from sciup.physics.given import Given
+    from sciup.physics.resolve import resolve
 
     image = open_image(observed)
     believed = resolve(image, next(iter(image.planes)), "fluorescence", Given()).instrument

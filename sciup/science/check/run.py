@@ -18,8 +18,9 @@ from sciup.geometry import Box
 from sciup.image import Image
 from sciup.io import open_image
 from sciup.physics.estimate import probe
-from sciup.physics.instrument import Given, resolve
+from sciup.physics.given import Given
 from sciup.physics.psf import gaussian
+from sciup.physics.resolve import resolve
 from sciup.report.cutout import choose
 from sciup.results.again import Opener, find_facts, find_input, on, result_of
 from sciup.results.draws import Draws

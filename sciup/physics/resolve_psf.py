@@ -1,0 +1,122 @@
+"""What is believed about the PSF: given > header > estimated from the pixels > assumed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sciup.errors import OptionError
+from sciup.image import Domain, Fact, Image
+from sciup.physics import estimate
+from sciup.physics.given import Given
+from sciup.physics.instrument import NONE
+from sciup.physics.psf import ASSUMED_BETA, image_fwhm
+from sciup.physics.psf_source import PsfImage
+from sciup.physics.sharpness import blur_fwhm
+from sciup.physics.stars import StarPsf, star_psf
+
+ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 2.2}
+SPACE_BETA = 2.1
+"""Moffat exponent of telescopes in space: fits the PSF images of NIRCam F444W (2.12 to 2.14)."""
+SPACE = ("HST", "JWST", "EUCLID", "SPITZER", "GALEX", "CHEOPS", "GAIA", "KEPLER", "TESS")
+NARROWEST, WIDEST = 0.5, 4.0
+"""Limits of an estimated PSF of a micrograph, input px: what the generators were trained on."""
+
+
+def first(given: float | None, image: Image, key: str, option: str) -> Fact | None:
+    """What is given, or what the header says; None without either."""
+    if given is not None:
+        return Fact(float(given), "given", option)
+    return image.facts.get(key)
+
+
+def _picture(image: Image, given: Given) -> tuple[Fact, Fact] | None:
+    """FWHM and image of a PSF that is given, or that the file brings; None without one."""
+    picture, step = None, 1.0
+    if given.psf is not None:
+        told = given.psf if isinstance(given.psf, PsfImage) else PsfImage(given.psf)
+        picture, step = Fact(told.values, "given", told.note), told.step
+    elif given.psf_fwhm is None:
+        picture = image.facts.get("psf")
+    if picture is None:
+        return None
+    value = np.asarray(picture.value, np.float64)
+    if value.ndim != 2 or min(value.shape) < 3 or not value.sum() > 0:
+        raise OptionError(f"the PSF image has shape {value.shape}", "2D with a positive sum")
+    fwhm = image_fwhm(value, step) if np.isfinite(value).all() else 0.0
+    if not 0.3 < fwhm < 30:
+        raise OptionError(
+            f"the PSF image has a core of FWHM {fwhm:.3g} px",
+            "0.3 to 30 px",
+            "subtract its background, and cut it out around one bright star or bead",
+        )
+    width = Fact(fwhm, picture.origin, "measured on the PSF image")
+    return width, Fact(value, picture.origin, picture.note)
+
+
+def psf_step(given: Given) -> Fact:
+    """Sampling of a stated PSF image, where it is not that of the input."""
+    if not isinstance(given.psf, PsfImage) or given.psf.step == 1:
+        return NONE
+    return Fact(given.psf.step, "given", "of the PSF image")
+
+
+def _width(image: Image, given: Given, estimated: Fact | None, domain: Domain) -> Fact:
+    """FWHM of a PSF without an image: given > header > estimated > assumed."""
+    return (
+        first(given.psf_fwhm, image, "psf_fwhm", "--psf-fwhm")
+        or estimated
+        or Fact(ASSUMED_FWHM[domain], "assumed", "input px; give --psf-fwhm or --psf if you know")
+    )
+
+
+def sky_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, Fact, Fact, Fact]:
+    """FWHM, image and Moffat exponent of the PSF of a night-sky image; FWHM of its stars."""
+    picture = _picture(image, given)
+    if picture is not None:
+        return *picture, NONE, NONE
+    found = star_psf(sample.blocks)
+    if found is not None:
+        return _of_stars(image, given, found)
+    telescope = str((image.header or {}).get("TELESCOP", "")).upper()
+    space = telescope.startswith(SPACE)
+    beta = SPACE_BETA if space else ASSUMED_BETA
+    where = "wings of NIRCam F444W" if space else "usual seeing"
+    note = f"too few stars: {where}; give --psf if you know"
+    return _width(image, given, None, "night-sky"), NONE, Fact(beta, "assumed", note), NONE
+
+
+def _of_stars(image: Image, given: Given, found: StarPsf) -> tuple[Fact, Fact, Fact, Fact]:
+    """The same where there are stars: their shape, as wide as was stated or as they are."""
+    note = f"Moffat fit to {found.stars} stars"
+    if found.lacks is not None:
+        note = f"{note}, with rings or elongation that they show"
+    estimated = Fact(found.fwhm, "estimated", note)
+    width = _width(image, given, estimated, "night-sky")
+    stated = width is not estimated
+    stars = Fact(found.fwhm, "estimated", f"{found.stars} stars") if stated else NONE
+    picture = found.image(float(width.value) if stated else None)
+    if picture is not None:
+        return width, Fact(picture, "estimated", note), NONE, stars
+    return width, NONE, Fact(found.beta, "estimated", note), stars
+
+
+def micrograph_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, Fact]:
+    """FWHM and image of the PSF of a micrograph."""
+    width = _picture(image, given)
+    return width or (_width(image, given, _blur(sample), "fluorescence"), NONE)
+
+
+def _blur(sample: estimate.Probe) -> Fact | None:
+    """PSF of a micrograph from its power spectrum; None where noise hides it."""
+    line = estimate.photon_transfer(sample)
+    if line is None:
+        return None
+    noise = max(line[0] * float(sample.valid.mean()) + line[1], 0.0)
+    found = blur_fwhm(sample.blocks, noise, ASSUMED_FWHM["fluorescence"])
+    if found is None:
+        return None
+    note = "fall of the power spectrum, about +- 0.4 px; give --psf-fwhm if you know"
+    return Fact(float(np.clip(found, NARROWEST, WIDEST)), "estimated", note)
+
+
+__all__ = ["first", "micrograph_psf", "psf_step", "sky_psf"]
