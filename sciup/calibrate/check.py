@@ -16,8 +16,9 @@ from sciup.calibrate.observe import Observation, observe
 from sciup.evaluate.ensembles import auroc, brier, calibration_error, reliability
 from sciup.evaluate.tables import Table
 from sciup.risk.badge import field_score
-from sciup.risk.calibration import ALPHA, Calibration
+from sciup.risk.calibration import Calibration
 from sciup.risk.evidence import PRODUCTS, STRATA, TOLERANCES
+from sciup.risk.fitting import ALPHA
 from sciup.risk.outside import STATISTICS, strangest
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import sliding_mean, verdict

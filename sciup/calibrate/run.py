@@ -18,9 +18,10 @@ from sciup.calibrate.fields import KnownField, Source
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.generators.facts import ModelFacts
-from sciup.risk.calibration import FILE, Calibration, calibrate
+from sciup.risk.calibration import FILE, Calibration
 from sciup.risk.columns import Columns, kept
 from sciup.risk.evidence import Evidence, tally
+from sciup.risk.fitting import calibrate
 from sciup.risk.outside import Familiar
 
 Array = NDArray[np.float64]

@@ -10,19 +10,10 @@ from scipy.stats import beta
 
 from sciup.evaluate.tables import Table
 from sciup.risk.betting import bin_bounds, bin_rates
-from sciup.risk.calibration import (
-    COVERAGES,
-    EVERYTHING,
-    Calibration,
-    binned,
-    cells,
-    risk_map,
-    shares,
-    surprise,
-    unit_tables,
-)
+from sciup.risk.calibration import EVERYTHING, Calibration
 from sciup.risk.control import interval_scaling
-from sciup.risk.evidence import INTERVAL_SCALES, PRODUCTS, SCALINGS, TOLERANCES, Evidence
+from sciup.risk.evidence import INTERVAL_SCALES, PRODUCTS, SCALINGS, TOLERANCES, Evidence, cells
+from sciup.risk.fitting import COVERAGES, binned, risk_map, shares, surprise, unit_tables
 from sciup.risk.folds import DELTA, FIRST, split
 from sciup.risk.votes import SCALES
 

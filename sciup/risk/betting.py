@@ -164,7 +164,7 @@ def bin_rates(wrong: ArrayLike, weight: ArrayLike) -> Array:
         raise InputError(
             "shares of pixels of a unit are out of order",
             "0 <= wrong <= in the bin <= 1, none of them NaN",
-            "give what sciup.risk.calibration.binned returns",
+            "give what sciup.risk.fitting.binned returns",
         )
     shown = w >= LEAST_SHARE
     return np.where(shown, h / np.where(shown, w, 1), np.nan)

@@ -213,3 +213,12 @@ def _intervals(
         reached = table.reshape(blocks, -1).cumsum(1)[:, :-1]
         outside[:, j] = pixels[:, j, None] - reached
     return outside, pixels, width
+
+
+def cells(draws: int) -> tuple[Array, Array]:
+    """Raw score and a representative S/N of every cell of a table of votes, flattened."""
+    inner = np.asarray(STRATA)
+    middles = np.concatenate([[inner[0] / 2], (inner[1:] + inner[:-1]) / 2, [inner[-1] * 2]])
+    score = np.minimum((np.arange(draws + 2) + 0.5) / (draws + 1), 1.0)
+    snr, r = np.meshgrid(middles, score, indexing="ij")
+    return r.ravel(), snr.ravel()

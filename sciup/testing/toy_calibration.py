@@ -9,8 +9,9 @@ import numpy as np
 
 from sciup.generators.facts import ModelFacts, read_recipe
 from sciup.risk.appearance import COUNT
-from sciup.risk.calibration import FILE, Calibration, calibrate
+from sciup.risk.calibration import FILE, Calibration
 from sciup.risk.evidence import Evidence, tally
+from sciup.risk.fitting import calibrate
 from sciup.risk.outside import INNOVATION, STATISTICS, Familiar, Features
 
 UNITS = 148

@@ -9,17 +9,7 @@ import numpy as np
 import pytest
 
 from sciup.errors import InputError, ModelError, OptionError
-from sciup.risk.calibration import (
-    EVERYTHING,
-    Calibration,
-    binned,
-    calibrate,
-    cells,
-    risk_map,
-    shares,
-    unit_tables,
-    votes_of,
-)
+from sciup.risk.calibration import EVERYTHING, Calibration
 from sciup.risk.evidence import (
     KINDS,
     PRODUCTS,
@@ -27,8 +17,10 @@ from sciup.risk.evidence import (
     STRATA,
     TOLERANCES,
     Evidence,
+    cells,
     tally,
 )
+from sciup.risk.fitting import binned, calibrate, risk_map, shares, unit_tables, votes_of
 from sciup.risk.stored import Key
 from sciup.risk.votes import SCALES, block_mean, mean_at, verdict, vote
 from sciup.testing.toy_calibration import made_familiar, made_fields
