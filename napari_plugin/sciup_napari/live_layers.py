@@ -125,6 +125,7 @@ class LiveLayers:
         layer = self._layers[name] = add(picture.values, **options)
         self._hidden.discard(name)
         if labels:
+            layer.editable = False
             layer.contour = 1  # fine pixels: a line of two covers what it surrounds
         if name == "sample":
             self._sink(layer)

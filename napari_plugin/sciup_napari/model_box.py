@@ -11,8 +11,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
 from sciup.errors import SciupError
-from sciup_napari.models import Choice, fitting, own
+from sciup_napari.models import Choice, choices, fitting, own
 from sciup_napari.parts import silent
+from sciup_napari.patience import patiently
 
 OTHER = "another folder…"
 
@@ -32,6 +33,8 @@ class ModelBox(QComboBox):
 
     def offer(self, layer: Any, able: Callable[[Choice], bool] = lambda _: True) -> None:
         """List the models for a layer that are `able`; nothing without one. Nobody is told."""
+        if not choices.cache_info().currsize:
+            patiently(choices)  # checks the weights, and imports what calibrations need
         with silent(self):
             self.clear()
             for choice in filter(able, fitting(layer) if layer is not None else ()):

@@ -51,15 +51,29 @@ def read(path: PathLike | Sequence[PathLike]) -> list[LayerData]:
     InputError
         If a file is damaged or holds no image; napari shows the message.
     """
+    import napari
+
+    paths = _paths(path)
+    if napari.current_viewer() is None:
+        layers, fits = _read_all(paths)
+    else:
+        from sciup_napari.patience import patiently
+
+        layers, fits = patiently(_read_all, paths)
+    return prepare_viewer(layers, fits=fits)
+
+
+def _read_all(paths: Sequence[Path]) -> tuple[list[LayerData], bool]:
+    """Layers, and whether a file is FITS; touches no viewer, and may be called in a thread."""
     layers: list[LayerData] = []
     fits = False
-    for one in _paths(path):
+    for one in paths:
         found = kind(one)
         if found is None:
             raise InputError(f"{one} is neither FITS nor OME-Zarr", "FITS, OME-Zarr")
         fits = fits or found == "fits"
         layers += _read_fits(one) if found == "fits" else _read_zarr(one)
-    return prepare_viewer(layers, fits=fits)
+    return layers, fits
 
 
 def _paths(path: PathLike | Sequence[PathLike]) -> list[Path]:
@@ -131,7 +145,8 @@ def _finish(event: Any) -> None:
     from sciup_napari.looks import after
 
     about = event.value.metadata.get("sciup")
-    name = about.get("map") if isinstance(about, dict) else None
+    ours = isinstance(about, dict) and not about.get("live")
+    name = about.get("map") if ours else None
     for attribute, value in after(name).items() if name else ():
         setattr(event.value, attribute, value)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from sciup.errors import OptionError
 from sciup_napari.bar import Bar
@@ -20,7 +22,9 @@ from sciup_napari.looks import LIGHT
 from sciup_napari.measure_messages import MadeBy
 from sciup_napari.measuring import Measuring
 from sciup_napari.messages import Order, Run
+from sciup_napari.patience import step_by_step
 from sciup_napari.place import finer, to_world
+from sciup_napari.reader import read
 from sciup_napari.runs import Running
 from sciup_napari.search import Search
 
@@ -62,6 +66,8 @@ class Session(QObject):
         self.running: Running | None = None
         self._given: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
         self._bar: Bar | None = None
+        self._adding: QTimer | None = None
+        self._closed = False
         self._run_layer: Any = None
         self._output = ""
         self._folder = tempfile.TemporaryDirectory(
@@ -121,6 +127,9 @@ class Session(QObject):
     def close(self) -> None:
         """End everything: the viewer is closed."""
         _sessions.pop(self.viewer, None)  # the session holds the viewer
+        self._closed = True
+        if self._adding is not None:
+            self._adding.stop()
         self.live.close()
         self.search.close()
         self.measuring.close()
@@ -140,12 +149,22 @@ class Session(QObject):
 
     def _finished(self, path: str) -> None:
         self._close_bar()
-        run = self.running.run if self.running is not None else None
+        run, source = self.running.run if self.running is not None else None, self._run_layer
         if run is not None:
             self.made_by[str(Path(path).absolute())] = MadeBy(run.order, not run.plane_only)
-        layers = self.viewer.open(path, plugin="sciup")
-        if self._run_layer in self.viewer.layers:
-            fit(layers, self._run_layer, placed=run is not None and run.order.source.kind == "file")
+        placed = run is not None and run.order.source.kind == "file"
+        found = read(path)
+        if not self._closed:  # meanwhile
+            self._adding = step_by_step(self._add(path, found, source, placed), self)
+
+    def _add(self, path: str, found: list[Any], source: Any, placed: bool) -> Iterator[None]:
+        """Show a result, one layer in a turn of the event loop: each takes a tenth of a second."""
+        for data in found:
+            layer = Layer.create(*data)
+            if source in self.viewer.layers:
+                fit(layer, source, placed=placed)
+            self.viewer.add_layer(layer)
+            yield
         self.ended.emit(f"done: {path}")
         show_info(f"sciup: {path} is finished and shown")
 
@@ -158,25 +177,24 @@ class Session(QObject):
             show_error(text)
 
 
-def fit(layers: list[Any], source: Any, *, placed: bool) -> None:
-    """Show a result at the stretch of its source and, unless files did, put it in its place.
+def fit(layer: Any, source: Any, *, placed: bool) -> None:
+    """Show a map of a result at the stretch of its source and, unless a file did, put it in place.
 
     An array knows nothing of where its layer lies in the world.
     """
-    for layer in layers:
-        ours = layer.metadata.get("sciup", {})
-        if "map" not in ours:
-            continue
-        values = str(ours["provenance"].get("values", ""))
-        flux = ours["scale"] ** 2 if values.startswith("flux") else 1
-        if ours["map"] in LIGHT:
-            layer.contrast_limits = [v / flux for v in source.contrast_limits]
-        if not placed:
-            layer.scale, layer.translate = np.ones(layer.ndim), np.zeros(layer.ndim)
-            matrix = np.eye(layer.ndim + 1)
-            matrix[-3:, -3:] = finer(to_world(source), ours["scale"], ours["region"][0])
-            layer.affine = matrix
-            layer.units = (*layer.units[:-2], *source.units[-2:])
+    ours = layer.metadata.get("sciup", {})
+    if "map" not in ours:
+        return
+    values = str(ours["provenance"].get("values", ""))
+    flux = ours["scale"] ** 2 if values.startswith("flux") else 1
+    if ours["map"] in LIGHT:
+        layer.contrast_limits = [v / flux for v in source.contrast_limits]
+    if not placed:
+        layer.scale, layer.translate = np.ones(layer.ndim), np.zeros(layer.ndim)
+        matrix = np.eye(layer.ndim + 1)
+        matrix[-3:, -3:] = finer(to_world(source), ours["scale"], ours["region"][0])
+        layer.affine = matrix
+        layer.units = (*layer.units[:-2], *source.units[-2:])
 
 
 def bare(viewer: Any) -> Any:

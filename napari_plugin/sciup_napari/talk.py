@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 
 from sciup.errors import SciupError
 from sciup_napari.link import Link
+from sciup_napari.looks import look
 from sciup_napari.measure_messages import Detect, Detected, MadeBy, Measure, Measured, Outline
 from sciup_napari.messages import (
     CHILD,
@@ -84,6 +85,7 @@ class Talk(QObject):
             self._link = Link(self._heard.emit)
             # What the viewer itself needs with the first answer; half a second on its own thread.
             self._reader.submit(import_module, "sciup.risk.calibration")
+            self._reader.submit(look, "risk")  # its colours are matplotlib's: as much again
 
     def order(self, find: Callable[[Path], Source], **order: Any) -> None:
         """Ask for something to be opened; answers to earlier orders are not wanted any more.
