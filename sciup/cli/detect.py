@@ -54,8 +54,9 @@ def detect(
 
     To exist means: there in a truth as sharp as OUT, and brighter than the limit. The chance is
     calibrated where the model has an existence.json for kind, limit and number of draws (see
-    calibrate --existence), and else called raw. Fluxes are over all draws, with intervals of 68
-    and 95 %. Give the options with which the input was opened: draws are made again from it.
+    calibrate --existence) and the program found out PSF, noise and background; else it is said
+    not to be. Fluxes are over all draws, with intervals of 68 and 95 %. Give the options with
+    which the input was opened: draws are made again from it.
 
     [bold]Examples[/bold]
 
@@ -122,7 +123,7 @@ def _tell(found: Table, *, quiet: bool) -> None:
 
     count, calibrated = words_of(found)
     console.print(f"[bold]found[/bold]  {count}")
-    colour = "yellow" if calibrated.startswith("raw") else "green"
+    colour = "green" if calibrated.startswith("calibrated") else "yellow"
     console.print(f"[bold]P[/bold]      [{colour}]{escape(calibrated)}[/{colour}]")
     if quiet or not len(found):
         return

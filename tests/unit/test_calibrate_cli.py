@@ -1,6 +1,8 @@
 """``sciup calibrate`` from images to a calibrated run, and what it refuses."""
 
 import json
+from dataclasses import fields
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ import sciup
 from sciup.calibrate.fields import Source
 from sciup.calibrate.run import uncalibrated
 from sciup.cli import app, main
-from sciup.errors import ModelError
+from sciup.cli.calibrate import What
+from sciup.errors import ModelError, OptionError
 from sciup.generators.facts import ModelFacts
 from sciup.risk.calibration import Calibration
 from sciup.testing.toy_images import cells
@@ -19,6 +22,7 @@ from sciup.testing.toy_model import write_toy_model
 
 K = 4
 UNITS = 150
+FLAGS = sorted(f.name for f in fields(What))
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +82,27 @@ def test_mistakes_are_told(model, images, tmp_path, arguments, says, capsys):
         main(["calibrate", str(model), str(images), "--out", str(tmp_path / "o"), *arguments])
     assert stop.value.code == 2
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+TASKS = {
+    (): ("calibrate", 16),
+    ("check",): ("test", 16),
+    ("check", "known"): ("test", 16),
+    ("stress",): ("test", 16),
+    ("existence",): ("calibrate", 64),
+    ("measurements",): ("calibrate", 16),
+    ("check", "measurements"): ("test", 16),
+}
+
+
+@pytest.mark.parametrize("flags", [f for n in range(6) for f in combinations(FLAGS, n)])
+def test_flags_ask_for_one_thing(flags):
+    what = What(**dict.fromkeys(flags, True))
+    if flags in TASKS:
+        assert what.task()[1:] == TASKS[flags]
+    else:
+        with pytest.raises(OptionError, match="--known was given without|were given together"):
+            what.task()
 
 
 def test_too_few_images_are_refused_and_nothing_is_written(model, tmp_path, images, capsys):

@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 
 from sciup.existence.believed import Believed
 from sciup.existence.candidates import Candidates
-from sciup.existence.curves import Curve, Errors
+from sciup.existence.curves import Errors
 from sciup.existence.union import Array
 from sciup.image import Plane
 from sciup.results.draws import Draws
 from sciup.risk.ranks import LEVELS, interval
+from sciup.science.detect.chances import Chances
 
 FLAGS = ("edge", "masked")
 """Words of the column `flag`."""
+
+ELSEWHERE = "on fields whose instrument the program found out"
+"""Where coverages were measured."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Found:
 
 
 def table_of(
-    parts: Sequence[Found], draws: Draws, kind: str, curve: Curve | str, meta: dict[str, Any]
+    parts: Sequence[Found], draws: Draws, kind: str, chances: Chances, meta: dict[str, Any]
 ) -> Table:
     """The catalogue, most certain first, then brightest.
 
@@ -52,13 +56,13 @@ def table_of(
         One per plane.
     draws : Draws
     kind : str
-    curve : Curve or str
-        What calibrates the chances, or why they are raw.
+    chances : Chances
+        What calibrates them.
     meta : dict
         How it was made.
     """
     out = Table(meta=meta)
-    columns = [_columns(part, draws, curve) for part in parts]
+    columns = [_columns(part, draws, chances) for part in parts]
     for name, (_, unit, words) in columns[0].items():
         values = np.concatenate([c[name][0] for c in columns])
         out[name] = Column(values, unit=unit, description=words)
@@ -80,28 +84,25 @@ def table_of(
 Cells = dict[str, tuple[NDArray[Any], Any, str]]
 
 
-def _columns(part: Found, draws: Draws, curve: Curve | str) -> Cells:
+def _columns(part: Found, draws: Draws, chances: Chances) -> Cells:
     """Name: values, unit, description."""
     found = part.candidates
-    calibrated = isinstance(curve, Curve)
-    p = curve(found.p_raw) if isinstance(curve, Curve) else found.p_raw
-    words = "calibrated chance that it exists" if calibrated else "raw share of draws, uncalibrated"
     return {
         "plane": (
             np.full(len(found), ",".join(map(str, part.plane)), dtype="U32"),
             None,
             "indices of the plane",
         ),
-        "p_exists": (p, None, words),
+        "p_exists": (chances(found.p_raw), None, chances.column),
         "p_raw": (found.p_raw, None, "(1/2 + votes) / (K + 1)"),
         "votes": (found.votes, None, "draws of K that show it, without the one it comes from"),
-        **_positions(part, draws, curve),
-        **_fluxes(part, draws, curve),
+        **_positions(part, draws, chances),
+        **_fluxes(part, draws, chances),
         "flag": (_flags(part, draws), None, f"{' or '.join(FLAGS)}, where it is near; else empty"),
     }
 
 
-def _positions(part: Found, draws: Draws, curve: Curve | str) -> Cells:
+def _positions(part: Found, draws: Draws, chances: Chances) -> Cells:
     """Where it is, in every coordinate there is."""
     found, s, pix = part.candidates, draws.scale, units.pix
     inside = (found.place + 0.5) / s - 0.5 + np.array(draws.region.start)
@@ -109,7 +110,7 @@ def _positions(part: Found, draws: Draws, curve: Curve | str) -> Cells:
         name: (inside[:, axis], pix, "mean over the draws that show it, input px from 0")
         for axis, name in enumerate("yx")
     }
-    out |= _spread(part, draws, curve)
+    out |= _spread(part, draws, chances)
     for axis, name in enumerate("yx"):
         out[f"{name}_output"] = (found.place[:, axis], pix, "the same in output px from 0")
     if draws.sky is not None:
@@ -134,13 +135,12 @@ def _degrees(places: Array, draws: Draws) -> Array:
     return np.stack([at.ra.deg, at.dec.deg])
 
 
-def _spread(part: Found, draws: Draws, curve: Curve | str) -> Cells:
+def _spread(part: Found, draws: Draws, chances: Chances) -> Cells:
     """How uncertain the place is."""
     spread = part.candidates.spread / draws.scale
-    known = isinstance(curve, Curve) and bool(curve.places)
-    if not isinstance(curve, Curve) or not known:
+    if not chances.places:
         return {"spread": (spread, units.pix, "radius that holds 68 % of these draws, input px")}
-    ends, covered = _classes(curve.places, _like(part, draws, spread))
+    ends, covered = _classes(chances.places, _like(part, draws, spread))
     radius = np.where(np.isfinite(covered[:, 0]), spread * ends[:, 0, 1], spread)
     words = "radius that held the true place of 68 % of such candidates that exist, input px"
     return {
@@ -148,7 +148,7 @@ def _spread(part: Found, draws: Draws, curve: Curve | str) -> Cells:
         "spread_covered68": (
             covered[:, 0],
             None,
-            "share of true places in such radii; none: the radius holds 68 % of the draws",
+            f"share of true places in such radii {ELSEWHERE}; none: holds 68 % of the draws",
         ),
     }
 
@@ -176,7 +176,7 @@ def _classes(classes: Sequence[Errors], snr: Array) -> tuple[Array, Array]:
     return ends, covered
 
 
-def _fluxes(part: Found, draws: Draws, curve: Curve | str) -> Cells:
+def _fluxes(part: Found, draws: Draws, chances: Chances) -> Cells:
     """Light over all draws, those included that show nothing."""
     fluxes = part.candidates.fluxes * part.believed.per_sum
     mean, unit = fluxes.mean(-1), flux_unit(draws)
@@ -185,8 +185,7 @@ def _fluxes(part: Found, draws: Draws, curve: Curve | str) -> Cells:
         "flux": (mean, unit, "mean over all draws, above the level around it"),
         "flux_std": (spread, unit, "standard deviation of the draws"),
     }
-    known = curve.fluxes if isinstance(curve, Curve) else ()
-    ends, covered = _classes(known, _like(part, draws, spread))
+    ends, covered = _classes(chances.fluxes, _like(part, draws, spread))
     for i, level in enumerate(LEVELS):
         percent = round(100 * level)
         for j, plain in enumerate(interval(fluxes, level)):
@@ -194,8 +193,8 @@ def _fluxes(part: Found, draws: Draws, curve: Curve | str) -> Cells:
             made = mean + ends[:, i, j] * spread
             values = np.where(np.isfinite(covered[:, i]), made, plain)
             out[f"flux_{('lo', 'hi')[j]}{percent}"] = (values, unit, words)
-        if known:
-            words = f"share of truths in such {percent} % intervals; none: those of the draws"
+        if chances.fluxes:
+            words = f"share of truths in such {percent} % intervals {ELSEWHERE}; none: of the draws"
             out[f"flux_covered{percent}"] = (covered[:, i], None, words)
     out["snr"] = (_snr(part), None, "of this flux in the noise of the input")
     return out

@@ -12,7 +12,6 @@ from sciup.api import Result
 from sciup.errors import OptionError
 from sciup.existence.believed import Believed
 from sciup.existence.candidates import Candidates, first_of, search
-from sciup.existence.curves import Curve, Existence
 from sciup.existence.target import KINDS
 from sciup.geometry import Box
 from sciup.image import Plane, parse_roi
@@ -20,6 +19,7 @@ from sciup.io import open_image
 from sciup.results.again import Opener
 from sciup.results.draws import Draws
 from sciup.results.level import Level
+from sciup.science.detect.chances import Chances
 from sciup.science.detect.rows import Found, flux_unit, table_of
 from sciup.science.detect.walk import Strips, bands, cells
 
@@ -62,7 +62,8 @@ def detect(
     of the input's PSF is one candidate, and its raw chance is ``(1/2 + n) / (K + 1)`` if n of K
     other draws show it. To exist means: a truth as sharp as the result has it there, and brighter
     than the limit. Where the model is calibrated for kind, limit and number of draws,
-    `p_exists` is how often that was true of such candidates.
+    `p_exists` is how often that was true of such candidates on fields whose instrument the program
+    found out; ``meta["p_exists"]`` says whether it was so here.
 
     Parameters
     ----------
@@ -113,7 +114,8 @@ def detect(
     draws = _draws(result, source, model, opener)
     kind, part = _kind(kind, draws), _part(roi, draws)
     planes = _planes(plane, draws)
-    curve = _curve(draws, planes, kind, limit, samples)  # a damaged one is told before any work
+    # a damaged calibration is told before any work
+    chances = Chances.of(draws, planes, kind, limit, samples)
     wanted = [(p, _believed(draws, p, kind, limit)) for p in planes]
     total = sum(len(row) for _, b in wanted for row in cells(draws, b.target, part))
     ticks = iter(range(1, total + 1))
@@ -128,11 +130,11 @@ def detect(
     ]
     meta = _meta(draws, found[0].believed, limit, samples) | {
         "level": levels[0].words,
-        "p_exists": _words(curve),
+        "p_exists": chances.words,
     }
     if len(draws.planes) > 1:
         meta["instrument_of"] = f"plane {','.join(map(str, found[0].plane))}"
-    return table_of(found, draws, kind, curve, meta)
+    return table_of(found, draws, kind, chances, meta)
 
 
 def _believed(draws: Draws, plane: Plane, kind: str, limit: float) -> Believed:
@@ -226,17 +228,6 @@ def _planes(plane: str | None, draws: Draws) -> list[Plane]:
     return [wanted]
 
 
-def _curve(draws: Draws, planes: list[Plane], kind: str, limit: float, samples: int) -> Curve | str:
-    """What calibrates the chances, or why they stay raw."""
-    model = draws.model_of(planes)
-    if isinstance(model, str):
-        return model
-    if any(i.psf_error.value for i in draws.instruments):
-        return "the samples were drawn with three widths of the PSF, the calibration with one"
-    known = Existence.of_model(model.folder, model.key)
-    return known if isinstance(known, str) else known.curve(kind, limit, samples)
-
-
 def _meta(draws: Draws, b: Believed, limit: float, samples: int) -> dict[str, Any]:
     """How the catalogue was made; keys that FITS can hold."""
     meta = dict(draws.about) | {
@@ -255,16 +246,6 @@ def _meta(draws: Draws, b: Believed, limit: float, samples: int) -> dict[str, An
     if draws.sky is not None:
         meta["pixel"] = pixel_scale(draws)
     return meta
-
-
-def _words(curve: Curve | str) -> str:
-    """Whether chances are calibrated."""
-    if isinstance(curve, str):
-        return f"raw: {curve}"
-    return (
-        f"calibrated on {curve.candidates} candidates of {curve.units} independent fields, of which"
-        " the program found out PSF, noise and background"
-    )
 
 
 def pixel_scale(draws: Draws) -> float:

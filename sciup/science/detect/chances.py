@@ -1,0 +1,105 @@
+"""Chances that candidates exist: what calibrates them in a run, and what may be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sciup.existence.curves import Curve, Errors, Existence
+from sciup.existence.union import Array
+from sciup.image import Plane
+from sciup.physics.instrument import Instrument
+from sciup.results.draws import Draws
+
+STATED = ("given", "header")
+"""Origins of what the program did not find out itself."""
+
+LEARNED = (
+    "{0.candidates} candidates of {0.units} independent fields, of which the program found out PSF,"
+    " noise and background"
+)
+
+
+@dataclass(frozen=True)
+class Chances:
+    """From raw chances to those of a catalogue.
+
+    Attributes
+    ----------
+    curve : Curve or None
+        What is used; None: chances stay raw.
+    words : str
+        For people: begins with ``calibrated``, ``not calibrated`` or ``raw``.
+    column : str
+        The same in short, of the column `p_exists`.
+    """
+
+    curve: Curve | None
+    words: str
+    column: str
+
+    @classmethod
+    def of(
+        cls, draws: Draws, planes: Sequence[Plane], kind: str, limit: float, samples: int
+    ) -> Chances:
+        """What the model of some draws has for a detector and their instruments."""
+        told = [draws.instruments[draws.planes.index(plane)] for plane in planes]
+        curve = _curve(draws, planes, told, kind, limit, samples)
+        if isinstance(curve, str):
+            return cls(None, f"raw: {curve}", "raw share of draws, uncalibrated")
+        learned = LEARNED.format(curve)
+        if what := stated(told):
+            words = f"not calibrated for what was stated ({what}): by a curve from {learned}"
+            column = f"chance by a curve learned with the instrument estimated; stated here: {what}"
+            return cls(curve, words, column)
+        return cls(curve, f"calibrated on {learned}", "calibrated chance that it exists")
+
+    def __call__(self, p_raw: Array) -> Array:
+        """Chances of candidates."""
+        return p_raw if self.curve is None else self.curve(p_raw)
+
+    @property
+    def fluxes(self) -> tuple[Errors, ...]:
+        """How far off fluxes were, where that is known."""
+        return () if self.curve is None else self.curve.fluxes
+
+    @property
+    def places(self) -> tuple[Errors, ...]:
+        """The same of places."""
+        return () if self.curve is None else self.curve.places
+
+
+def stated(instruments: Sequence[Instrument]) -> str:
+    """Which of PSF, noise and background the user or the file stated; empty: none of them."""
+    facts = {"PSF": "psf_fwhm", "noise": "noise_sigma", "background": "background"}
+    return ", ".join(
+        word
+        for word, name in facts.items()
+        if any(getattr(i, name).origin in STATED for i in instruments)
+    )
+
+
+def _curve(
+    draws: Draws,
+    planes: Sequence[Plane],
+    instruments: Sequence[Instrument],
+    kind: str,
+    limit: float,
+    samples: int,
+) -> Curve | str:
+    """What calibrates the chances, or why they stay raw."""
+    model = draws.model_of(list(planes))
+    if isinstance(model, str):
+        return model
+    if any(i.psf_error.value for i in instruments):
+        return "the samples were drawn with three widths of the PSF, the calibration with one"
+    known = Existence.of_model(model.folder, model.key)
+    if isinstance(known, str):
+        return known
+    # what draws claim too much of with a PSF found out is right with a true one (record 0043)
+    if any(i.psf.value is not None and i.psf.origin in STATED for i in instruments):
+        return "a PSF image was stated, the calibration found out every PSF"
+    return known.curve(kind, limit, samples)
+
+
+__all__ = ["Chances", "stated"]
