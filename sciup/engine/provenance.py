@@ -22,7 +22,10 @@ from sciup.physics.packed import digest
 from sciup.risk.words import together, widths
 
 METHOD = 3
-"""Raised whenever the same settings give other pixels: 3 is the sky of docs/design/0032."""
+"""Raised whenever the same settings give other pixels: 3 is the sky of docs/design/0032.
+
+Calibrations do not know it: raise `sciup.physics.beliefs.BELIEFS` of the domain, too.
+"""
 
 
 def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
