@@ -101,7 +101,7 @@ def test_flags_ask_for_one_thing(flags):
     if flags in TASKS:
         assert what.task()[1:] == TASKS[flags]
     else:
-        with pytest.raises(OptionError, match="--known was given without|were given together"):
+        with pytest.raises(OptionError, match=r"--known was given without|were given together"):
             what.task()
 
 

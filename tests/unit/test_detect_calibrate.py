@@ -250,6 +250,16 @@ def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
         assert len(calls) == expected
 
 
+def test_candidates_of_an_earlier_comparison_are_not_used(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Gathering, "_gather", lambda _, c: calls.append(c) or Pairs.join([]))
+    source = Source(SimpleNamespace(key=KEY, domain="fluorescence", scale=1), None, samples=4)
+    for version in (2, 2, 3):
+        monkeypatch.setattr("sciup.calibrate.existence.VERSION", version)
+        Gathering(source, tmp_path, 5.0).pairs("1:200")
+    assert len(calls) == 2
+
+
 def test_candidates_of_other_files_are_not_used(tmp_path):
     model = SimpleNamespace(key=KEY, domain="fluorescence", scale=1)
     (tmp_path / "a.tif").write_bytes(b"12")
