@@ -152,8 +152,8 @@ def region(studio: Studio, shot: str = "6_result") -> None:
     shapes: Any = studio.viewer.layers["sciup region"]
     shapes.add_rectangles(np.array([(y - 40, x - 40), (y + 40, x + 40)]))
     studio.enhance.run_region()
-    wait(lambda: studio.enhance.session.running.over)
-    rest(2)
+    wait(lambda: studio.enhance.status.text().startswith("done"))
+    rest(1)
     studio.enhance.live.clear()
     if shot:
         studio.shoot(shot)

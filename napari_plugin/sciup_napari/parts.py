@@ -68,16 +68,16 @@ def form(*rows: tuple[str, Any]) -> QFormLayout:
     return layout
 
 
-def narrow(box: QComboBox, length: int = 12) -> None:
-    """Do not let a long entry make all wider than the dock."""
+def narrow(box: QComboBox) -> None:
+    """Do not let a long entry make all wider than the dock: it grows with it all the same."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(length)
+    box.setMinimumContentsLength(8)
 
 
 def beside(box: QWidget, button: QPushButton) -> QWidget:
     """A box with a button at its side, as one row of a form."""
     if isinstance(box, QComboBox):
-        narrow(box, 8)
+        narrow(box)
     whole = QWidget()
     layout = QHBoxLayout(whole)
     layout.setContentsMargins(0, 0, 0, 0)

@@ -23,7 +23,7 @@ from sciup_napari.measure_messages import MadeBy
 from sciup_napari.measuring import Measuring
 from sciup_napari.messages import Order, Run
 from sciup_napari.patience import step_by_step
-from sciup_napari.place import finer, to_world
+from sciup_napari.place import camera_of, finer, to_world
 from sciup_napari.reader import read
 from sciup_napari.runs import Running
 from sciup_napari.search import Search
@@ -159,11 +159,14 @@ class Session(QObject):
 
     def _add(self, path: str, found: list[Any], source: Any, placed: bool) -> Iterator[None]:
         """Show a result, one layer in a turn of the event loop: each takes a tenth of a second."""
+        camera = camera_of(self.viewer)
         for data in found:
             layer = Layer.create(*data)
             if source in self.viewer.layers:
                 fit(layer, source, placed=placed)
+            before = camera.center, camera.zoom
             self.viewer.add_layer(layer)
+            camera.center, camera.zoom = before  # draws have a slider: napari shows all then
             yield
         self.ended.emit(f"done: {path}")
         show_info(f"sciup: {path} is finished and shown")

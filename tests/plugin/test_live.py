@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells
@@ -615,16 +615,29 @@ def test_a_folder_that_is_no_model_is_told(scene, tmp_path):
 # -- runs --------------------------------------------------------------------------------------
 
 
+class Turns:
+    """Counts the turns of the event loop."""
+
+    def __init__(self):
+        self.count, self._timer = 0, QTimer()
+        self._timer.timeout.connect(lambda: setattr(self, "count", self.count + 1))
+        self._timer.start(0)
+
+
 def test_a_region_is_run_and_opened_where_it_belongs(scene):
     notification_manager.records.clear()
     scene.enhance.region.click()
     assert any("rectangle" in str(n) for n in notification_manager.records)
     shapes = scene.viewer.layers["sciup region"]
     shapes.add_rectangles(np.array([[20.2, 30.4], [69.9, 91.0]]))
+    camera = camera_of(scene.viewer)
+    before = camera.center, camera.zoom
+    turns, come = Turns(), []
+    scene.viewer.layers.events.inserted.connect(lambda _: come.append(turns.count))
     scene.enhance.region.click()
-    session = session_of(scene.viewer)
-    scene.wait(lambda: session.running.over)
-    scene.wait(lambda: any(session.made(layer) for layer in scene.viewer.layers))
+    scene.wait(lambda: "done" in scene.enhance.status.text())
+    assert len(set(come)) == len(come) > 5  # the event loop went on between two layers
+    assert (camera.center, camera.zoom) == before
     made = [
         x for x in scene.viewer.layers if x.metadata.get("sciup", {}).get("map") == "mean"
     ]  # fmt: skip

@@ -1,0 +1,114 @@
+"""The viewer goes on while something is waited for."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import zarr
+from napari.layers import Image
+from qtpy.QtCore import QTimer
+
+from sciup.errors import InputError
+from sciup_napari import model_box, models, zarr_layers
+from sciup_napari.model_box import ModelBox
+from sciup_napari.patience import patiently, step_by_step
+
+LONG = 0.4
+"""Seconds that something takes."""
+
+
+class Heart:
+    """When the event loop went on, and the longest time that it did not."""
+
+    def __init__(self):
+        self.beats, self._timer = [time.monotonic()], QTimer()
+        self._timer.timeout.connect(lambda: self.beats.append(time.monotonic()))
+        self._timer.start(5)
+
+    def beats_in(self, span):
+        return sum(span[0] < beat < span[1] for beat in self.beats)
+
+
+def slowly(function, spans):
+    """A function that takes long, and tells when and where it did."""
+
+    def slow(*arguments):
+        began = time.monotonic()
+        time.sleep(LONG)
+        spans.append((began, time.monotonic(), threading.current_thread()))
+        return function(*arguments)
+
+    return slow
+
+
+def check(heart, spans):
+    (span,) = spans
+    assert span[2] is not threading.main_thread()
+    assert heart.beats_in(span) > 10
+
+
+def test_the_event_loop_goes_on_and_what_comes_of_it_is_given_or_raised(qtbot):
+    heart, spans = Heart(), []
+    assert patiently(slowly(divmod, spans), 7, 2) == (3, 1)
+    check(heart, spans)
+
+    def bad():
+        raise InputError("broken")
+
+    with pytest.raises(InputError, match="broken"):
+        patiently(bad)
+
+
+def test_in_another_thread_it_is_just_called(qtbot):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(patiently(threading.current_thread)))
+    thread.start()
+    thread.join()
+    assert found == [thread]
+
+
+def test_a_file_is_read_while_the_viewer_goes_on(make_napari_viewer, tmp_path, monkeypatch):
+    zarr.create_array(str(tmp_path / "a.zarr"), data=np.arange(4096.0).reshape(64, 64))
+    viewer, heart, spans = make_napari_viewer(), Heart(), []
+    monkeypatch.setattr(zarr_layers, "read_zarr", slowly(zarr_layers.read_zarr, spans))
+    (layer,) = viewer.open(tmp_path / "a.zarr", plugin="sciup")
+    assert layer.data.shape == (64, 64)
+    check(heart, spans)
+
+
+def test_models_are_looked_for_once_while_the_viewer_goes_on(qtbot, monkeypatch):
+    spans = []
+    choices = models.choices.__wrapped__
+    fresh = models.functools.cache(slowly(choices, spans))
+    monkeypatch.setattr(models, "choices", fresh)
+    monkeypatch.setattr(model_box, "choices", fresh)
+    box, heart = ModelBox(), Heart()
+    qtbot.addWidget(box)
+    layer = Image(np.zeros((8, 8)))
+    for _ in range(2):
+        box.offer(layer)
+    assert box.count() == len(fresh()) + 1
+    check(heart, spans)
+
+
+def test_steps_end_when_they_are_told_to_and_after_a_failure(qtbot):
+    parent, done = QTimer(), []
+
+    def steps(bad):
+        for i in range(4):
+            done.append(i)
+            yield
+            if i == bad:
+                raise InputError("broken")
+
+    step_by_step(steps(None), parent)
+    qtbot.waitUntil(lambda: len(done) == 4)
+    timer = step_by_step(steps(None), parent)
+    timer.stop()
+    with qtbot.captureExceptions() as caught:
+        failed = step_by_step(steps(1), parent)
+        qtbot.waitUntil(lambda: bool(caught))
+    assert not failed.isActive()
+    assert len(caught) == 1
+    assert done == [0, 1, 2, 3, 0, 1]
