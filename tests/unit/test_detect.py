@@ -372,6 +372,8 @@ def test_lazy_repeated_and_stored_draws_have_one_catalogue(made, model):
 
 def test_chances_are_calibrated_where_the_model_is(made, model):
     lazy = made[0]
+    sky = replace(lazy.job.instruments[0], background=Fact(100.0, "estimated", ""))
+    lazy = Result(replace(lazy.job, instruments=(sky,)))
     facts = ModelFacts.read(model)
     curve = Curve("point", 5.0, 4, (0.1, 0.9), (0.3, 0.6), 500, 20)
     bright = Errors(10.0, None, 300, 20, ((-1.0, 3.0), (-2.0, 6.0)), (0.5, None), (0.67, 0.94))
@@ -383,9 +385,9 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
         found = sciup.detect(lazy, samples=4)
         np.testing.assert_allclose(found["p_exists"], 0.3 + 0.375 * (found["p_raw"] - 0.1))
         words = found.meta["p_exists"]
-        assert words.startswith("not calibrated for what was stated (PSF, noise, background): by a")
+        assert words.startswith("not calibrated for what was stated (PSF, noise): by a curve")
         assert "500 candidates of 20 independent fields, of which the program found out" in words
-        assert "stated here: PSF, noise, background" in found["p_exists"].description
+        assert "stated here: PSF, noise" in found["p_exists"].description
         bright, whole = found["snr"] >= 10, found["flag"] == ""
         sure = bright & whole
         assert sure.any()
@@ -422,7 +424,11 @@ def test_chances_are_calibrated_where_the_model_is(made, model):
         ({}, "calibrated on 500 candidates of 20 independent fields, of which the program", True),
         ({"psf_fwhm": 2.3}, "not calibrated for what was stated (PSF): by a curve from 500", True),
         ({"background": 1.0}, "not calibrated for what was stated (background)", True),
-        ({"psf": np.ones((3, 3))}, "raw: a PSF image was stated", False),
+        (
+            {"psf_fwhm": 2.3, "noise_sigma": 5.0, "background": 1.0},
+            "raw: PSF, noise and background were stated",
+            False,
+        ),
     ],
 )
 @pytest.mark.parametrize("origin", ["given", "header"])
@@ -433,7 +439,7 @@ def test_calibrated_is_said_only_where_the_instrument_was_found_out(
     curve = Curve("point", 5.0, 4, (0.1, 0.9), (0.3, 0.6), 500, 20)
     lazy = made[0]
     was = lazy.job.instruments[0]
-    names = ("psf_fwhm", "psf", "noise_sigma", "background")
+    names = ("psf_fwhm", "noise_sigma", "background")
     found_out = {n: Fact(getattr(was, n).value, "estimated") for n in names}
     stated = {n: Fact(v, origin) for n, v in told.items()}
     job = replace(lazy.job, instruments=(replace(was, **found_out | stated),))

@@ -14,6 +14,9 @@ from sciup.results.draws import Draws
 STATED = ("given", "header")
 """Origins of what the program did not find out itself."""
 
+FACTS = {"PSF": "psf_fwhm", "noise": "noise_sigma", "background": "background"}
+"""What the program found out on the fields of every calibration."""
+
 LEARNED = (
     "{0.candidates} candidates of {0.units} independent fields, of which the program found out PSF,"
     " noise and background"
@@ -48,7 +51,7 @@ class Chances:
         if isinstance(curve, str):
             return cls(None, f"raw: {curve}", "raw share of draws, uncalibrated")
         learned = LEARNED.format(curve)
-        if what := stated(told):
+        if what := ", ".join(stated(told)):
             words = f"not calibrated for what was stated ({what}): by a curve from {learned}"
             column = f"chance by a curve learned with the instrument estimated; stated here: {what}"
             return cls(curve, words, column)
@@ -69,14 +72,13 @@ class Chances:
         return () if self.curve is None else self.curve.places
 
 
-def stated(instruments: Sequence[Instrument]) -> str:
-    """Which of PSF, noise and background the user or the file stated; empty: none of them."""
-    facts = {"PSF": "psf_fwhm", "noise": "noise_sigma", "background": "background"}
-    return ", ".join(
+def stated(instruments: Sequence[Instrument]) -> list[str]:
+    """Which of `FACTS` the user or the file stated."""
+    return [
         word
-        for word, name in facts.items()
+        for word, name in FACTS.items()
         if any(getattr(i, name).origin in STATED for i in instruments)
-    )
+    ]
 
 
 def _curve(
@@ -96,9 +98,9 @@ def _curve(
     known = Existence.of_model(model.folder, model.key)
     if isinstance(known, str):
         return known
-    # what draws claim too much of with a PSF found out is right with a true one (record 0043)
-    if any(i.psf.value is not None and i.psf.origin in STATED for i in instruments):
-        return "a PSF image was stated, the calibration found out every PSF"
+    # there the draws are right as they are, and a curve makes them worse (record 0043)
+    if len(stated(instruments)) == len(FACTS):
+        return "PSF, noise and background were stated, the calibration found them out"
     return known.curve(kind, limit, samples)
 
 
