@@ -98,7 +98,7 @@ def _curve(
     known = Existence.of_model(model.folder, model.key)
     if isinstance(known, str):
         return known
-    # there the draws are right as they are, and a curve makes them worse (record 0043)
+    # there intervals of the draws are right as they are, those of a curve too long (record 0043)
     if len(stated(instruments)) == len(FACTS):
         return "PSF, noise and background were stated, the calibration found them out"
     return known.curve(kind, limit, samples)
