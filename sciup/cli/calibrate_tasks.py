@@ -56,7 +56,8 @@ def _calibrate(order: Order) -> None:
 
 def _existence(order: Order) -> None:
     """Curves for the chances of `sciup detect`, and tables of what they are worth."""
-    from sciup.calibrate.existence import Gathering, make
+    from sciup.calibrate.candidates import Gathering
+    from sciup.calibrate.existence import make
     from sciup.calibrate.run import uncalibrated
     from sciup.existence.curves import FILE, Existence
 

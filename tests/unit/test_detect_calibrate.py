@@ -11,15 +11,8 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import sciup
-from sciup.calibrate.existence import (
-    Gathering,
-    Pairs,
-    compare,
-    fitted,
-    flux_errors,
-    make,
-    place_errors,
-)
+from sciup.calibrate.candidates import Gathering, Pairs, compare
+from sciup.calibrate.existence import fitted, flux_errors, make, place_errors
 from sciup.calibrate.fields import KnownField, Source
 from sciup.calibrate.observe import observe
 from sciup.cli import main
@@ -255,7 +248,7 @@ def test_candidates_of_an_earlier_comparison_are_not_used(tmp_path, monkeypatch)
     monkeypatch.setattr(Gathering, "_gather", lambda _, c: calls.append(c) or Pairs.join([]))
     source = Source(SimpleNamespace(key=KEY, domain="fluorescence", scale=1), None, samples=4)
     for version in (2, 2, 3):
-        monkeypatch.setattr("sciup.calibrate.existence.VERSION", version)
+        monkeypatch.setattr("sciup.calibrate.candidates.VERSION", version)
         Gathering(source, tmp_path, 5.0).pairs("1:200")
     assert len(calls) == 2
 
