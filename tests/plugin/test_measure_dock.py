@@ -245,7 +245,9 @@ def test_an_input_that_was_moved_is_named_in_the_dock(viewer, model, tmp_path, m
     dock.draws.setValue(6)
     box = np.array([[14.0, 13.0], [14.0, 27.0], [27.0, 27.0], [27.0, 13.0]])
     drawn(dock, (box,), ("polygon",))
-    qtbot.waitUntil(lambda: "field.fits is no longer there" in dock.failure.text(), timeout=PATIENCE)
+    qtbot.waitUntil(
+        lambda: "field.fits is no longer there" in dock.failure.text(), timeout=PATIENCE
+    )
     dock.moved.line.setText(f"file://{tmp_path}/nowhere.fits")
     dock.moved.line.editingFinished.emit()
     qtbot.waitUntil(
