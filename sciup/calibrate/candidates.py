@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from sciup.existence.believed import Believed
 from sciup.existence.candidates import agreement, search
 from sciup.existence.curves import VERSION
 from sciup.existence.target import KINDS
-from sciup.risk.columns import Columns, kept
+from sciup.risk.columns import Columns, kept_each
 from sciup.risk.ranks import LEVELS, interval
 
 Array = NDArray[np.float64]
@@ -108,13 +109,13 @@ def _within(true: Array, low: Array, high: Array) -> Array:
 
 @dataclass
 class Gathering:
-    """Candidates of some conditions; each is kept in a folder, so that a stopped run goes on.
+    """Candidates of some conditions; those of each field are kept, so that a stopped run goes on.
 
     Attributes
     ----------
     source : Source
     folder : Path
-        Of one ``.npz`` per condition, limit, number of draws, and digest of all that decides.
+        Of one folder per condition, limit, number of draws, and digest of all that decides.
     limit : float
         S/N of the faintest point source that counts.
     split : str
@@ -135,18 +136,20 @@ class Gathering:
     def pairs(self, condition: str) -> Pairs:
         """Of one condition."""
         stem = f"{condition.replace(':', '-')}_{self.source.samples}_{self.limit:g}"
-        path = self.folder / f"{stem}_{self.source.digest(self.split, VERSION)}.npz"
-        return kept(path, Pairs, lambda: self._gather(condition))
+        return Pairs.join(
+            kept_each(
+                self.folder / f"{stem}_{self.source.digest(self.split, VERSION)}",
+                Pairs,
+                self.source.fields(condition, self.split, skipped=self.skipped.append),
+                self._compared,
+                partial(self.progress, condition),
+            )
+        )
 
-    def _gather(self, condition: str) -> Pairs:
-        kinds = kinds_of(self.source)
-        parts: list[Pairs] = []
-        chosen = self.source.fields(condition, self.split, skipped=self.skipped.append)
-        for done, one in enumerate(chosen, 1):
-            seen = observe(one.result, self.source.samples + 1)
-            parts += [compare(one, kind, self.limit, seen) for kind in kinds]
-            self.progress(condition, done)
-        return Pairs.join(parts)
+    def _compared(self, one: KnownField) -> Pairs:
+        """Of one field."""
+        seen = observe(one.result, self.source.samples + 1)
+        return Pairs.join([compare(one, k, self.limit, seen) for k in kinds_of(self.source)])
 
 
 def kinds_of(source: Source) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +20,7 @@ from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.generators.facts import ModelFacts
 from sciup.risk.calibration import FILE, Calibration
-from sciup.risk.columns import Columns, kept
+from sciup.risk.columns import Columns, kept_each
 from sciup.risk.evidence import Evidence, tally
 from sciup.risk.fitting import calibrate
 from sciup.risk.outside import Familiar
@@ -64,13 +65,13 @@ class Blocks(Columns):
 
 @dataclass
 class Collection:
-    """Evidence of some conditions; each is kept in a folder, so that a stopped run goes on.
+    """Evidence of some conditions; that of each field is kept, so that a stopped run goes on.
 
     Attributes
     ----------
     source : Source
     folder : Path
-        Of ``familiar_*.npz`` and one ``.npz`` per condition; names hold the digest of all that
+        Of one folder ``familiar_*`` and one per condition; names hold the digest of all that
         decides.
     split : str
         Of the manifest; night sky: role of the galaxies.
@@ -86,35 +87,38 @@ class Collection:
 
     def familiar(self) -> Familiar:
         """What fields of the training look like."""
-        path = self.folder / f"familiar_{self.source.digest()}.npz"
-        found = kept(path, Blocks, self._blocks)
-        return Familiar.fit(found.rows, found.units)
-
-    def _blocks(self) -> Blocks:
-        found: list[Blocks] = []
-        for condition in self.source.conditions:
-            for one in self.source.fields(condition, "train", skipped=self.skipped.append):
-                blocks = observe(one.result, 0).statistics
-                rows = blocks.reshape(-1, blocks.shape[-1])
-                rows = rows[np.isfinite(rows).all(1)]
-                found.append(Blocks(rows, np.full(len(rows), one.labels["unit"])))
-                self.progress("training", len(found))
-        if not found:
+        fields = (
+            one
+            for condition in self.source.conditions
+            for one in self.source.fields(condition, "train", skipped=self.skipped.append)
+        )
+        folder = self.folder / f"familiar_{self.source.digest()}"
+        parts = kept_each(folder, Blocks, fields, blocks_of, partial(self.progress, "training"))
+        if not parts:
             raise InputError("no field says what is familiar", "one or more", "give more fields")
-        return Blocks.join(found)
+        found = Blocks.join(parts)
+        return Familiar.fit(found.rows, found.units)
 
     def evidence(self, condition: str) -> Evidence:
         """Of one condition."""
-        decides = self.source.digest(self.split, self.source.samples)
-        path = self.folder / f"{condition.replace(':', '-')}_{decides}.npz"
-        return kept(path, Evidence, lambda: self._weigh(condition))
+        stem = condition.replace(":", "-")
+        return Evidence.join(
+            kept_each(
+                self.folder / f"{stem}_{self.source.digest(self.split, self.source.samples)}",
+                Evidence,
+                self.source.fields(condition, self.split, skipped=self.skipped.append),
+                partial(weigh, samples=self.source.samples),
+                partial(self.progress, condition),
+            )
+        )
 
-    def _weigh(self, condition: str) -> Evidence:
-        parts = []
-        for one in self.source.fields(condition, self.split, skipped=self.skipped.append):
-            parts.append(weigh(one, self.source.samples))
-            self.progress(condition, len(parts))
-        return Evidence.join(parts)
+
+def blocks_of(one: KnownField) -> Blocks:
+    """What the blocks of one field look like."""
+    statistics = observe(one.result, 0).statistics
+    rows = statistics.reshape(-1, statistics.shape[-1])
+    rows = rows[np.isfinite(rows).all(1)]
+    return Blocks(rows, np.full(len(rows), one.labels["unit"]))
 
 
 def weigh(one: KnownField, samples: int) -> Evidence:

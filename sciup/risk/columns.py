@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -79,6 +80,7 @@ class Columns:
 
 
 C = TypeVar("C", bound=Columns)
+T = TypeVar("T")
 
 
 def kept(path: Path, kind: type[C], make: Callable[[], C]) -> C:
@@ -89,4 +91,31 @@ def kept(path: Path, kind: type[C], make: Callable[[], C]) -> C:
     return kind.load(path)
 
 
-__all__ = ["Columns", "kept"]
+def kept_each(
+    folder: Path,
+    kind: type[C],
+    things: Iterable[T],
+    make: Callable[[T], C],
+    done: Callable[[int], None] = lambda _: None,
+) -> list[C]:
+    """`kept` of each of some things, by its number: a stopped run goes on behind the last.
+
+    Parameters
+    ----------
+    folder : Path
+        Its name holds all that decides the things and their order.
+    kind, make
+        As for `kept`; what is there already is not made.
+    things : iterable
+        The same in every run.
+    done : callable
+        Called with the number of things that are there.
+    """
+    parts: list[C] = []
+    for number, thing in enumerate(things):
+        parts.append(kept(folder / f"{number:05d}.npz", kind, partial(make, thing)))
+        done(len(parts))
+    return parts
+
+
+__all__ = ["Columns", "kept", "kept_each"]

@@ -234,7 +234,8 @@ def test_nothing_to_calibrate_on(tmp_path):
 def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
     plain = {"key": KEY, "domain": "fluorescence", "scale": 1}
     calls = []
-    monkeypatch.setattr(Gathering, "_gather", lambda _, c: calls.append(c) or Pairs.join([]))
+    monkeypatch.setattr(Source, "fields", lambda *_, **__: iter(["one"]))
+    monkeypatch.setattr(Gathering, "_compared", lambda _, f: calls.append(f) or Pairs.join([]))
     for more, expected in (({}, 1), ({}, 1), (change, 2)):
         model = SimpleNamespace(**{k: more.get(k, v) for k, v in plain.items()})
         known = {k: v for k, v in more.items() if k not in (*plain, "split")}
@@ -245,7 +246,8 @@ def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
 
 def test_candidates_of_an_earlier_comparison_are_not_used(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(Gathering, "_gather", lambda _, c: calls.append(c) or Pairs.join([]))
+    monkeypatch.setattr(Source, "fields", lambda *_, **__: iter(["one"]))
+    monkeypatch.setattr(Gathering, "_compared", lambda _, f: calls.append(f) or Pairs.join([]))
     source = Source(SimpleNamespace(key=KEY, domain="fluorescence", scale=1), None, samples=4)
     for version in (2, 2, 3):
         monkeypatch.setattr("sciup.calibrate.candidates.VERSION", version)
@@ -307,8 +309,8 @@ def test_the_command_writes_curves_that_detect_uses(model, images, tmp_path, cap
     spot = found.curve("spot", 3.0, 4)
     assert spot.candidates >= 60
     assert "P(exists), calibrated: spot" in seen.out
-    kept = sorted((tmp_path / "out" / "existence").glob("*.npz"))
-    assert len(kept) == 3
+    kept = sorted((tmp_path / "out" / "existence").rglob("*.npz"))
+    assert len({path.parent for path in kept}) == 3
     result = sciup.upscale(images / "000.tif", model=model, samples=4, device="cpu", psf_fwhm=2.5)
     table = sciup.detect(result, "spot", limit=3.0, samples=4)
     np.testing.assert_allclose(table["p_exists"], spot(table["p_raw"]))

@@ -364,7 +364,9 @@ def test_coverage_is_that_of_fields_that_had_no_part():
 
 def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(Gathering, "_gather", lambda _, *at: calls.append(at) or many(len(calls)))
+    gather = "sciup.science.coverage.gather.measured"
+    monkeypatch.setattr(gather, lambda field: calls.append(field) or many(len(calls)))
+    monkeypatch.setattr(Source, "fields", lambda _, condition, *more: iter([(condition, more[1])]))
     model = SimpleNamespace(key=KEY, domain="night-sky", scale=2)
     monkeypatch.setattr(Source, "conditions", ("a:1", "b:2"))
     source = Source(model, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -17,7 +18,7 @@ from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.results.draws import Draws
 from sciup.results.level import Level
-from sciup.risk.columns import Columns, kept
+from sciup.risk.columns import Columns, kept_each
 from sciup.science.coverage.regions import circles, squares
 from sciup.science.measure.context import Context, Mask
 from sciup.science.measure.interval import LEVELS, summarise
@@ -188,13 +189,13 @@ def _error(values: NDArray[Any]) -> dict[str, Any] | None:
 
 @dataclass
 class Gathering:
-    """Errors of some conditions; each is kept in a folder, so that a stopped run goes on.
+    """Errors of some conditions; those of each field are kept, so that a stopped run goes on.
 
     Attributes
     ----------
     source : Source
     folder : Path
-        Of one ``.npz`` per condition and knowledge.
+        Of one folder per condition and knowledge.
     split : str
         Of the manifest; night sky: role of the galaxies.
     progress : callable
@@ -215,19 +216,15 @@ class Gathering:
         return Errors.join([self._part(c, told) for told in TOLD for c in conditions])
 
     def _part(self, condition: str, told: Told) -> Errors:
-        path = (
-            self.folder
-            / f"{condition.replace(':', '-')}_{told}_{self.source.digest(self.split, SAMPLES)}.npz"
+        stem = f"{condition.replace(':', '-')}_{told}"
+        parts = kept_each(
+            self.folder / f"{stem}_{self.source.digest(self.split, SAMPLES)}",
+            Errors,
+            self.source.fields(condition, self.split, told, self.skipped.append),
+            measured,
+            partial(self.progress, f"{condition}, {told} stated"),
         )
-        return kept(path, Errors, lambda: self._gather(condition, told))
-
-    def _gather(self, condition: str, told: Told) -> Errors:
-        chosen = self.source.fields(condition, self.split, told, self.skipped.append)
-        parts = [Errors.of_rows([])]
-        for done, one in enumerate(chosen, 1):
-            parts.append(measured(one))
-            self.progress(f"{condition}, {told} stated", done)
-        return Errors.join(parts)
+        return Errors.join([Errors.of_rows([]), *parts])
 
 
 __all__ = ["Errors", "Gathering", "measured", "together"]

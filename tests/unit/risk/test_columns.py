@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sciup.errors import InputError
-from sciup.risk.columns import Columns, kept
+from sciup.risk.columns import Columns, kept, kept_each
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,25 @@ def test_what_is_there_is_not_made_again(tmp_path):
     path = tmp_path / "new" / "stars.npz"
     assert kept(path, Stars, lambda: TWO).flux.tolist() == [3, 5]
     assert kept(path, Stars, lambda: pytest.fail("made again")).name.tolist() == ["a", "b"]
+
+
+def test_a_stopped_run_goes_on_behind_the_last_that_is_kept(tmp_path):
+    made, told = [], []
+
+    def make(thing):
+        if thing == "c" and len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(thing)
+        return Stars(np.array([thing]), np.array([float(len(made))]))
+
+    with pytest.raises(KeyboardInterrupt):
+        kept_each(tmp_path / "new", Stars, "abcd", make, told.append)
+    made.append("stopped")
+    parts = kept_each(tmp_path / "new", Stars, "abcd", make, told.append)
+    assert made == ["a", "b", "stopped", "c", "d"]
+    assert told == [1, 2, 1, 2, 3, 4]
+    assert Stars.join(parts).name.tolist() == list("abcd")
+    assert Stars.join(parts).flux.tolist() == [1, 2, 4, 5]
 
 
 @pytest.mark.parametrize(
