@@ -175,7 +175,7 @@ def explore(folder: Path) -> None:
     dock.goal.setCurrentText("brightest")
     dock.radius.setValue(3)
     search(dock)
-    studio.shoot("7_explore")
+    studio.shoot("7_explore", colourful=True)
     dock.goal.setCurrentText("distinct")
     search(dock)
     dock.residual.setChecked(True)

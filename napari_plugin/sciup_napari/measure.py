@@ -25,7 +25,7 @@ NAME = "regions"
 WIDTH = 0.25
 """Of the line around a region, input px: it hides nothing."""
 
-RECORDED = "as recorded in the result"
+RECORDED = "as recorded"
 """The model of a finished result."""
 
 
