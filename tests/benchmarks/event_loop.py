@@ -22,9 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import live_zoom
 import numpy as np
-from live_zoom import wait, write_mosaic
 from qtpy.QtCore import QTimer
 
 from sciup_napari.place import camera_of
@@ -89,6 +87,8 @@ def whose(frame: Any) -> str:
 
 def steps(viewer: Any, path: Path) -> Iterator[str]:
     """What a user does, step by step."""
+    from live_zoom import all_there, wait  # the script beside this one
+
     (layer,) = viewer.open(str(path), plugin="sciup")
     yield "the file opens"
     docks = {}
@@ -103,12 +103,12 @@ def steps(viewer: Any, path: Path) -> Iterator[str]:
     camera.zoom, camera.center = 4 / float(layer.scale[-1]), (0, 30, 30)
     yield "zoom"
     enhance.follow.setChecked(True)
-    wait(lambda: live.image is not None and live_zoom.all_there(live), 120)
+    wait(lambda: live.image is not None and all_there(live), 120)
     yield "first live layers"
     for y, x in np.random.default_rng(1).uniform(100, 200, (3, 2)):
         camera.center = (0, y, x)
         wait(lambda: False, 0.1)
-        wait(lambda: live_zoom.all_there(live), 60)
+        wait(lambda: all_there(live), 60)
     yield "three pans"
     docks["Trust lens"].contour.setChecked(True)
     yield "contour"
@@ -126,6 +126,8 @@ def steps(viewer: Any, path: Path) -> Iterator[str]:
 
 
 def main() -> None:
+    from live_zoom import new_viewer, wait, write_mosaic
+
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--side", type=int, default=20000)
     parser.add_argument("--mosaic", type=Path, help="one that is there already")
@@ -135,7 +137,7 @@ def main() -> None:
         path = asked.mosaic or Path(place) / "mosaic.ome.zarr"
         if not path.exists():
             write_mosaic(path, asked.side)
-        viewer = live_zoom.new_viewer()
+        viewer = new_viewer()
         watch = Watch()
         for name in steps(viewer, path):
             wait(lambda: False, 1.5)
