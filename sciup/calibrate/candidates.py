@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.fields import KnownField, Source, name_of
 from sciup.calibrate.observe import observe
 from sciup.existence.believed import Believed
 from sciup.existence.candidates import agreement, search
@@ -143,6 +143,7 @@ class Gathering:
                 self.source.fields(condition, self.split, skipped=self.skipped.append),
                 self._compared,
                 partial(self.progress, condition),
+                name_of,
             )
         )
 

@@ -60,6 +60,11 @@ class KnownField:
     labels: dict[str, str]
 
 
+def name_of(one: KnownField) -> str:
+    """What a field is called, in the way it was degraded."""
+    return f"{one.labels['field']} {one.labels['condition']}"
+
+
 @dataclass(frozen=True)
 class Source:
     """Where fields come from.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.fields import KnownField, Source, name_of
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.generators.facts import ModelFacts
@@ -93,7 +93,8 @@ class Collection:
             for one in self.source.fields(condition, "train", skipped=self.skipped.append)
         )
         folder = self.folder / f"familiar_{self.source.digest()}"
-        parts = kept_each(folder, Blocks, fields, blocks_of, partial(self.progress, "training"))
+        tell = partial(self.progress, "training")
+        parts = kept_each(folder, Blocks, fields, blocks_of, tell, name_of)
         if not parts:
             raise InputError("no field says what is familiar", "one or more", "give more fields")
         found = Blocks.join(parts)
@@ -109,6 +110,7 @@ class Collection:
                 self.source.fields(condition, self.split, skipped=self.skipped.append),
                 partial(weigh, samples=self.source.samples),
                 partial(self.progress, condition),
+                name_of,
             )
         )
 

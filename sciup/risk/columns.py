@@ -7,6 +7,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -97,23 +98,27 @@ def kept_each(
     things: Iterable[T],
     make: Callable[[T], C],
     done: Callable[[int], None] = lambda _: None,
+    name: Callable[[T], str] = str,
 ) -> list[C]:
-    """`kept` of each of some things, by its number: a stopped run goes on behind the last.
+    """`kept` of each of some things, by number and name: a stopped run goes on behind the last.
 
     Parameters
     ----------
     folder : Path
-        Its name holds all that decides the things and their order.
+        Its name holds all else that decides what is made.
     kind, make
         As for `kept`; what is there already is not made.
     things : iterable
-        The same in every run.
+        In the same order in every run; what was skipped once may be there the next time.
     done : callable
         Called with the number of things that are there.
+    name : callable
+        What a thing is called: a file of another one is not taken for its own.
     """
     parts: list[C] = []
     for number, thing in enumerate(things):
-        parts.append(kept(folder / f"{number:05d}.npz", kind, partial(make, thing)))
+        path = folder / f"{number:05d}_{crc32(name(thing).encode()):08x}.npz"
+        parts.append(kept(path, kind, partial(make, thing)))
         done(len(parts))
     return parts
 

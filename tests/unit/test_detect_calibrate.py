@@ -213,6 +213,7 @@ def test_candidates_at_edges_do_not_count():
 
 
 KEY = Key("0" * 64, {"blur": 1.0}, 1)
+ONE = SimpleNamespace(labels={"field": "one", "condition": "1:200"})
 
 
 def test_nothing_to_calibrate_on(tmp_path):
@@ -234,7 +235,7 @@ def test_nothing_to_calibrate_on(tmp_path):
 def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
     plain = {"key": KEY, "domain": "fluorescence", "scale": 1}
     calls = []
-    monkeypatch.setattr(Source, "fields", lambda *_, **__: iter(["one"]))
+    monkeypatch.setattr(Source, "fields", lambda *_, **__: iter([ONE]))
     monkeypatch.setattr(Gathering, "_compared", lambda _, f: calls.append(f) or Pairs.join([]))
     for more, expected in (({}, 1), ({}, 1), (change, 2)):
         model = SimpleNamespace(**{k: more.get(k, v) for k, v in plain.items()})
@@ -246,7 +247,7 @@ def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
 
 def test_candidates_of_an_earlier_comparison_are_not_used(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(Source, "fields", lambda *_, **__: iter(["one"]))
+    monkeypatch.setattr(Source, "fields", lambda *_, **__: iter([ONE]))
     monkeypatch.setattr(Gathering, "_compared", lambda _, f: calls.append(f) or Pairs.join([]))
     source = Source(SimpleNamespace(key=KEY, domain="fluorescence", scale=1), None, samples=4)
     for version in (2, 2, 3):

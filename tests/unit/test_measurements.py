@@ -365,6 +365,7 @@ def test_coverage_is_that_of_fields_that_had_no_part():
 def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
     calls = []
     gather = "sciup.science.coverage.gather.measured"
+    monkeypatch.setattr("sciup.science.coverage.gather.name_of", str)
     monkeypatch.setattr(gather, lambda field: calls.append(field) or many(len(calls)))
     monkeypatch.setattr(Source, "fields", lambda _, condition, *more: iter([(condition, more[1])]))
     model = SimpleNamespace(key=KEY, domain="night-sky", scale=2)

@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import KnownField, Source, Told
+from sciup.calibrate.fields import KnownField, Source, Told, name_of
 from sciup.evaluate.baselines import bicubic
 from sciup.geometry import Box
 from sciup.image import Plane
@@ -223,6 +223,7 @@ class Gathering:
             self.source.fields(condition, self.split, told, self.skipped.append),
             measured,
             partial(self.progress, f"{condition}, {told} stated"),
+            name_of,
         )
         return Errors.join([Errors.of_rows([]), *parts])
 

@@ -43,6 +43,18 @@ def test_a_stopped_run_goes_on_behind_the_last_that_is_kept(tmp_path):
     assert Stars.join(parts).flux.tolist() == [1, 2, 4, 5]
 
 
+def test_what_was_skipped_once_moves_nothing_when_it_is_there(tmp_path):
+    """Such as an image whose codec was installed meanwhile."""
+
+    def make(thing):
+        return Stars(np.array([thing]), np.zeros(1))
+
+    assert len(kept_each(tmp_path / "new", Stars, "acd", make)) == 3
+    parts = kept_each(tmp_path / "new", Stars, "abcd", make)
+    assert Stars.join(parts).name.tolist() == list("abcd")
+    assert len(kept_each(tmp_path / "new", Stars, "aacd", make)) == 4
+
+
 @pytest.mark.parametrize(
     "damage",
     [
