@@ -49,17 +49,17 @@ def patiently(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def step_by_step(steps: Iterator[Any], parent: Any) -> QTimer:
-    """Do one step in each turn of the event loop, until the timer that is returned is stopped."""
+    """Do one step in each turn of the event loop, until the steps end or one of them fails."""
     timer = QTimer(parent)
+    timer.setSingleShot(True)
 
     def go_on() -> None:
+        # started again behind the step only: a step may have a local event loop of its own
         try:
             next(steps)
         except StopIteration:
-            timer.stop()
-        except Exception:
-            timer.stop()
-            raise
+            return
+        timer.start(0)
 
     timer.timeout.connect(go_on)
     timer.start(0)

@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
-from sciup.errors import OptionError
+from sciup.errors import OptionError, SciupError
 from sciup_napari.bar import Bar
 from sciup_napari.layer_source import plane_of, source_of
 from sciup_napari.live import LiveView
@@ -66,7 +66,6 @@ class Session(QObject):
         self.running: Running | None = None
         self._given: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
         self._bar: Bar | None = None
-        self._adding: QTimer | None = None
         self._closed = False
         self._run_layer: Any = None
         self._output = ""
@@ -128,8 +127,6 @@ class Session(QObject):
         """End everything: the viewer is closed."""
         _sessions.pop(self.viewer, None)  # the session holds the viewer
         self._closed = True
-        if self._adding is not None:
-            self._adding.stop()
         self.live.close()
         self.search.close()
         self.measuring.close()
@@ -153,14 +150,20 @@ class Session(QObject):
         if run is not None:
             self.made_by[str(Path(path).absolute())] = MadeBy(run.order, not run.plane_only)
         placed = run is not None and run.order.source.kind == "file"
-        found = read(path)
-        if not self._closed:  # meanwhile
-            self._adding = step_by_step(self._add(path, found, source, placed), self)
+        try:
+            found = read(path)
+        except (SciupError, OSError) as error:
+            if not self._closed:  # meanwhile: then its folder is gone
+                self._failed(str(error))
+            return
+        step_by_step(self._add(path, found, source, placed), self)
 
     def _add(self, path: str, found: list[Any], source: Any, placed: bool) -> Iterator[None]:
         """Show a result, one layer in a turn of the event loop: each takes a tenth of a second."""
         camera = camera_of(self.viewer)
         for data in found:
+            if self._closed:
+                return
             layer = Layer.create(*data)
             if source in self.viewer.layers:
                 fit(layer, source, placed=placed)
@@ -168,6 +171,8 @@ class Session(QObject):
             self.viewer.add_layer(layer)
             camera.center, camera.zoom = before  # draws have a slider: napari shows all then
             yield
+        if self._closed:
+            return
         self.ended.emit(f"done: {path}")
         show_info(f"sciup: {path} is finished and shown")
 

@@ -13,6 +13,7 @@ from sciup.errors import InputError
 from sciup_napari import model_box, models, zarr_layers
 from sciup_napari.model_box import ModelBox
 from sciup_napari.patience import patiently, step_by_step
+from sciup_napari.session import session_of
 
 LONG = 0.4
 """Seconds that something takes."""
@@ -112,3 +113,42 @@ def test_steps_end_when_they_are_told_to_and_after_a_failure(qtbot):
     assert not failed.isActive()
     assert len(caught) == 1
     assert done == [0, 1, 2, 3, 0, 1]
+
+
+def test_a_step_that_waits_is_not_begun_again_meanwhile(qtbot):
+    parent, done = QTimer(), []
+
+    def steps():
+        for i in range(3):
+            patiently(time.sleep, 0.05)
+            done.append(i)
+            yield
+
+    step_by_step(steps(), parent)
+    qtbot.waitUntil(lambda: done == [0, 1, 2])
+
+
+def test_a_viewer_that_is_closed_gets_no_more_layers_of_a_result(make_napari_viewer):
+    viewer, heard = make_napari_viewer(), []
+    session = session_of(viewer)
+    session.ended.connect(heard.append)
+    picture = (np.zeros((8, 8)), {}, "image")
+    steps = [session._add("a", [picture] * n, None, False) for n in (3, 1)]
+    for layers in steps:
+        next(layers)
+    session.close()
+    assert [list(layers) for layers in steps] == [[], []]
+    assert len(viewer.layers) == 2
+    assert not heard
+
+
+def test_a_result_that_is_gone_is_told_and_the_run_has_ended(make_napari_viewer, monkeypatch):
+    session, heard, told = session_of(make_napari_viewer()), [], []
+    monkeypatch.setattr("sciup_napari.session.show_error", told.append)
+    session.ended.connect(heard.append)
+    session._finished("gone.ome.zarr")
+    session.close()
+    session._finished("gone.ome.zarr")
+    assert heard == ["failed"]
+    assert len(told) == 1
+    assert "gone.ome.zarr" in told[0]

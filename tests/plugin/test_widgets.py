@@ -128,7 +128,6 @@ def test_a_closed_session_does_not_keep_its_viewer():
         search=SimpleNamespace(close=lambda: None),
         measuring=SimpleNamespace(close=lambda: None),
         running=None,
-        _adding=None,
         _threads=SimpleNamespace(shutdown=lambda **_: None),
         _folder=SimpleNamespace(cleanup=lambda: None),
     )
