@@ -119,9 +119,10 @@ class MeasureWidget(MeasurePanel):
         self.ask()
 
     def _layer_changed(self, *changes: Any) -> None:
-        super()._layer_changed(*changes)
         ours = facts_of(self.layer) if self.layer is not None else {}
+        # before anything is asked: what another result was made of is not what this one was
         self.moved.show(self.session.moved.get(ours.get("path", "")))
+        super()._layer_changed(*changes)
         if ours:
             with silent(self.model_box):
                 self.model_box.insertItem(0, RECORDED)
@@ -133,8 +134,10 @@ class MeasureWidget(MeasurePanel):
 
     def _moved(self) -> None:
         """Somebody has said where the input of a result is; it holds for all of its maps."""
-        self.session.moved[facts_of(self.layer)["path"]] = self.moved.place
-        self.ask()
+        # what was typed is told when the field is hidden, too: then nothing of it is chosen
+        if self.layer is not None and (ours := facts_of(self.layer)):
+            self.session.moved[ours["path"]] = self.moved.place
+            self.ask()
 
     def question(self) -> Question | None:
         """What is asked; None as long as something is missing.

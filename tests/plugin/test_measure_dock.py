@@ -264,9 +264,11 @@ def test_an_input_that_was_moved_is_named_in_the_dock(viewer, model, tmp_path, m
     dock.layer_box.setCurrentIndex(dock.layer_box.findData(image))
     assert not dock.moved.row.isVisibleTo(dock)
     assert dock.moved.place is None
+    dock.moved.choose("typed too late")  # Qt tells it when the field is hidden
+    assert list(dock.session.moved.values()) == [str(now)]
     dock.layer_box.setCurrentIndex(dock.layer_box.findData(shown))
     assert dock.moved.row.isVisibleTo(dock)
-    assert dock.moved.line.text() == str(now)  # kept with the result
+    assert dock.moved.line.text() == dock.measuring.question.moved == str(now)  # with the result
 
 
 def test_the_draws_of_a_layer_are_made_as_needed(viewer, model, qtbot):
