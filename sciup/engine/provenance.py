@@ -38,7 +38,7 @@ def fingerprint(job: Job, kind: OutputFormat) -> dict[str, Any]:
         "input_modified": modified,
         "shape": list(job.image.shape),
         "flux_per_pixel": job.image.flux_per_pixel,
-        "noise_map": _has_noise_map(job),
+        "noise_map": has_noise_map(job),
         "digests": list(job.digests),
         **job.covers,
         **_decided(job),
@@ -105,7 +105,7 @@ def _decided(job: Job) -> dict[str, Any]:
     }
 
 
-def _has_noise_map(job: Job) -> bool:
+def has_noise_map(job: Job) -> bool:
     """Whether the file brings the noise of its pixels."""
     plane = next(iter(job.image.planes))
     return job.image.load_sigma(plane, Box((0, 0), (0, 0))) is not None
@@ -210,4 +210,4 @@ def _version() -> str:
         return "unknown"
 
 
-__all__ = ["compare", "fingerprint", "provenance"]
+__all__ = ["compare", "fingerprint", "has_noise_map", "provenance"]

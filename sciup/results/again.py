@@ -13,7 +13,7 @@ from sciup.errors import ModelError, SciupError
 from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.image import Image
-from sciup.io._detect import url_of
+from sciup.io._detect import plain_path, url_of
 from sciup.io._zipped import zipped
 from sciup.resources import find_model
 from sciup.results.finished import Finished
@@ -93,7 +93,9 @@ def find_input(done: Finished, opener: Opener, source: str | None = None) -> Ima
         Where it is now; else the recorded place, and then beside the result.
     """
     recorded = str(done.facts["source"])
-    tried = [source] if source else [recorded, str(done.path.parent / Path(recorded).name)]
+    tried = (
+        [plain_path(source)] if source else [recorded, str(done.path.parent / Path(recorded).name)]
+    )
     try:
         place = next((p for p in tried if _is_there(p)), None)
         if place is None:

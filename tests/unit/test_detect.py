@@ -20,11 +20,14 @@ from sciup.existence.curves import Errors
 from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
 from sciup.image import KEYPOINT_KINDS
+from sciup.io import open_image
 from sciup.physics.instrument import Fact, Instrument
+from sciup.results.again import find_input
 from sciup.results.draws import Draws
+from sciup.results.finished import Finished
 from sciup.results.sky import Sky
 from sciup.results.tables import write_table
-from sciup.science.detect.chances import Chances
+from sciup.science.detect.chances import Chances, stated
 from sciup.science.detect.heatmaps import expected
 from sciup.science.detect.regions import write_regions
 from sciup.science.detect.walk import spans
@@ -453,6 +456,26 @@ def test_calibrated_is_said_only_where_the_instrument_was_found_out(
     assert chances(np.array([0.9])).tolist() == [0.6 if used else 0.9]
 
 
+def test_a_noise_map_states_the_noise(model, tmp_path):
+    hdus = [fits.PrimaryHDU(star_field((70, 90))), fits.ImageHDU(np.full((70, 90), 5.0))]
+    fits.HDUList(hdus).writeto(tmp_path / "field.fits")
+    image = open_image(tmp_path / "field.fits", err=1)
+    lazy = sciup.upscale(image, model=model, samples=4, device="cpu", psf_fwhm=2.3)
+    saved = lazy.save(tmp_path / "out.fits")
+    for draws in (Draws.of_result(lazy), Draws.open(saved, model=str(model))):
+        assert stated(draws, draws.instruments) == ["PSF", "noise"]
+
+
+@pytest.mark.parametrize(
+    "told", [{"noise_sigma": 60.0}, {"read_noise": 4.0}, {"gain": 0.1}, {}], ids=lambda t: str([*t])
+)
+def test_the_noise_of_a_micrograph_is_stated_by_what_it_is_made_of(told, tmp_path):
+    toy = write_toy_model(tmp_path / "toy", scale=1, domain="fluorescence", channels=4)
+    image = 200 + cells((64, 64)).astype(np.float32)
+    draws = Draws.of_result(sciup.upscale(image, model=toy, device="cpu", **told))
+    assert stated(draws, draws.instruments) == ["noise"] * bool(told)
+
+
 def test_a_stack_has_the_catalogue_of_its_planes(tmp_path):
     """Every plane with its own instrument and its own draws, through a file."""
     import tifffile
@@ -556,6 +579,12 @@ def test_too_few_stored_draws_without_the_input(made, model):
     assert found.meta["level"].startswith("typical sky")
 
 
+def test_the_input_may_be_named_by_an_address_of_this_machine(made):
+    field = made[1].parent / "field.fits"
+    found = find_input(Finished.open(made[1]), open_image, field.as_uri())
+    assert found.source == str(field)
+
+
 def test_heatmaps_of_a_progressive_sampler(tmp_path):
     toy = write_toy_model(
         tmp_path / "m" / "toy", scale=8, domain="fluorescence", channels=4, head_channels=4
@@ -565,8 +594,6 @@ def test_heatmaps_of_a_progressive_sampler(tmp_path):
     kind = KEYPOINT_KINDS["fluorescence"][0]
     found = expected(path, kind, least=0.01)
     assert (np.diff(found["expected"]) <= 0).all()
-    from sciup.results.finished import Finished
-
     heat = Finished.open(path).read(f"keypoints_{kind}", (), Box((0, 0), (192, 256)))
     for row in found[:5]:
         y, x = round(row["y_output"]), round(row["x_output"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sciup.engine.job import Job
+from sciup.engine.provenance import has_noise_map
 from sciup.existence.curves import Curve, Errors, Existence
 from sciup.existence.union import Array
 from sciup.image import Plane
@@ -14,8 +16,11 @@ from sciup.results.draws import Draws
 STATED = ("given", "header")
 """Origins of what the program did not find out itself."""
 
-FACTS = {"PSF": "psf_fwhm", "noise": "noise_sigma", "background": "background"}
+FACTS = {"PSF": ("psf_fwhm",), "noise": ("noise_sigma",), "background": ("background",)}
 """What the program found out on the fields of every calibration."""
+
+CAMERA = {"noise": ("electrons_per_unit", "read_noise")}
+"""What the noise of a micrograph is made of: --noise-sigma states its read noise."""
 
 LEARNED = (
     "{0.candidates} candidates of {0.units} independent fields, of which the program found out PSF,"
@@ -51,7 +56,7 @@ class Chances:
         if isinstance(curve, str):
             return cls(None, f"raw: {curve}", "raw share of draws, uncalibrated")
         learned = LEARNED.format(curve)
-        if what := ", ".join(stated(told)):
+        if what := ", ".join(stated(draws, told)):
             words = f"not calibrated for what was stated ({what}): by a curve from {learned}"
             column = f"chance by a curve learned with the instrument estimated; stated here: {what}"
             return cls(curve, words, column)
@@ -72,13 +77,22 @@ class Chances:
         return () if self.curve is None else self.curve.places
 
 
-def stated(instruments: Sequence[Instrument]) -> list[str]:
+def stated(draws: Draws, instruments: Sequence[Instrument]) -> list[str]:
     """Which of `FACTS` the user or the file stated."""
-    return [
-        word
-        for word, name in FACTS.items()
-        if any(getattr(i, name).origin in STATED for i in instruments)
-    ]
+    facts = FACTS if draws.night_sky else FACTS | CAMERA
+    told = {
+        word: any(getattr(i, name).origin in STATED for i in instruments for name in names)
+        for word, names in facts.items()
+    }
+    told["noise"] |= _noise_map(draws)
+    return [word for word, on in told.items() if on]
+
+
+def _noise_map(draws: Draws) -> bool:
+    """Whether the file brought the noise of its pixels."""
+    if draws._done is not None:
+        return bool(draws._done.facts["fingerprint"].get("noise_map"))
+    return isinstance(draws._job, Job) and has_noise_map(draws._job)
 
 
 def _curve(
@@ -99,7 +113,7 @@ def _curve(
     if isinstance(known, str):
         return known
     # there intervals of the draws are right as they are, those of a curve too long (record 0043)
-    if len(stated(instruments)) == len(FACTS):
+    if len(stated(draws, instruments)) == len(FACTS):
         return "PSF, noise and background were stated, the calibration found them out"
     return known.curve(kind, limit, samples)
 
