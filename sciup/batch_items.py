@@ -96,25 +96,27 @@ def plate_of(inputs: Sequence[str], out: Path) -> tuple[PlateWriter, list[Item]]
             "one plate",
             "name a folder without .zarr for many images",
         )
-    from sciup.io._detect import url_of
+    from sciup.io._detect import plain_path, url_of
     from sciup.io._zipped import zipped
 
-    if plate_fields(inputs[0]) is None:
+    name = plain_path(inputs[0])
+    if plate_fields(name) is None:
         raise InputError(
             f"--out {out} names a plate, but {inputs[0]} is none",
             "an OME-Zarr plate",
             "name a folder without .zarr, or use sciup upscale for one image",
         )
-    place = Path(inputs[0])
-    writer = PlateWriter.of(url_of(inputs[0]) or zipped(place) or place, out)
-    source = inputs[0].rstrip("/")
+    place = Path(name)
+    writer = PlateWriter.of(url_of(name) or zipped(place) or place, out)
+    source = name.rstrip("/")
     return writer, [Item(f"{source}/{f}", out / f, field=f) for f in writer.fields]
 
 
 def _images(name: str) -> Iterator[tuple[Path, Path]]:
     """Images behind a name, and the path of each in the folder of results, without suffix."""
-    from sciup.io._detect import url_of
+    from sciup.io._detect import plain_path, url_of
 
+    name = plain_path(name)
     matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - it may be absolute
     paths = [Path(p) for p in matches] or [Path(name)]
     if not paths[0].exists() and not url_of(name):

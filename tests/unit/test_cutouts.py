@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import pytest
 import zarr
 from astropy.io import fits
@@ -258,12 +259,16 @@ def test_what_cannot_be_is_told(folder, places, size, words):
 def test_places_as_pairs_or_columns(folder):
     corners = [tuple(row) for row in lazy(folder).table["y0", "x0"]]
     y, x = np.transpose(PLACES)
-    for places in (PLACES, np.array(PLACES), {"y": y, "x": x}):
+    # as pairs, the order of the columns of a frame would decide which one is y
+    frame = pandas.DataFrame({"x": x, "y": y})
+    for places in (PLACES, np.array(PLACES), {"y": y, "x": x}, frame):
         table = sciup.cutouts(folder / "in.fits", places, SIZE, **options(folder)).table
         assert [tuple(row) for row in table["y0", "x0"]] == corners
     for wrong in ([1.0, 2.0], [(1, 2, 3)], len, [("a", "b")]):
         with pytest.raises(InputError, match="pairs"):
             sciup.cutouts(folder / "in.fits", wrong, SIZE, **options(folder))
+    with pytest.raises(InputError, match=r"out of dict: .*length"):
+        sciup.cutouts(folder / "in.fits", {"y": [1.0, 2.0], "x": [1.0]}, SIZE, **options(folder))
 
 
 def test_a_roi_beside_positions_is_refused(folder):

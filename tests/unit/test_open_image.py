@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sciup.batch_items import items_of
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.image import Fact, Image, PixelGrid
@@ -83,6 +84,9 @@ def test_an_address_of_this_machine_is_a_path(tmp_path):
     for address in (path.as_uri(), Path(path.as_uri()), f"file://localhost{path}"):
         assert open_image(address).shape == PLANE.shape
         assert open_image(address).source == str(path)
+    write_tiff(tmp_path / "i k.tif", PLANE)
+    (first, second) = items_of([f"{tmp_path.as_uri()}/i*.tif"], tmp_path / "out", None)
+    assert (first.input, second.input) == (str(path), str(tmp_path / "i k.tif"))
 
 
 @pytest.mark.parametrize("name", ["hdu", "err", "weight", "dq", "dq_bad"])

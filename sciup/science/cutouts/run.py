@@ -89,9 +89,10 @@ def cutouts(image: Any, positions: Any, size: int | str, **options: Any) -> Cuto
     ----------
     image : path, array or Image
         As for `sciup.upscale`.
-    positions : path, astropy.table.Table, dict or pairs
-        CSV, ECSV or FITS, a table or a dict with the columns ``ra``, ``dec`` (degrees, ICRS) or
-        ``y``, ``x`` (input px from 0), and perhaps ``id``; or pairs (y, x).
+    positions : path, table, dict or pairs
+        CSV, ECSV or FITS, a table of astropy or pandas, or a dict, with the columns ``ra``,
+        ``dec`` (degrees, ICRS) or ``y``, ``x`` (input px from 0), and perhaps ``id``; or pairs
+        (y, x).
     size : int or str
         Side of the stamps in input px, or with a unit: ``5arcsec``, rounded up to whole pixels. The
         position lies in the pixel in the middle, or, where the number is even, in one of the two:
@@ -145,12 +146,15 @@ def _table(positions: Any) -> Table:
     try:
         if isinstance(positions, Mapping):
             return Table(positions)
+        if hasattr(positions, "columns"):  # a data frame: names decide, not their order
+            return Table({name: np.asarray(positions[name]) for name in positions.columns})
         pairs = np.asarray(positions, np.float64)
-    except (TypeError, ValueError):
-        pairs = np.empty(0)
+        got = f"shape {pairs.shape}"
+    except (TypeError, ValueError) as error:
+        pairs, got = np.empty(0), str(error)
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise InputError(
-            f"no places can be read out of {type(positions).__name__} of shape {np.shape(pairs)}",
+            f"no places can be read out of {type(positions).__name__}: {got}",
             "a path, a table, a dict of columns (ra, dec or y, x), or pairs (y, x) in input px",
         )
     return Table(pairs, names=("y", "x"))
