@@ -192,6 +192,7 @@ class EnhanceWidget(EnhancePanel):
         self.status.setText(f"run: {done} of {total} windows")
 
     def _ended(self, text: str) -> None:
-        self.progress.hide()
-        self.status.setText(text)
+        if not self.session.busy:  # the last layers of a result may come while the next run goes on
+            self.progress.hide()
+            self.status.setText(text)
         self._stoppable()

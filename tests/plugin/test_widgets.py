@@ -138,6 +138,22 @@ def test_a_closed_session_does_not_keep_its_viewer():
     assert gone() is None
 
 
+def test_the_end_of_one_run_does_not_hide_the_next(viewer, qtbot):
+    widget = EnhanceWidget(viewer)
+    qtbot.addWidget(widget)
+    session = widget.session
+    session.running = SimpleNamespace(over=False, close=lambda: None)
+    widget.progress.show()
+    session.progress.emit(1, 9)
+    session.ended.emit("done: first")
+    assert widget.progress.isVisibleTo(widget)
+    assert widget.status.text() == "run: 1 of 9 windows"
+    session.running.over = True
+    session.ended.emit("done: second")
+    assert not widget.progress.isVisibleTo(widget)
+    assert widget.status.text() == "done: second"
+
+
 def test_widgets_that_open_later_show_what_goes_on(viewer, qtbot):
     layer = viewer.add_image(cells((300, 280)), name="cells")
     viewer.add_image(cells((30, 20)), name="other")
