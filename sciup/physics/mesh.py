@@ -177,8 +177,12 @@ class Mesh:
     level: float | None = None
     sigma: float | None = None
     fallback: tuple[float, float] = (0.0, 1.0)
-    _blocks: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict, repr=False)
-    _last: tuple[tuple[Box, int], tuple[Field, Field]] | None = field(default=None, repr=False)
+    _blocks: dict[tuple[int, int], tuple[float, float]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _last: tuple[tuple[Box, int], tuple[Field, Field]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def _grid(self) -> tuple[int, int]:

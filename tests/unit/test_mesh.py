@@ -113,6 +113,15 @@ def test_a_constant_block_takes_its_neighbours():
     np.testing.assert_allclose(sigma, 5, rtol=0.05)
 
 
+def test_what_was_asked_before_makes_no_other_mesh():
+    asked, fresh = mesh_of(IMAGE), mesh_of(IMAGE)
+    fresh.image = asked.image
+    for mesh in (asked, fresh):
+        mesh.fields(Box((0, 0), (9, 9)))
+    assert asked == fresh
+    assert asked != mesh_of(IMAGE, level=1.0)
+
+
 def test_without_any_data_the_fallback_stands():
     mesh = mesh_of(np.full((300, 300), np.nan, np.float32), fallback=(12.0, 3.0))
     level, sigma = mesh.fields(Box((0, 0), (300, 300)))
