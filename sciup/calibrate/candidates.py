@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import KnownField, Source, name_of
+from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.gathering import Gathering
 from sciup.calibrate.observe import observe
 from sciup.existence.believed import Believed
 from sciup.existence.candidates import agreement, search
 from sciup.existence.curves import VERSION
 from sciup.existence.target import KINDS
-from sciup.risk.columns import Columns, kept_each
+from sciup.risk.columns import Columns
 from sciup.risk.ranks import LEVELS, interval
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int], None]
 
 TRUE_LEVEL = 0.0
 """Of a truth where there is no light: it has neither a sky nor the pedestal of a camera."""
@@ -107,50 +106,26 @@ def _within(true: Array, low: Array, high: Array) -> Array:
     return np.where(np.isfinite(low), (low <= true) & (true <= high), np.nan)
 
 
-@dataclass
-class Gathering:
-    """Candidates of some conditions; those of each field are kept, so that a stopped run goes on.
+def pairs_of(gathering: Gathering, condition: str, limit: float) -> Pairs:
+    """The candidates of all fields of one condition.
 
-    Attributes
+    Parameters
     ----------
-    source : Source
-    folder : Path
-        Of one folder per condition, limit, number of draws, and digest of all that decides.
+    gathering : Gathering
+    condition : str
     limit : float
         S/N of the faintest point source that counts.
-    split : str
-        Of the manifest; night sky: role of the galaxies.
-    progress : callable
-        Called with the condition and the number of its fields done.
-    skipped : list of str
-        What could not be used, and why.
     """
+    source = gathering.source
+    make = partial(compared, kinds=kinds_of(source), limit=limit, samples=source.samples)
+    decides = (VERSION, source.samples, limit)
+    return Pairs.join(gathering.of_fields(condition, Pairs, make, *decides))
 
-    source: Source
-    folder: Path
-    limit: float
-    split: str = "calibrate"
-    progress: Progress = lambda _condition, _done: None
-    skipped: list[str] = field(default_factory=list)
 
-    def pairs(self, condition: str) -> Pairs:
-        """Of one condition."""
-        stem = f"{condition.replace(':', '-')}_{self.source.samples}_{self.limit:g}"
-        return Pairs.join(
-            kept_each(
-                self.folder / f"{stem}_{self.source.digest(self.split, VERSION)}",
-                Pairs,
-                self.source.fields(condition, self.split, skipped=self.skipped.append),
-                self._compared,
-                partial(self.progress, condition),
-                name_of,
-            )
-        )
-
-    def _compared(self, one: KnownField) -> Pairs:
-        """Of one field."""
-        seen = observe(one.result, self.source.samples + 1)
-        return Pairs.join([compare(one, k, self.limit, seen) for k in kinds_of(self.source)])
+def compared(one: KnownField, *, kinds: Sequence[str], limit: float, samples: int) -> Pairs:
+    """The candidates of one field, of every kind."""
+    seen = observe(one.result, samples + 1)
+    return Pairs.join([compare(one, kind, limit, seen) for kind in kinds])
 
 
 def kinds_of(source: Source) -> tuple[str, ...]:
@@ -159,4 +134,4 @@ def kinds_of(source: Source) -> tuple[str, ...]:
     return KINDS[domain]
 
 
-__all__ = ["Gathering", "Pairs", "compare", "kinds_of"]
+__all__ = ["Pairs", "compare", "compared", "kinds_of", "pairs_of"]

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.candidates import Gathering, Pairs, kinds_of
+from sciup.calibrate.candidates import Pairs, kinds_of, pairs_of
 from sciup.calibrate.covered import covered_table
+from sciup.calibrate.gathering import Gathering
 from sciup.errors import InputError
 from sciup.evaluate.sky.detect import reliability_table
 from sciup.evaluate.tables import Table
@@ -28,8 +29,14 @@ SNR = ((-np.inf, 5.0), (5.0, 10.0), (10.0, 20.0), (20.0, np.inf))
 """Classes of S/N of the table of fluxes."""
 
 
-def make(gathering: Gathering) -> tuple[Existence, list[Table]]:
+def make(gathering: Gathering, limit: float) -> tuple[Existence, list[Table]]:
     """The curves of a model, and what they are worth.
+
+    Parameters
+    ----------
+    gathering : Gathering
+    limit : float
+        S/N of the faintest point source that counts.
 
     Returns
     -------
@@ -45,12 +52,12 @@ def make(gathering: Gathering) -> tuple[Existence, list[Table]]:
         If no kind has enough candidates.
     """
     source = gathering.source
-    pairs = Pairs.join([gathering.pairs(c) for c in source.conditions])
+    pairs = Pairs.join([pairs_of(gathering, c, limit) for c in source.conditions])
     curves, tables = [], []
     for kind in kinds_of(source):
         part = pairs.take(pairs.kind == kind)
         try:
-            curve, shown = fitted(part, kind, gathering.limit, source.samples)
+            curve, shown = fitted(part, kind, limit, source.samples)
         except InputError as error:
             gathering.skipped.append(str(error))
             continue

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,23 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import KnownField, Source, name_of
+from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.gathering import Gathering
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.generators.facts import ModelFacts
 from sciup.risk.calibration import FILE, Calibration
-from sciup.risk.columns import Columns, kept_each
+from sciup.risk.columns import Columns
 from sciup.risk.evidence import Evidence, tally
 from sciup.risk.fitting import calibrate
 from sciup.risk.outside import Familiar
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int], None]
-"""Called with the condition and the number of its fields done."""
-
-
-def _silent(condition: str, done: int) -> None:
-    """No progress."""
 
 
 @contextmanager
@@ -63,56 +58,26 @@ class Blocks(Columns):
     units: NDArray[np.str_]
 
 
-@dataclass
-class Collection:
-    """Evidence of some conditions; that of each field is kept, so that a stopped run goes on.
-
-    Attributes
-    ----------
-    source : Source
-    folder : Path
-        Of one folder ``familiar_*`` and one per condition; names hold the digest of all that
-        decides.
-    split : str
-        Of the manifest; night sky: role of the galaxies.
-    skipped : list of str
-        What could not be used, and why.
-    """
-
-    source: Source
-    folder: Path
-    split: str = "calibrate"
-    progress: Progress = _silent
-    skipped: list[str] = field(default_factory=list)
-
-    def familiar(self) -> Familiar:
-        """What fields of the training look like."""
-        fields = (
-            one
-            for condition in self.source.conditions
-            for one in self.source.fields(condition, "train", skipped=self.skipped.append)
+def familiar_of(gathering: Gathering) -> Familiar:
+    """What fields of the training look like."""
+    parts = [
+        part
+        for condition in gathering.source.conditions
+        for part in gathering.of_fields(
+            condition, Blocks, blocks_of, what=f"familiar, {condition}", split="train"
         )
-        folder = self.folder / f"familiar_{self.source.digest()}"
-        tell = partial(self.progress, "training")
-        parts = kept_each(folder, Blocks, fields, blocks_of, tell, name_of)
-        if not parts:
-            raise InputError("no field says what is familiar", "one or more", "give more fields")
-        found = Blocks.join(parts)
-        return Familiar.fit(found.rows, found.units)
+    ]
+    if not parts:
+        raise InputError("no field says what is familiar", "one or more", "give more fields")
+    found = Blocks.join(parts)
+    return Familiar.fit(found.rows, found.units)
 
-    def evidence(self, condition: str) -> Evidence:
-        """Of one condition."""
-        stem = condition.replace(":", "-")
-        return Evidence.join(
-            kept_each(
-                self.folder / f"{stem}_{self.source.digest(self.split, self.source.samples)}",
-                Evidence,
-                self.source.fields(condition, self.split, skipped=self.skipped.append),
-                partial(weigh, samples=self.source.samples),
-                partial(self.progress, condition),
-                name_of,
-            )
-        )
+
+def evidence_of(gathering: Gathering, condition: str) -> Evidence:
+    """Of all fields of one condition."""
+    samples = gathering.source.samples
+    make = partial(weigh, samples=samples)
+    return Evidence.join(gathering.of_fields(condition, Evidence, make, samples))
 
 
 def blocks_of(one: KnownField) -> Blocks:
@@ -146,22 +111,22 @@ def weigh(one: KnownField, samples: int) -> Evidence:
 
 
 def make(
-    collection: Collection, conditions: Sequence[str], *, data: str, seed: int = 0
+    gathering: Gathering, conditions: Sequence[str], *, data: str, seed: int = 0
 ) -> tuple[Calibration, Evidence]:
     """The calibration of a model, and the evidence behind it.
 
     Parameters
     ----------
-    collection : Collection
+    gathering : Gathering
     conditions : sequence of str
     data : str
         Words for where the fields come from.
     seed : int
         Of the folds.
     """
-    source = collection.source
-    familiar = collection.familiar()
-    evidence = Evidence.join([collection.evidence(c) for c in conditions])
+    source = gathering.source
+    familiar = familiar_of(gathering)
+    evidence = Evidence.join([evidence_of(gathering, c) for c in conditions])
     groups = {
         name: len(set(evidence.unit[evidence.group == name].tolist()))
         for name in np.unique(evidence.group).tolist()

@@ -33,16 +33,17 @@ class Order(NamedTuple):
 def _calibrate(order: Order) -> None:
     """Evidence, calibration, tables."""
     from sciup.calibrate import validate
-    from sciup.calibrate.run import Collection, make, uncalibrated
+    from sciup.calibrate.gathering import Gathering
+    from sciup.calibrate.run import make, uncalibrated
     from sciup.risk.calibration import FILE
 
     source = order.source
     with _counter() as progress, uncalibrated(source) as plain:
-        collection = Collection(plain, order.out / "evidence", order.split, progress)
-        found, evidence = make(collection, source.conditions, data=source.words)
+        gathering = Gathering(plain, order.out / "evidence", order.split, progress)
+        found, evidence = make(gathering, source.conditions, data=source.words)
     path = source.model.folder / FILE
     found.write(path)
-    _tell_skipped(collection.skipped)
+    _tell_skipped(gathering.skipped)
     tables = [
         validate.promises(found, evidence),
         validate.alarms(found),
@@ -56,8 +57,8 @@ def _calibrate(order: Order) -> None:
 
 def _existence(order: Order) -> None:
     """Curves for the chances of `sciup detect`, and tables of what they are worth."""
-    from sciup.calibrate.candidates import Gathering
     from sciup.calibrate.existence import make
+    from sciup.calibrate.gathering import Gathering
     from sciup.calibrate.run import uncalibrated
     from sciup.existence.curves import FILE, Existence
 
@@ -68,9 +69,8 @@ def _existence(order: Order) -> None:
         known = f"curves that are there are left out: {error}"
         console.print(f"[yellow]warning[/yellow]  {escape(known)}")
     with _counter() as progress, uncalibrated(order.source) as plain:
-        folder = order.out / "existence"
-        gathering = Gathering(plain, folder, order.limit, order.split, progress)
-        found, tables = make(gathering)
+        gathering = Gathering(plain, order.out / "existence", order.split, progress)
+        found, tables = make(gathering, order.limit)
     path = model.folder / FILE
     found.joined(known).write(path)
     _tell_skipped(gathering.skipped)
@@ -106,12 +106,13 @@ def _check_measurements(order: Order) -> None:
 
 def _errors(order: Order) -> Errors:
     """Measurements on the draws of fields of known truth."""
+    from sciup.calibrate.gathering import Gathering
     from sciup.calibrate.run import uncalibrated
-    from sciup.science.coverage.gather import Gathering
+    from sciup.science.coverage.gather import errors_of
 
     with _counter() as progress, uncalibrated(order.source) as plain:
         gathering = Gathering(plain, order.out / "measurements", order.split, progress)
-        errors = gathering.errors()
+        errors = errors_of(gathering)
     _tell_skipped(gathering.skipped)
     return errors
 

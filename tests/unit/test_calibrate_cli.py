@@ -57,7 +57,7 @@ def test_a_calibration_is_made_checked_and_used(model, images, tmp_path):
     found = Calibration.read(model / "calibration.json")
     assert found.samples == K
     assert found.about["units"] > 90
-    kept = Counter(p.parent.name.rpartition("_")[0] for p in (out / "evidence").rglob("*.npz"))
+    kept = Counter(p.parent.name.split("_")[0] for p in (out / "evidence").rglob("*.npz"))
     assert set(kept) == {"familiar", "1-200", "2-50", "1.5-1000"}
     assert kept.total() == UNITS
     rows = json.loads((out / "repeated.json").read_text())["rows"]

@@ -11,9 +11,10 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import sciup
-from sciup.calibrate.candidates import Gathering, Pairs, compare
+from sciup.calibrate.candidates import Pairs, compare, pairs_of
 from sciup.calibrate.existence import fitted, flux_errors, make, place_errors
 from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.gathering import Gathering
 from sciup.calibrate.observe import observe
 from sciup.cli import main
 from sciup.errors import InputError
@@ -224,35 +225,39 @@ def test_nothing_to_calibrate_on(tmp_path):
     model = SimpleNamespace(domain="night-sky", key=KEY, scale=2)
 
     with pytest.raises(InputError, match=r"0 candidates of kind 'point'.*check DATA"):
-        make(Gathering(Nowhere(model, None, samples=4), tmp_path, 5.0))
+        make(Gathering(Nowhere(model, None, samples=4), tmp_path), 5.0)
 
 
 @pytest.mark.parametrize(
     "change",
     [{"key": replace(KEY, beliefs=2)}, {"split": "test"}, {"every": 2}, {"seed": 1},
-     {"precision": "bf16"}, {"data": Path("elsewhere")}, {"scenes": Path("pack")}],
+     {"precision": "bf16"}, {"samples": 8}, {"limit": 4.0}, {"data": Path("elsewhere")},
+     {"scenes": Path("pack")}],
 )  # fmt: skip
 def test_candidates_of_another_run_are_not_used(tmp_path, monkeypatch, change):
     plain = {"key": KEY, "domain": "fluorescence", "scale": 1}
     calls = []
     monkeypatch.setattr(Source, "fields", lambda *_, **__: iter([ONE]))
-    monkeypatch.setattr(Gathering, "_compared", lambda _, f: calls.append(f) or Pairs.join([]))
+    none = lambda field, **_: calls.append(field) or Pairs.join([])  # noqa: E731
+    monkeypatch.setattr("sciup.calibrate.candidates.compared", none)
     for more, expected in (({}, 1), ({}, 1), (change, 2)):
         model = SimpleNamespace(**{k: more.get(k, v) for k, v in plain.items()})
-        known = {k: v for k, v in more.items() if k not in (*plain, "split")}
-        source = Source(model, samples=4, **{"data": None} | known)
-        Gathering(source, tmp_path, 5.0, more.get("split", "calibrate")).pairs("1:200")
+        known = {k: v for k, v in more.items() if k not in (*plain, "split", "limit")}
+        source = Source(model, **{"samples": 4, "data": None} | known)
+        gathering = Gathering(source, tmp_path, more.get("split", "calibrate"))
+        pairs_of(gathering, "1:200", more.get("limit", 5.0))
         assert len(calls) == expected
 
 
 def test_candidates_of_an_earlier_comparison_are_not_used(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(Source, "fields", lambda *_, **__: iter([ONE]))
-    monkeypatch.setattr(Gathering, "_compared", lambda _, f: calls.append(f) or Pairs.join([]))
+    none = lambda field, **_: calls.append(field) or Pairs.join([])  # noqa: E731
+    monkeypatch.setattr("sciup.calibrate.candidates.compared", none)
     source = Source(SimpleNamespace(key=KEY, domain="fluorescence", scale=1), None, samples=4)
     for version in (2, 2, 3):
         monkeypatch.setattr("sciup.calibrate.candidates.VERSION", version)
-        Gathering(source, tmp_path, 5.0).pairs("1:200")
+        pairs_of(Gathering(source, tmp_path), "1:200", 5.0)
     assert len(calls) == 2
 
 

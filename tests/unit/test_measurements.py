@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import sciup
 from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.gathering import Gathering
 from sciup.errors import InputError, ModelError
 from sciup.generators.facts import ModelFacts
 from sciup.geometry import Box
@@ -20,7 +21,7 @@ from sciup.results.draws import Draws
 from sciup.risk.conformal import LEAST, crossed, ends
 from sciup.risk.stored import Key
 from sciup.science.coverage.fit import classes, fit, strata_table, stratum, table
-from sciup.science.coverage.gather import Errors, Gathering, measured
+from sciup.science.coverage.gather import Errors, errors_of, measured
 from sciup.science.coverage.rivals import rivals_table
 from sciup.science.measure.interval import LEVELS, Summary
 from sciup.science.measure.measurements import (
@@ -365,16 +366,16 @@ def test_coverage_is_that_of_fields_that_had_no_part():
 def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
     calls = []
     gather = "sciup.science.coverage.gather.measured"
-    monkeypatch.setattr("sciup.science.coverage.gather.name_of", str)
+    monkeypatch.setattr("sciup.calibrate.gathering.name_of", str)
     monkeypatch.setattr(gather, lambda field: calls.append(field) or many(len(calls)))
     monkeypatch.setattr(Source, "fields", lambda _, condition, *more: iter([(condition, more[1])]))
     model = SimpleNamespace(key=KEY, domain="night-sky", scale=2)
     monkeypatch.setattr(Source, "conditions", ("a:1", "b:2"))
     source = Source(model, None)
-    first = Gathering(source, tmp_path).errors()
+    first = errors_of(Gathering(source, tmp_path))
     assert calls == [("a:1", "nothing"), ("b:2", "nothing"), ("a:1", "all"), ("b:2", "all")]
-    again = Gathering(source, tmp_path).errors()
+    again = errors_of(Gathering(source, tmp_path))
     assert len(calls) == 4
     np.testing.assert_array_equal(first.score, again.score)
-    Gathering(source, tmp_path, "test").errors()
+    errors_of(Gathering(source, tmp_path, "test"))
     assert len(calls) == 8

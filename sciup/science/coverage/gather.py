@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import KnownField, Source, Told, name_of
+from sciup.calibrate.fields import KnownField, Told
+from sciup.calibrate.gathering import Gathering
 from sciup.evaluate.baselines import bicubic
 from sciup.geometry import Box
 from sciup.image import Plane
 from sciup.results.draws import Draws
 from sciup.results.level import Level
-from sciup.risk.columns import Columns, kept_each
+from sciup.risk.columns import Columns
 from sciup.science.coverage.regions import circles, squares
 from sciup.science.measure.context import Context, Mask
 from sciup.science.measure.interval import LEVELS, summarise
@@ -187,45 +186,17 @@ def _error(values: NDArray[Any]) -> dict[str, Any] | None:
     return {"score": (true - summary.value) / scale, "spread": scale, "inside": inside} | numbers
 
 
-@dataclass
-class Gathering:
-    """Errors of some conditions; those of each field are kept, so that a stopped run goes on.
-
-    Attributes
-    ----------
-    source : Source
-    folder : Path
-        Of one folder per condition and knowledge.
-    split : str
-        Of the manifest; night sky: role of the galaxies.
-    progress : callable
-        Called with the condition and the number of its fields done.
-    skipped : list of str
-        What could not be used, and why.
-    """
-
-    source: Source
-    folder: Path
-    split: str = "calibrate"
-    progress: Progress = lambda _condition, _done: None
-    skipped: list[str] = field(default_factory=list)
-
-    def errors(self) -> Errors:
-        """All."""
-        conditions = self.source.conditions
-        return Errors.join([self._part(c, told) for told in TOLD for c in conditions])
-
-    def _part(self, condition: str, told: Told) -> Errors:
-        stem = f"{condition.replace(':', '-')}_{told}"
-        parts = kept_each(
-            self.folder / f"{stem}_{self.source.digest(self.split, SAMPLES)}",
-            Errors,
-            self.source.fields(condition, self.split, told, self.skipped.append),
-            measured,
-            partial(self.progress, f"{condition}, {told} stated"),
-            name_of,
+def errors_of(gathering: Gathering) -> Errors:
+    """Of all fields in all conditions, with nothing and with all told of the instrument."""
+    parts = [
+        part
+        for told in TOLD
+        for condition in gathering.source.conditions
+        for part in gathering.of_fields(
+            condition, Errors, measured, SAMPLES, what=f"{condition}, {told} stated", told=told
         )
-        return Errors.join([Errors.of_rows([]), *parts])
+    ]
+    return Errors.join([Errors.of_rows([]), *parts])
 
 
-__all__ = ["Errors", "Gathering", "measured", "together"]
+__all__ = ["Errors", "errors_of", "measured", "together"]
