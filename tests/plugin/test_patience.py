@@ -124,8 +124,9 @@ def test_a_step_that_waits_is_not_begun_again_meanwhile(qtbot):
             done.append(i)
             yield
 
-    step_by_step(steps(), parent)
-    qtbot.waitUntil(lambda: done == [0, 1, 2])
+    timer = step_by_step(steps(), parent)
+    qtbot.waitUntil(lambda: not timer.isActive())
+    assert done == [0, 1, 2]
 
 
 def test_a_viewer_that_is_closed_gets_no_more_layers_of_a_result(make_napari_viewer):
