@@ -117,6 +117,8 @@ def child(kind: str, source: Path, model: Path, output: Path) -> None:
     """Run one job and print the largest RssAnon as JSON."""
     from memory import rss_anon  # the script beside this one
 
+    from sciup.engine.run import work_folder
+
     stop, began = threading.Event(), time.monotonic()
     fifths, count = [0] * 5, [0, 1]
 
@@ -129,7 +131,9 @@ def child(kind: str, source: Path, model: Path, output: Path) -> None:
     watcher.start()
     try:
         job(kind, source, model).save(
-            output, progress=lambda *now: count.__setitem__(slice(2), now)
+            output,
+            resume=work_folder(output).exists(),  # hours are not lost with a process
+            progress=lambda *now: count.__setitem__(slice(2), now),
         )
     finally:
         stop.set()
