@@ -9,14 +9,13 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from functools import lru_cache
-from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from sciup.io._detect import Url
-from sciup.io._stores import store_errors, store_options, try_once
+from sciup.io._stores import OutOfReachError, store_errors, store_options, try_once
 from sciup.io._zipped import Zipped, version_of
 
 if TYPE_CHECKING:
@@ -35,6 +34,13 @@ TRIES = 8
 
 FIRST, LONGEST = 0.5, 30.0
 """Seconds before the second try, doubled before each one after it up to the longest."""
+
+REACH = 10.0
+"""Seconds after which a machine that never answered counts as out of reach."""
+
+UNREACHED = ("ClientConnectorError", "ConnectionTimeoutError", "EndpointConnectionError",
+             "ConnectTimeoutError")  # fmt: skip
+"""Names of aiohttp and botocore for a machine to which there is no way."""
 
 FINAL = (PermissionError, MemoryError, TypeError, ValueError, NotImplementedError)
 """What is not better a second later."""
@@ -97,7 +103,7 @@ class CutOffError(OSError):
     """A chunk or shard without bytes: Zarr writes none, but takes such a shard for an empty one."""
 
 
-class Patient(WrapperStore[Store]):
+class Patient(WrapperStore[FsspecStore]):
     """A store whose reads are tried again, and are only believed when they are whole.
 
     Some codecs take a chunk that was cut off for a whole one (Blosc with LZ4, the usual one of
@@ -108,7 +114,10 @@ class Patient(WrapperStore[Store]):
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Bytes of an object, or nothing if there is none."""
-        return await _patiently(f"{self._store}/{key}", self._get, key, prototype, byte_range)
+        return await _patiently(self._url(key), self._get, key, prototype, byte_range)
+
+    def _url(self, key: str) -> str:
+        return f"{self._store.fs.unstrip_protocol(self._store.path)}/{key}"
 
     async def _get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None
@@ -139,7 +148,7 @@ class Patient(WrapperStore[Store]):
 
     async def exists(self, key: str) -> bool:
         """Whether there is such an object."""
-        return await _patiently(f"{self._store}/{key}", self._store.exists, key)
+        return await _patiently(self._url(key), self._store.exists, key)
 
 
 def _length(wanted: ByteRequest | None) -> int | None:
@@ -158,14 +167,72 @@ def _slice(wanted: ByteRequest | None) -> slice:
     return slice(wanted.offset if isinstance(wanted, OffsetByteRequest) else 0, None)
 
 
-async def _patiently(what: str, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+class Tries:
+    """The tries of one read: how many failed, and since when.
+
+    Parameters
+    ----------
+    url : str
+        What is read; it is named in messages.
+    """
+
+    reached: ClassVar[set[str]] = set()
+    """Machines that have answered this process: they will again."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.host = "/".join(url.split("/", 3)[:3])
+        self.failed = 0
+        self.began = time.monotonic()
+
+    def came(self, found: T) -> T:
+        """Keep in mind that there was an answer, and hand it on."""
+        self.reached.add(self.host)
+        return found
+
+    def pause(self, error: Exception) -> float:
+        """Seconds to wait after an error, which is raised as an `OSError` if there is no use.
+
+        Waits differ by chance, so that a thousand workers do not come back at the same moment.
+        """
+        self.failed += 1
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if isinstance(error, CutOffError) or getattr(error, "status", None) == NO_RANGE:
+            raise CutOffError(
+                f"{self.url}: {reason}"
+            ) from None  # the store is well: this may be masked
+        if _is_final(error):
+            raise OSError(errno.EACCES, f"{self.url}: {reason}") from error
+        if self.failed >= TRIES:
+            raise OSError(
+                errno.ETIMEDOUT, f"{self.url} failed {TRIES} times, the last with {reason}"
+            ) from error
+        wait: float = min(FIRST * 2 ** (self.failed - 1), LONGEST) * random.uniform(0.5, 1.5)
+        self._check_reach(error, reason, wait)
+        log.warning(
+            "%s: %s; try %d of %d in %.1f s", self.url, reason, self.failed + 1, TRIES, wait
+        )
+        return wait
+
+    def _check_reach(self, error: Exception, reason: str, wait: float) -> None:
+        """Who looks at a file without a network is told soon; a long run sits an outage out."""
+        names = {kind.__name__ for kind in type(error).__mro__}
+        past = time.monotonic() - self.began
+        if self.host not in self.reached and names & set(UNREACHED) and past + wait > REACH:
+            raise OutOfReachError(
+                errno.ETIMEDOUT,
+                f"{self.host} did not answer in {past:.0f} s: {reason}",
+            ) from error
+
+
+async def _patiently(url: str, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
     """Await a function again and again; an `OSError` tells that there is no use."""
-    for number in count(1):
+    tries = Tries(url)
+    while True:
         try:
-            return await function(*arguments)
+            return tries.came(await function(*arguments))
         except Exception as error:  # noqa: BLE001 - every library of a store has its own errors
-            await asyncio.sleep(pause(what, error, number))
-    raise AssertionError  # the last pause raises
+            await asyncio.sleep(tries.pause(error))
 
 
 def patiently(what: str, function: Callable[[], T]) -> T:
@@ -173,33 +240,14 @@ def patiently(what: str, function: Callable[[], T]) -> T:
 
     Not every `OSError`: those of HDF5 say that a file is damaged.
     """
-    for number in count(1):
+    tries = Tries(what)
+    while True:
         try:
             return function()
         except OSError as error:
             if not (isinstance(error, TimeoutError | ConnectionError) or error.errno in PASSING):
                 raise
-            time.sleep(pause(what, error, number))
-    raise AssertionError  # the last pause raises
-
-
-def pause(what: str, error: Exception, number: int) -> float:
-    """Seconds to wait after an error of try `number`, which is raised if there is no use.
-
-    Waits differ by chance, so that a thousand workers do not come back at the same moment.
-    """
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    if isinstance(error, CutOffError) or getattr(error, "status", None) == NO_RANGE:
-        raise CutOffError(f"{what}: {reason}") from None  # the store is well: this may be masked
-    if _is_final(error):
-        raise OSError(errno.EACCES, f"{what}: {reason}") from error
-    if number >= TRIES:
-        raise OSError(
-            errno.ETIMEDOUT, f"{what} failed {TRIES} times, the last with {reason}"
-        ) from error
-    wait: float = min(FIRST * 2 ** (number - 1), LONGEST) * random.uniform(0.5, 1.5)
-    log.warning("%s: %s; try %d of %d in %.1f s", what, reason, number + 1, TRIES, wait)
-    return wait
+            time.sleep(tries.pause(error))
 
 
 def _is_final(error: Exception) -> bool:
@@ -210,4 +258,4 @@ def _is_final(error: Exception) -> bool:
     return refused or hopeless or isinstance(error, FINAL)
 
 
-__all__ = ["Patient", "open_node", "patient_array", "patiently"]
+__all__ = ["Patient", "Tries", "open_node", "patient_array", "patiently"]

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -151,23 +150,23 @@ class RemoteFile:
 
     def _tried(self, function: Callable[[], T]) -> T:
         """Call a function again and again, as long as there is hope."""
-        from sciup.io._remote import pause  # brings Zarr, which local files do not need
+        from sciup.io._remote import Tries  # brings Zarr, which local files do not need
 
-        for number in count(1):
+        tries = Tries(self.url)
+        while True:
             try:
-                return function()
+                return tries.came(function())
             except Exception as error:  # noqa: BLE001 - every library of a store has its own errors
                 reason = _reason(error)
                 if isinstance(reason, FileNotFoundError):
                     what = f"there is no file {self.url}"
                     raise InputError(what, "", "check the address") from reason
                 try:
-                    seconds = pause(self.url, reason, number)
+                    seconds = tries.pause(reason)
                 except OSError as final:
-                    what = f"{self.url} cannot be read ({final})"
-                    raise InputError(what, "", store_fix(self.url, final)) from error
+                    what = f"{self.url} cannot be read ({final.strerror or final})"
+                    raise InputError(what, "", store_fix(self.url, final)) from reason
                 time.sleep(seconds)
-        raise AssertionError  # the last pause raises
 
     def download(self, target: Path) -> None:
         """Copy the whole file."""

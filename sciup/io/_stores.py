@@ -74,8 +74,18 @@ def try_once(filesystem: Any) -> None:
         filesystem.retries = 1
 
 
+class OutOfReachError(TimeoutError):
+    """A machine that has never answered: perhaps there is no network, or no such machine."""
+
+
 def store_fix(url: str, error: BaseException) -> str:
     """What to do about a store that did not give something; nothing if that is not known."""
+    if isinstance(error, OutOfReachError):
+        elsewhere = ", and AWS_ENDPOINT_URL" if url.startswith(S3) else ""
+        return (
+            f"check the network (cable, VPN, proxy) and the address{elsewhere}; or download a copy"
+            " and give its path"
+        )
     if not url.startswith(S3) or not isinstance(error, PermissionError):
         return ""
     return (
@@ -103,4 +113,4 @@ def _has_credentials(profile: str | None) -> bool:
     return found is not None
 
 
-__all__ = ["store_errors", "store_fix", "store_options", "try_once"]
+__all__ = ["OutOfReachError", "store_errors", "store_fix", "store_options", "try_once"]

@@ -14,7 +14,7 @@ from sciup.errors import InputError
 from sciup.io._check import input_errors
 from sciup.io._detect import Url
 from sciup.io._remote import open_node
-from sciup.io._stores import store_fix
+from sciup.io._stores import OutOfReachError, store_fix
 from sciup.io._zipped import Zipped
 
 logger = logging.getLogger("sciup")
@@ -45,7 +45,7 @@ def _read_remote(place: Url) -> zarr.Group | zarr.Array[Any]:
         except FileNotFoundError as error:
             what = f"there is neither a file nor a Zarr image at {place}"
             raise InputError(what, "FITS or OME-Zarr at an address", fix) from error
-        except PermissionError as error:
+        except (PermissionError, OutOfReachError) as error:
             what = f"{place} cannot be read ({error.strerror or error})"
             raise InputError(what, "", store_fix(place, error) or fix) from error
 

@@ -16,7 +16,7 @@ import sciup
 from sciup.engine.provenance import fingerprint
 from sciup.errors import InputError
 from sciup.geometry import Box
-from sciup.io import open_image
+from sciup.io import _remote, open_image
 from sciup.io._remote_blocks import BLOCK, Blocks
 from sciup.io._remote_file import RemoteFile
 from sciup.io._version import SAMPLED, _sampled, version_of
@@ -313,3 +313,40 @@ def test_a_silent_server_is_not_waited_for_forever(name, tmp_path, served, monke
     served.silent = 0.5
     with pytest.raises(InputError, match="failed 2 times"):
         open_image(f"{served.address}/{name}")
+
+
+@pytest.fixture
+def fifty(monkeypatch):
+    """All waits are fifty times as short, on a machine that has not reached anybody."""
+    for name in ("FIRST", "LONGEST", "REACH"):
+        monkeypatch.setattr(_remote, name, getattr(_remote, name) / 50)
+    monkeypatch.setattr(_remote.Tries, "reached", set())
+
+
+@pytest.mark.usefixtures("fifty")
+@pytest.mark.parametrize("name", ["big.fits", "big.zarr"])
+def test_without_a_network_one_is_told_within_ten_seconds(name, caplog):
+    with pytest.raises(InputError, match=r"http://127.0.0.1:9 did not answer in") as error:
+        open_image(f"http://127.0.0.1:9/{name}")
+    assert "try 4 of 8" in caplog.text
+    assert "try 7 of 8" not in caplog.text
+    assert "check the network" in error.value.fix
+
+
+@pytest.mark.usefixtures("fifty")
+def test_a_machine_that_has_answered_is_waited_for(tmp_path, served, caplog):
+    fits.PrimaryHDU(BIG).writeto(tmp_path / "big.fits")
+    open_image(f"{served.address}/big.fits")
+    assert _remote.Tries.reached == {served.address}
+    _remote.Tries.reached.add("http://127.0.0.1:9")  # which has gone down since
+    with pytest.raises(InputError, match="failed 8 times"):
+        open_image("http://127.0.0.1:9/big.fits")
+    assert "try 8 of 8" in caplog.text
+
+
+def test_a_name_that_nobody_knows_is_not_asked_for_as_zarr(monkeypatch, caplog):
+    """fsspec says that there is no such file."""
+    monkeypatch.setattr(_remote, "REACH", 0.0)
+    with pytest.raises(InputError, match=r"http://no\.such\.host\.invalid did not answer"):
+        open_image("http://no.such.host.invalid/a.fits")
+    assert "try 2" not in caplog.text
