@@ -199,9 +199,9 @@ def _unpack(path: Path, order: Order, dtype: np.dtype[Any], scratch: str | Path 
         "%s has no random access: unpacking %.1f MB to %s (removed at exit)",
         path, total / 1e6, folder,
     )  # fmt: skip
-    pages = Pages(path, order)
     try:
         with raw.path.open("wb") as file, input_errors(f"{path} cannot be unpacked", DAMAGED):
+            pages = Pages(path, order)
             for plane in np.ndindex(shape[:-2]):
                 values, footprint = pages.read(plane, Box.of_shape(shape[-2:]))
                 if footprint is not None and not footprint.all():

@@ -204,7 +204,7 @@ def test_a_damaged_file_leaves_nothing_in_scratch(tmp_path, small_limit):
     data = bytearray(path.read_bytes())
     data[offset + 50 : offset + 5000] = bytes(4950)
     path.write_bytes(data)
-    with pytest.raises(InputError, match="cannot be unpacked"):
+    with pytest.raises(InputError, match=r"cannot be unpacked"):
         open_tiff(path, scratch=tmp_path / "scratch")
     assert list((tmp_path / "scratch").iterdir()) == []
 
@@ -317,3 +317,19 @@ def test_pages_that_follow_each_other_in_a_circle(tmp_path):
         stream.seek(places[3] + 2 + 12 * tags)
         stream.write(places[2].to_bytes(4, "little"))
     assert open_tiff(path).plane_shape == (8, 9)
+
+
+def test_rubbish_behind_the_last_page_is_told_and_nothing_is_left(tmp_path, monkeypatch):
+    """Found by `fuzz_readers`: only the second look at the pages, for unpacking, comes upon it."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((40, 50), "u2"), compression="zlib", metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        end = tiff.pages[0].offset + 2 + 12 * len(tiff.pages[0].tags)
+    data = bytearray(path.read_bytes())
+    data[end : end + 4] = len(data).to_bytes(4, "little")
+    path.write_bytes(data + b"\xff" * 64)
+    monkeypatch.setattr("sciup.io._tiff.LARGEST_SEGMENT", 100)
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(InputError, match=r"cannot be unpacked.*suspicious number of tags"):
+        open_tiff(path, scratch=tmp_path / "scratch")
+    assert not list((tmp_path / "scratch").iterdir())
