@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from sciup.cli.options import Physics, Source, grouped
+from sciup.cli.options import Physics, PsfError, Source, grouped, read_psf_error
 from sciup.console import console
 
 Opt = typer.Option
@@ -30,9 +30,11 @@ def compare(
         str | None,
         Opt(
             "--roi",
-            help="Y0:Y1,X0:X1 in input px, or on the sky 'RA DEC SIZE'; default: the middle 128 px",
+            help="Y0:Y1,X0:X1 in input px, on the sky 'RA DEC SIZE', or a DS9 region FILE.reg;"
+            " default: the middle 128 px",
         ),
     ] = None,
+    psf_error: PsfError = None,
     samples: Annotated[int, Opt("--samples", help="draws behind the mean, less one")] = 16,
     seed: Annotated[int, Opt("--seed", help="seed of the noise")] = 0,
     overwrite: Annotated[bool, Opt("--overwrite", help="write into an existing folder")] = False,
@@ -49,9 +51,12 @@ def compare(
 
       sciup compare field.fits --roi 0:200,0:200 --methods bicubic,Richardson-Lucy,mean
 
+      sciup compare field.fits --roi cluster.reg --psf-error 10%
+
       sciup compare small_1.tif small_2.tif --truth sharp_1.tif --truth sharp_2.tif
     """
     from sciup.compare.run import compare as run
+    from sciup.science.measure.roi import region_of
 
     images = [(name_of(path), source.open(path)) for path in inputs]
     chosen = [part.strip() for part in methods.split(",")] if methods is not None else None
@@ -60,11 +65,12 @@ def compare(
         out,
         methods=chosen,
         truths=truth or [],
-        roi=roi,
+        roi=[region_of(roi, image) for _, image in images],
         overwrite=overwrite,
         progress=lambda image, what: console.print(f"{escape(image)}: {what}"),
         samples=samples,
         seed=seed,
+        psf_error=read_psf_error(psf_error),
         **physics.options(),
     )
     _show(table)

@@ -41,7 +41,12 @@ def explore(
         Opt("--goal", help="distinct, brightest, faintest, one-or-two, farthest or sketch"),
     ] = "distinct",
     roi: Annotated[
-        list[str] | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px, up to 128 x 128; repeatable")
+        list[str] | None,
+        Opt(
+            "--roi",
+            help="Y0:Y1,X0:X1 in input px, on the sky 'RA DEC SIZE', or a DS9 region FILE.reg;"
+            " up to 128 x 128; repeatable",
+        ),
     ] = None,
     at: Annotated[
         list[str] | None,
@@ -67,7 +72,8 @@ def explore(
     Answers are possible, not probable. Goals: as different as the data allow (distinct), the range
     of a flux (brightest, faintest), one point source or two (one-or-two), as far as possible from
     sample 0 (farthest), near a drawing (sketch). --scale 8 to 64 runs several samplers one after
-    the other: nearly everything is then invented. Exit code 3: a region has no answer.
+    the other: nearly everything is then invented. The PSF counts as known: answers agree with the
+    data for one PSF, so try others with --psf-fwhm. Exit code 3: a region has no answer.
 
     [bold]Examples[/bold]
 
@@ -81,6 +87,7 @@ def explore(
     """
     from sciup.explorer import run
     from sciup.explorer.write import check_place
+    from sciup.science.measure.roi import region_of
 
     image = source.open(input)
     places = [_place(text) for text in at or []]
@@ -88,7 +95,7 @@ def explore(
     with _bar() as progress:
         found = run.explore(
             image,
-            roi=roi,
+            roi=[box for text in roi if (box := region_of(text, image))] if roi else None,
             goal=goal,
             answers=answers,
             at=places or None,

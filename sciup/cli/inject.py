@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from sciup.cli.options import Input, Physics, Source, grouped
+from sciup.cli.options import Input, Physics, PsfError, Roi, Source, grouped, read_psf_error
 from sciup.console import console
 from sciup.errors import OptionError
 
@@ -46,7 +46,8 @@ def inject(
     ] = None,
     samples: Annotated[int, Opt("--samples", help="draws that vote")] = 16,
     seed: Annotated[int, Opt("--seed", help="of places, photons and draws")] = 0,
-    roi: Annotated[str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px; default: all")] = None,
+    roi: Roi = None,
+    psf_error: PsfError = None,
     out: Annotated[Path, Opt("--out", help="folder for tables and figure")] = Path("injection"),
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an earlier injection")] = False,
 ) -> None:
@@ -65,11 +66,14 @@ def inject(
       sciup inject cells.ome.zarr --channel 0 --random 60 --snr 2:20
 
       sciup inject field.fits --stamp galaxy.fits --random 40
+
+      sciup inject field.fits --roi cluster.reg --random 20 --psf-error 10%
     """
     from sciup import api, show
     from sciup.science.inject.run import check_options
     from sciup.science.inject.run import inject as run
     from sciup.science.inject.write import check_folder
+    from sciup.science.measure.roi import region_of
 
     asked: dict[str, Any] = {
         "random": random, "catalog": catalog, "stamp": stamp, "limit": limit, "seed": seed,
@@ -78,7 +82,10 @@ def inject(
     check_options(**asked, samples=samples)
     check_folder(out, field, *source.files, catalog, stamp, *physics.files, overwrite=overwrite)
     image = source.open(field)
-    result = api.upscale(image, samples=samples, seed=seed, roi=roi, **physics.options())
+    result = api.upscale(
+        image, samples=samples, seed=seed, roi=region_of(roi, image),
+        psf_error=read_psf_error(psf_error), **physics.options(),
+    )  # fmt: skip
     show.beliefs(console, result, "you" if physics.model else "the domain of the file")
     with _bar() as progress:
         found = run(result, **asked, progress=progress)

@@ -106,6 +106,8 @@ def ours(seen: Seen, names: Sequence[str]) -> list[Entry]:
     seconds = time.perf_counter() - began
     job = seen.result.job
     words = f"{job.model.name}, {job.settings.samples + 1} draws"
+    if error := seen.result.instrument.psf_error.value:
+        words += f", width of the PSF known to {100 * float(error):g} %"
     made: dict[str, Callable[[], Array]] = {
         "mean": lambda: drawn.mean,
         "sample": lambda: drawn.samples[0],

@@ -26,6 +26,7 @@ from sciup.io._writer import Layout
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, str], None]
+Roi = str | Box | None
 
 SIDE = 128
 """Input px per side of the region that is compared unless another is asked for."""
@@ -40,7 +41,7 @@ def compare(
     *,
     methods: Sequence[str] | None = None,
     truths: Sequence[Path] = (),
-    roi: str | None = None,
+    roi: Roi | Sequence[Roi] = None,
     overwrite: bool = False,
     progress: Progress = lambda _image, _method: None,
     **options: Any,
@@ -58,8 +59,9 @@ def compare(
         From `sciup.compare.methods.METHODS`; all unless given.
     truths : sequence of Path
         One for each image, on the output grid: of the whole image or of the region.
-    roi : str, optional
-        ``Y0:Y1,X0:X1`` in input px; the middle `SIDE` x `SIDE` px unless given.
+    roi : str, Box or sequence, optional
+        ``Y0:Y1,X0:X1`` in input px, or ``RA DEC SIZE``; or one for each image. The middle `SIDE` x
+        `SIDE` px unless given.
     overwrite : bool
         Write into a folder that is there already.
     progress : callable
@@ -89,9 +91,10 @@ def compare(
     for folder in (*METHODS, "truth"):  # pictures of another run would join the study
         shutil.rmtree(out / folder, ignore_errors=True)
     rows: list[Row] = []
+    regions = [roi] * len(images) if roi is None or isinstance(roi, str | Box) else roi
     for i, (name, image) in enumerate(images):
         progress(name, ", ".join(chosen))
-        seen = Seen.of(_result(image, roi, options))
+        seen = Seen.of(_result(image, regions[i], options))
         truth = _truth(truths[i], seen) if truths else None
         made = entries(seen, chosen)
         scored = [score(entry, seen, truth) for entry in made]
@@ -103,7 +106,7 @@ def compare(
     return table
 
 
-def _result(image: Image, roi: str | None, options: dict[str, Any]) -> Result:
+def _result(image: Image, roi: Roi, options: dict[str, Any]) -> Result:
     """The lazy run of the sampler on the region; also tells what the instrument is."""
     if any(n != 1 for n in image.shape[:-2]):
         raise InputError(
@@ -111,7 +114,7 @@ def _result(image: Image, roi: str | None, options: dict[str, Any]) -> Result:
             "one plane",
             "choose one with --channel, --time, --z",
         )
-    region = find_roi(roi, image) if roi else _middle(image)
+    region = find_roi(roi, image) if isinstance(roi, str) else roi or _middle(image)
     if max(region.shape) > LARGEST or min(region.shape) < 16:
         raise OptionError(f"a region of {region.shape} px", f"16 to {LARGEST} px per side")
     return upscale(image, roi=region, **options)

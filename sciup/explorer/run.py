@@ -28,9 +28,10 @@ from sciup.explorer.where import Place, places_of, regions
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import load_generator
 from sciup.geometry import Box
-from sciup.image import Plane
+from sciup.image import Image, Plane
 from sciup.io import open_image
 from sciup.io._channels import spread
+from sciup.io._sky_roi import find_roi
 from sciup.physics.psf_cells import cell_of, in_cell
 
 Progress = Callable[[int, int], None]
@@ -146,7 +147,8 @@ def explore(
     image : path, ndarray of shape (M, N), Dask or Zarr array, or Image
         One plane. Arrays count as fluorescence; use `open_image` to say more.
     roi : str, Box or several
-        ``Y0:Y1,X0:X1`` in input pixels, at most 128 x 128; 33 x 33 around `at` unless given.
+        ``Y0:Y1,X0:X1`` in input pixels, or ``RA DEC SIZE``; at most 128 x 128 px. 33 x 33 around
+        `at` unless given.
     goal : {"distinct", "brightest", "faintest", "one-or-two", "farthest", "sketch"}
         Images as different from one another as the data allow; the ends of the range of a flux;
         whether an object is one point source or two; images as far as possible from sample 0;
@@ -207,9 +209,8 @@ def explore(
             "one plane",
             "choose with --channel, --time and --z",
         )
-    shape = opened.plane_shape
     places = places_of(at)
-    boxes = regions(roi, places, shape)
+    boxes = regions(_boxes(roi, opened), places, opened.plane_shape)
     apertures: list[Place | None] = [*places] or [None for _ in boxes]
     questions = [
         Question(goal, answers, Aperture(place, radius), _sketch(sketch), steps, reach)
@@ -244,6 +245,14 @@ def explore(
         found.append(region)
         counter.reach(sum(q.work() + (later and (q.answers + 1)) for q in questions[: i + 1]))
     return Exploration(result, cascade, questions[0], tuple(found))
+
+
+def _boxes(roi: str | Box | Sequence[str | Box] | None, image: Image) -> list[Box] | None:
+    """The regions in pixels, not checked."""
+    asked = [roi] if isinstance(roi, str | Box) else roi
+    if asked is None:
+        return None
+    return [find_roi(r, image) if isinstance(r, str) else r for r in asked]
 
 
 def _sketch(sketch: NDArray[Any] | None) -> NDArray[np.float32] | None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from sciup.errors import OptionError
 from sciup.geometry import Box
-from sciup.image import parse_roi
 
 Place = tuple[float, float]
 
@@ -20,7 +19,7 @@ AROUND = 16
 
 
 def regions(
-    roi: str | Box | Sequence[str | Box] | None,
+    boxes: Sequence[Box] | None,
     places: Sequence[Place],
     shape: tuple[int, int],
 ) -> list[Box]:
@@ -32,14 +31,11 @@ def regions(
     [Box(start=(0, 34), stop=(20, 64))]
     """
     whole = Box.of_shape(shape)
-    if roi is None:
+    if boxes is None:
         if not places:
             raise OptionError("neither --roi nor --at was given", "Y0:Y1,X0:X1, or a place Y,X")
         wide = [Box(_pixel(p), tuple(a + 1 for a in _pixel(p))).grown(AROUND) for p in places]
         boxes = [box.intersect(whole) for box in wide]
-    else:
-        asked = [roi] if isinstance(roi, str | Box) else list(roi)
-        boxes = [parse_roi(r, shape) if isinstance(r, str) else r for r in asked]
     if places and len(places) != len(boxes):
         raise OptionError(
             f"{len(places)} places were given for {len(boxes)} regions", "one for each region"
@@ -59,7 +55,7 @@ def regions(
                 f"the place {place[0]:g},{place[1]:g} is not in the region",
                 f"Y,X inside {box.start[0]}:{box.stop[0]},{box.start[1]}:{box.stop[1]}",
             )
-    return boxes
+    return list(boxes)
 
 
 def _pixel(place: Place) -> tuple[int, int]:

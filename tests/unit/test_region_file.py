@@ -112,6 +112,44 @@ def test_upscale_and_inspect_take_it(folder, capsys):
     assert fits.getheader(out)["SCIROI"] == "45:55,90:110"
 
 
+@pytest.mark.parametrize(("command", "more", "file", "known"), [
+    ("compare", ["--methods", "bicubic,mean", "--samples", "1", "--psf-error", "10%"],
+     "comparison.csv", "known to 10 %"),
+    ("inject", ["--random", "1", "--samples", "4", "--psf-error", "10%"], "injections.ecsv",
+     "known to 10 %"),
+    ("explore", ["--answers", "2", "--steps", "1"], ".explore.json", '"roi": "120:180,170:230"'),
+])  # fmt: skip
+def test_other_commands_take_it(folder, command, more, file, known, caplog):
+    from sciup.cli import main
+
+    write_toy_model(folder / "toy", channels=4, head_channels=4)
+    (folder / "b.reg").write_text("image\nbox(200.5,150.5,60,60,0)")
+    out = folder / command
+    caplog.set_level("INFO", "sciup")
+    with pytest.raises(SystemExit) as done:
+        main(
+            [
+                command,
+                str(folder / "a.fits"),
+                "--roi",
+                str(folder / "b.reg"),
+                "--out",
+                str(out),
+                "--model",
+                str(folder / "toy"),
+                "--psf-fwhm",
+                "2.4",
+                "--device",
+                "cpu",
+                *more,
+            ]
+        )
+    assert done.value.code in (0, 3)  # of explore: one step finds no answer
+    assert "in input px" in caplog.text
+    written = out / file if out.is_dir() else out.with_name(out.name + file)
+    assert known in written.read_text()
+
+
 def test_letters_that_make_a_longitude_a_latitude(folder):
     """Found by tests/faults/fuzz_beside.py: astropy raises a TypeError."""
     with pytest.raises(InputError, match="Longitude"):

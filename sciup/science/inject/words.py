@@ -54,8 +54,10 @@ def optics_words(i: Instrument) -> str:
     """PSF and gain, and where they are from."""
     varies = i.psf_cells.value is not None
     where = " in the middle; each source has that of its place, classical methods this one" * varies
+    share = 100 * float(i.psf_error.value or 0)
+    error = f", known to {share:g} % in the draws" if share else ""
     return (
-        f"PSF {float(i.psf_fwhm.value):.3g} input px ({origin(i.psf_fwhm)}){where}, "
+        f"PSF {float(i.psf_fwhm.value):.3g} input px ({origin(i.psf_fwhm)}){error}{where}, "
         f"{float(i.electrons_per_unit.value):.4g} electrons per unit"
         f" ({origin(i.electrons_per_unit)})"
     )

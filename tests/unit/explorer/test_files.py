@@ -16,6 +16,7 @@ from sciup.errors import OptionError, OutputError
 from sciup.explorer import ask
 from sciup.explorer.where import regions
 from sciup.explorer.write import _written as written
+from sciup.geometry import Box
 from sciup.testing.toy_images import cells, star
 from sciup.testing.toy_model import write_toy_model
 
@@ -339,5 +340,5 @@ def test_stacks_are_refused_with_the_options_to_choose_a_plane():
 
 def test_a_region_is_limited():
     with pytest.raises(OptionError, match="up to 128 x 128"):
-        regions("0:129,0:10", [], (300, 300))
-    assert regions("0:128,10:20", [], (300, 300))[0].shape == (128, 10)
+        regions([Box((0, 0), (129, 10))], [], (300, 300))
+    assert regions([Box((0, 10), (128, 20))], [], (300, 300))[0].shape == (128, 10)
