@@ -172,13 +172,17 @@ def usefulness(
     split: str = "test",
     told: Told = "nothing",
     progress: Progress = lambda _condition, _done: None,
+    skipped: Callable[[str], None] = lambda _: None,
 ) -> list[Table]:
-    """Tables of risk, alarm and badge on a split that had no part in the calibration."""
+    """Tables of risk, alarm and badge on a split that had no part in the calibration.
+
+    `skipped` gets the name of every field that cannot be used, and why.
+    """
     pixels: dict[tuple[str, ...], list[Pixels]] = {}
     alarms: dict[tuple[str, ...], list[Row]] = {}
     badge: list[Row] = []
     for condition in source.conditions:
-        for done, one in enumerate(source.fields(condition, split, told)):
+        for done, one in enumerate(source.fields(condition, split, told, skipped)):
             progress(condition, done + 1)
             seen = observe(one.result, source.samples + 1)
             badge.append(one.labels | verdict_of(seen, calibration))

@@ -85,7 +85,9 @@ class Scene:
         )
 
 
-def scenes(source: Source, split: str) -> Iterator[Scene]:
+def scenes(
+    source: Source, split: str, skipped: Callable[[str], None] = lambda _: None
+) -> Iterator[Scene]:
     """Every field of a split in the condition that its name decides, not observed yet."""
     if source.model.domain == "night-sky":
         from sciup.evaluate.sky.fields import fields
@@ -98,7 +100,7 @@ def scenes(source: Source, split: str) -> Iterator[Scene]:
         return
     for condition in source.conditions:
         chosen = Condition.parse(condition, source.model.scale)
-        for case in source.cases(condition, split):
+        for case in source.cases(condition, split, skipped):
             yield of_case(case, chosen, source.model.target_fwhm)
 
 

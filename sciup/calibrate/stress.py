@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
@@ -33,6 +34,7 @@ def stress(
     *,
     split: str = "test",
     progress: Progress = lambda _what, _done: None,
+    skipped: Callable[[str], None] = lambda _: None,
 ) -> list[Table]:
     """Tables of fields spoilt in every way of `SPOILS`, at the first tolerance.
 
@@ -41,7 +43,7 @@ def stress(
     """
     fields: list[Row] = []
     artefacts: list[Row] = []
-    found = list(scenes(source, split))
+    found = list(scenes(source, split, skipped))
     for name, spoil in SPOILS.items():
         rows, pixels, marks = [], [], []
         for done, scene in enumerate(found):

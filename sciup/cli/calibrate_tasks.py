@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sciup.science.coverage.gather import Errors
 
 
+TOLD = 10
+"""Fields that were left out and are named."""
+
+
 class Order(NamedTuple):
     """What a task works on: fields, folder of its report, split of the fields, least S/N."""
 
@@ -129,8 +133,13 @@ def _check(order: Order, told: Told) -> None:
     from sciup.calibrate.check import usefulness
 
     source, calibration = order.source, _read(order.source)
+    skipped: list[str] = []
     with _counter() as progress:
-        tables = usefulness(source, calibration, split=order.split, told=told, progress=progress)
+        tables = usefulness(
+            source, calibration, split=order.split, told=told, progress=progress,
+            skipped=skipped.append,
+        )  # fmt: skip
+    _tell_skipped(skipped)
     _report(order.out, f"Risk of {source.model.name} on {order.split} fields", tables)
 
 
@@ -139,8 +148,12 @@ def _stress(order: Order) -> None:
     from sciup.calibrate.stress import stress
 
     source, calibration = order.source, _read(order.source)
+    skipped: list[str] = []
     with _counter() as progress:
-        tables = stress(source, calibration, split=order.split, progress=progress)
+        tables = stress(
+            source, calibration, split=order.split, progress=progress, skipped=skipped.append
+        )
+    _tell_skipped(skipped)
     _report(order.out, f"Risk of {source.model.name} on spoilt {order.split} fields", tables)
 
 
@@ -183,8 +196,11 @@ def _read(source: Source) -> Calibration:
 
 
 def _tell_skipped(reasons: list[str]) -> None:
-    for reason in reasons[:10]:
+    """The first fields that were left out, each with the reason, and how many more there are."""
+    for reason in reasons[:TOLD]:
         console.print(f"[yellow]skipped[/yellow]  {escape(reason)}")
+    if len(reasons) > TOLD:
+        console.print(f"[yellow]skipped[/yellow]  and {len(reasons) - TOLD} more")
 
 
 def _report(out: Path, title: str, tables: list[Table]) -> None:

@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 import sciup
 from sciup.calibrate.fields import Source
 from sciup.calibrate.run import uncalibrated
+from sciup.calibrate.spoil import SPOILS
 from sciup.cli import app, main
 from sciup.cli.calibrate import What
 from sciup.errors import ModelError, OptionError
 from sciup.generators.facts import ModelFacts
 from sciup.risk.calibration import Calibration
+from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model
 
@@ -104,6 +106,24 @@ def test_flags_ask_for_one_thing(flags):
     else:
         with pytest.raises(OptionError, match=r"--known was given without|were given together"):
             what.task()
+
+
+@pytest.mark.parametrize("flag", ["--check", "--stress"])
+def test_what_a_check_leaves_out_is_told(flag, tmp_path, monkeypatch):
+    monkeypatch.setattr("sciup.calibrate.stress.SPOILS", dict([*SPOILS.items()][:1]))
+    model = write_toy_model(
+        tmp_path / "toy", scale=1, domain="fluorescence", channels=4, head_channels=4
+    )
+    write_toy_calibration(model, samples=K)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    tifffile.imwrite(folder / "good.tif", cells((64, 64)).astype(np.float32))
+    (folder / "broken.tif").write_bytes(b"II*\0 and nothing else")
+    done = run("calibrate", model, folder, flag, "--samples", K, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    (line,) = [text for text in done.output.splitlines() if text.startswith("skipped")]
+    assert "broken" in line
+    assert "holds no image" in done.output
 
 
 def test_too_few_images_are_refused_and_nothing_is_written(model, tmp_path, images, capsys):
