@@ -93,7 +93,9 @@ def _pixels(facts: dict[str, Any]) -> str:
     if size is None:
         return words + "pixel size not known"
     words += f"pixel {size[0]:.5g} x {size[1]:.5g} {facts['pixel_unit'] or 'input px'}"
-    return words + (f", centre {centre['ra']:.6f} {centre['dec']:+.6f} deg" if centre else "")
+    return words + (
+        f", centre {centre['ra']:.6f} {centre['dec']:+.6f} deg {centre['frame']}" if centre else ""
+    )
 
 
 def _warnings(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:

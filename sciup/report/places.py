@@ -15,7 +15,7 @@ COLUMNS = (
     "rank", "plane", "y", "x", "y0", "y1", "x0", "x1", "area", "summed_risk", "mean_risk",
     "peak_risk", "ra", "dec",
 )  # fmt: skip
-"""Of the CSV file. Positions and areas are in input pixels, counted from 0; degrees of FK5."""
+"""Of the CSV file. Positions and areas are in input pixels, counted from 0; degrees are ICRS."""
 
 
 def input_pixel(done: Finished, y: float, x: float) -> tuple[float, float]:
@@ -63,7 +63,7 @@ def write_csv(path: Path, table: list[dict[str, Any]]) -> None:
 
 def write_regions(path: Path, done: Finished, places: list[Place], sky: Sky | None) -> None:
     """Regions for DS9: on the sky, or pixels of the input counted from 1."""
-    lines = ["# Region file format: DS9", "fk5" if sky else "image"]
+    lines = ["# Region file format: DS9", "icrs" if sky else "image"]
     for rank, place in enumerate(places, 1):
         plane = f", plane {' '.join(map(str, place.plane))}" if place.plane else ""
         label = f"# text={{{rank}: risk {place.mean:.2f}{plane}}}"

@@ -91,15 +91,15 @@ def _of_pixels(done: Finished) -> dict[str, Any]:
     }
 
 
-def _centre(done: Finished) -> dict[str, float] | None:
-    """Right ascension and declination of the middle, degrees FK5, of a result with a WCS."""
+def _centre(done: Finished) -> dict[str, Any] | None:
+    """Right ascension and declination of the middle, degrees, of a result with a WCS."""
     from sciup.results.sky import Sky
 
     sky = Sky.of(done)
     if sky is None:
         return None
     ra, dec = sky.degrees(*((n - 1) / 2 for n in done.plane_shape))
-    return {"ra": ra, "dec": dec}
+    return {"ra": ra, "dec": dec, "frame": "ICRS"}
 
 
 def map_units(done: Finished) -> dict[str, str | None]:

@@ -63,11 +63,14 @@ class Sky:
         return cls(wcs) if wcs.has_celestial else None
 
     def degrees(self, y: float, x: float) -> tuple[float, float]:
-        """Right ascension and declination, FK5, of an output pixel counted from 0."""
+        """Right ascension and declination, ICRS, of an output pixel counted from 0.
+
+        Also where the header is in FK5, which is some 0.02 arcsec away, or in another frame.
+        """
         from sciup.io._fits_clean import quiet
 
         with quiet("world coordinates"):
-            place = self.wcs.pixel_to_world(x, y).fk5
+            place = self.wcs.pixel_to_world(x, y).icrs
         return float(place.ra.deg), float(place.dec.deg)
 
     def compass(self, y: float, x: float) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -80,7 +83,7 @@ class Sky:
             [ra, ra + step / max(np.cos(np.radians(dec)), 1e-6)],
             [dec + step, dec],
             unit="deg",
-            frame="fk5",
+            frame="icrs",
         )
         found = (self.pixels(there) - (y, x)) * np.sign(step)
         north, east = (d / np.hypot(*d) for d in found)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.wcs import WCS
 
 import sciup
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
 from sciup.results.draws import Draws
+from sciup.results.sky import Sky
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -117,12 +119,26 @@ def test_the_sky_leads_back_to_pixels(model, field, tmp_path, suffix):
         np.testing.assert_allclose(draws.sky.pixels(at), [[0, 0]], atol=1e-6)
         there = draws.sky.degrees(7.0, 9.0)
         np.testing.assert_allclose(
-            draws.sky.pixels(SkyCoord(*there, unit="deg", frame="fk5")), [[7, 9]], atol=1e-6
+            draws.sky.pixels(SkyCoord(*there, unit="deg", frame="icrs")), [[7, 9]], atol=1e-6
         )
 
 
-def fits_sky(field, y, x):
-    from astropy.wcs import WCS
+@pytest.mark.parametrize(("cards", "frame"), [
+    ({"RADESYS": "ICRS"}, "icrs"), ({"RADESYS": "FK5", "EQUINOX": 2000.0}, "fk5"),
+    ({"RADESYS": "FK4", "EQUINOX": 1950.0}, "fk4"),
+    ({"CTYPE1": "GLON-TAN", "CTYPE2": "GLAT-TAN"}, "galactic"),
+])  # fmt: skip
+def test_degrees_are_icrs_whatever_the_header_says(cards, frame):
+    usual = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 1.0, "CRPIX2": 1.0,
+             "CRVAL1": 150.1, "CRVAL2": 2.2, "CDELT1": -1e-4, "CDELT2": 1e-4}  # fmt: skip
+    sky = Sky(WCS(fits.Header(usual | cards)))
+    true = SkyCoord(150.1, 2.2, unit="deg", frame=frame).icrs
+    there = SkyCoord(*sky.degrees(0, 0), unit="deg", frame="icrs")
+    assert there.separation(true).arcsec < 1e-4
+    if frame == "fk5":  # the two are not the same
+        assert there.separation(SkyCoord(150.1, 2.2, unit="deg")).arcsec > 1e-3
 
+
+def fits_sky(field, y, x):
     place = WCS(fits.getheader(field)).pixel_to_world(x, y)
     return place.ra.deg, place.dec.deg

@@ -193,16 +193,15 @@ def test_a_planted_region_is_found_on_the_sky(model, field, result):
     got = [float(row[k]) for k in ("y", "x", "y0", "y1", "x0", "x1", "area", "mean_risk")]
     assert got == [23.5, 55.5, 20, 28, 50, 62, 96, 0.9]
     assert float(row["summed_risk"]) == pytest.approx(0.9 * 16 * 24, abs=0.1)
-    sky = WCS(fits.getheader(field)).pixel_to_world(55.5, 23.5).fk5
-    assert float(row["ra"]) == pytest.approx(sky.ra.deg, abs=1e-5)
-    assert float(row["dec"]) == pytest.approx(sky.dec.deg, abs=1e-5)
+    sky = WCS(fits.getheader(field)).pixel_to_world(55.5, 23.5).icrs
+    assert float(row["ra"]) == pytest.approx(sky.ra.deg, abs=1e-6)
+    assert float(row["dec"]) == pytest.approx(sky.dec.deg, abs=1e-6)
     lines = paths[3].read_text().splitlines()
-    assert lines[1] == "fk5"
+    assert lines[1] == "icrs"
     corners = [float(v) for v in re.findall(r"[\d.]+", lines[2])[:8]]
     edges = WCS(fits.getheader(field)).wcs_pix2world([(49.5, 19.5), (61.5, 27.5)], 0)
-    # FK5 is 0.02 arcsec off ICRS
-    np.testing.assert_allclose(corners[:2], edges[0], atol=2e-5)
-    np.testing.assert_allclose(corners[4:6], edges[1], atol=2e-5)
+    np.testing.assert_allclose(corners[:2], edges[0], atol=1e-7)
+    np.testing.assert_allclose(corners[4:6], edges[1], atol=1e-7)
 
 
 def test_a_planted_region_without_a_sky_is_in_input_pixels(model, tmp_path):

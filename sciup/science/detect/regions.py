@@ -61,28 +61,19 @@ def lines(catalogue: Table) -> Iterator[str]:
     ['image', 'circle(5.000,3.000,1.500) # color=green text={1: 0.98}']
     """
     reach = float(catalogue.meta["reach"])
-    sky = _fk5(catalogue) if "ra" in catalogue.colnames else None
+    sky = "ra" in catalogue.colnames
     yield "# Region file format: DS9"
-    yield "fk5" if sky is not None else "image"
-    for i, row in enumerate(catalogue):
-        if sky is not None:
+    yield "icrs" if sky else "image"
+    for row in catalogue:
+        if sky:
             radius = reach * float(catalogue.meta["pixel"])
-            shape = f'circle({sky[i][0]:.7f},{sky[i][1]:.7f},{radius:.3f}")'
+            ra, dec = row["ra"], row["dec"]
+            shape = f'circle({ra:.7f},{dec:.7f},{radius:.3f}")'
         else:
             shape = f"circle({row['x'] + 1:.3f},{row['y'] + 1:.3f},{reach:.3f})"
         plane = f", plane {row['plane']}" if "plane" in catalogue.colnames else ""
         p = float(row["p_exists"])
         yield f"{shape} # color={colour(p)} text={{{row['id']}: {p:.2f}{plane}}}"
-
-
-def _fk5(catalogue: Table) -> list[tuple[float, float]]:
-    """Places of an ICRS catalogue in the frame that every version of DS9 reads."""
-    from astropy.coordinates import SkyCoord
-
-    if not len(catalogue):
-        return []
-    there = SkyCoord(catalogue["ra"], catalogue["dec"], unit="deg", frame="icrs").fk5
-    return list(zip(there.ra.deg.tolist(), there.dec.deg.tolist(), strict=True))
 
 
 def write_regions(path: Path, catalogue: Table, *, overwrite: bool = False) -> Path:

@@ -256,7 +256,7 @@ def pixel_scale(draws: Draws) -> float:
         return float("nan")
     y, x = ((n - 1) / 2 for n in draws.plane_shape)
     places = [draws.sky.degrees(*at) for at in ((y, x), (y + 1, x), (y, x + 1))]
-    first, up, right = (SkyCoord(*at, unit="deg", frame="fk5") for at in places)
+    first, up, right = (SkyCoord(*at, unit="deg", frame="icrs") for at in places)
     step = np.sqrt(first.separation(up).arcsec * first.separation(right).arcsec)
     return float(step) * draws.scale
 

@@ -137,7 +137,7 @@ def sources_table(
         at = Frame(draws).from_input(sources.places)
         degrees = np.array([draws.sky.degrees(*place) for place in at])
         for axis, name in enumerate(("ra", "dec")):
-            add(name, degrees[:, axis], "FK5, where it was put", units.deg)
+            add(name, degrees[:, axis], "ICRS, where it was put", units.deg)
     add("round", of_round, "run in which it was put in, from 1")
     add("flux_true", sources.fluxes, "sum over input px", unit)
     add("flux_expected", ours.held * sources.fluxes, "of it, in the disc of the detector", unit)

@@ -91,7 +91,7 @@ def _places(columns: dict[str, Any], frame: Frame, name: str) -> Array:
     if {"ra", "dec"} <= set(columns) and (frame.draws.sky or "y" not in columns):
         from astropy.coordinates import SkyCoord
 
-        # what reports of sciup write says FK5; catalogues of today are ICRS
+        # tables of other programs, and early ones of sciup, say so where they are FK5
         told = str(getattr(columns["ra"], "description", "") or "")
         pair = [_numbers(columns[c], name, "deg") for c in ("ra", "dec")]
         if not ((np.abs(pair[1]) <= 90) | np.isnan(pair[1])).all():
