@@ -68,7 +68,7 @@ class PlaneSampler:
     side: int = CORE
 
     def __post_init__(self) -> None:
-        weight = next(self.net.parameters())
+        weight = self.net.noise.weight
         self.device = weight.device
         # rounded once, not for every number
         self.quantiles = torch.from_numpy(quantiles()).to(weight)

@@ -21,7 +21,7 @@ from sciup.engine.margins import CORE, halo_of
 from sciup.engine.settings import ADDED, MAPS, PROGRESSIVE, STEPS, USUAL_RAW, VALUES, Settings
 from sciup.engine.threads import alone, pool, threads_of_torch
 from sciup.engine.units import working_units
-from sciup.generators.fused import fuse
+from sciup.generators.fused import fuse, rounded
 from sciup.generators.posterior import PosteriorSampler
 from sciup.generators.registry import ModelFacts, TextureFacts, load_generator, load_texture
 from sciup.generators.texture import TextureHead
@@ -177,15 +177,15 @@ def _network(folder: Path, weights: str, device: str, precision: str) -> Posteri
     """The network of a model, once per process; other weights are another network."""
     del weights
     net = fuse(load_generator(folder))
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return net.to(device=torch.device(device), dtype=dtype)
+    net = rounded(net) if precision == "bf16" else net
+    return net.to(device=torch.device(device))
 
 
 @lru_cache(maxsize=MOST_MODELS)
 def _texture(facts: TextureFacts, folder: Path, weights: str, device: str, precision: str) -> Any:
     """The texture head of a job, once per process, beside the network of `_network`."""
     net = _network(folder, weights, device, precision)
-    dtype = next(net.parameters()).dtype
+    dtype = net.share.weight.dtype
     return load_texture(facts, net).to(device=torch.device(device), dtype=dtype)
 
 

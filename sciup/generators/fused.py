@@ -47,7 +47,11 @@ class FusedUpsample(nn.Module):
 
 
 class FusedBlock(nn.Module):
-    """A `Block` that activates within its first convolution and adds in place: the same bits."""
+    """A `Block` that activates within its first convolution and adds in place: the same bits.
+
+    Input that is more exact than the weights is overwritten with the sum: to take and give back
+    room for float32 in every block would cost more than the sum itself.
+    """
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -55,8 +59,10 @@ class FusedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, n, n) to (B, C, n - 4, n - 4)."""
-        out: Tensor = self.second(activated(self.first, self.act, self.act(x)))
-        return out.add_(crop(x, 2))
+        inner = self.act(x.to(self.first.weight.dtype))
+        out: Tensor = self.second(activated(self.first, self.act, inner))
+        rest = crop(x, 2)
+        return out.add_(rest) if out.dtype == rest.dtype else rest.add_(out)
 
 
 def activated(conv: nn.Conv2d, act: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -105,6 +111,28 @@ def shuffle(x: Tensor, scale: int) -> Tensor:
 
 WIDE = {2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
 """Types by their bytes: what is only moved may be called anything."""
+
+
+class Rounding(nn.Module):
+    """From the float32 sums of a trunk to the bf16 of the heads."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return x.bfloat16()
+
+
+def rounded(net: PosteriorSampler) -> PosteriorSampler:
+    """Make a fused network work in bf16, in place, but for what float32 costs little.
+
+    A bright pixel has a value near 20 in network units, which bf16 rounds by up to 0.06: many times
+    its noise. So the first convolution is in float32, with the planes that it sees, and so are the
+    sums of the trunk (docs/design/0045-bf16.md).
+    """
+    for part in net.children():
+        if part is not net.entry:
+            part.bfloat16()
+    net.trunk.append(Rounding())
+    return net
 
 
 def fuse(net: PosteriorSampler) -> PosteriorSampler:

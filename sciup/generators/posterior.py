@@ -1,7 +1,7 @@
 """The posterior sampler: a trunk on the input grid, a mean head, and a cheap head that draws.
 
 All convolutions are valid, in training and in use: there is no padding whose edge could show, and
-the halo is what the shapes say. Residual sums and the interpolated input stay in float32.
+the halo is what the shapes say. The interpolated input stays in float32, at any precision.
 """
 
 from __future__ import annotations

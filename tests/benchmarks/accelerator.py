@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sciup.bench import measure
 from sciup.engine.margins import CORE, halo_of
 from sciup.engine.settings import choose_device, choose_precision
-from sciup.generators.fused import fuse
+from sciup.generators.fused import fuse, rounded
 from sciup.generators.registry import ModelFacts, load_generator
 from sciup.generators.spec import PLANES
 from sciup.resources import find_model
@@ -99,7 +99,8 @@ def work(folder: Any) -> dict[str, tuple[float, float]]:
 @torch.inference_mode()
 def seam(folder: Any, device: str, dtype: torch.dtype) -> float:
     """Windows against all at once, in last places of bf16 of the largest value."""
-    net = fuse(load_generator(folder)).to(device=device, dtype=dtype)
+    net = fuse(load_generator(folder))
+    net = (rounded(net) if dtype == torch.bfloat16 else net).to(device)
     planes, noise = inputs(net, CORE, device, dtype)
     whole = net.draw(net.encode(planes), noise)
     side, inner = (x.shape[-1] - CORE for x in (planes, noise))

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sciup.generators.fused import FusedBlock, FusedUpsample, activated, fuse, shuffle
-from sciup.generators.posterior import Block, PosteriorSampler, Upsample
+from sciup.generators.fused import FusedBlock, FusedUpsample, activated, fuse, rounded, shuffle
+from sciup.generators.posterior import Block, PosteriorSampler, Upsample, crop
 from sciup.generators.progressive import ProgressiveSampler
 
 scales = pytest.mark.parametrize("scale", [1, 2, 4])
@@ -56,3 +56,39 @@ def test_blocks_and_activations_keep_their_bits(dtype):
         plain = block.act(block.first(x))
         assert torch.equal(activated(block.first, block.act, x), plain)
         assert torch.equal(FusedBlock(block)(x), block(x))
+
+
+def test_sums_stay_in_float32_beside_weights_in_bf16():
+    torch.manual_seed(0)
+    block = FusedBlock(Block(16, "relu")).bfloat16()
+    x = (20 * torch.rand(1, 16, 12, 12)).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        added = block.second(block.first(x.bfloat16().relu()).relu())
+        expected = crop(x, 2) + added.float()
+        got = block(x.clone())
+    assert got.dtype == torch.float32
+    assert torch.equal(got, expected)
+    assert not torch.equal(got, got.bfloat16().float())
+
+
+@pytest.mark.parametrize("scale", [1, 4, 8])
+def test_bf16_keeps_what_it_sees_of_bright_pixels(scale):
+    """A rounded image alone would change the mean more than all that is rounded behind it."""
+    kind = ProgressiveSampler if scale == 8 else PosteriorSampler
+
+    def net():
+        torch.manual_seed(1)
+        return fuse(kind("toy", scale, "night-sky", 2.0, None, 16, 2, 8, 1))
+
+    exact, mended, plain = net(), rounded(net()), net().bfloat16()
+    n = 12 + 2 * exact.spec.margin
+    planes = 0.5 * torch.rand(1, 7, n, n)
+    planes[:, 0] = 16 + torch.rand(n, n)  # in bf16: steps of 1/8
+    with torch.inference_mode():
+        features = mended.encode(planes)
+        seen, close, coarse = (m.see(planes).float() for m in (exact, mended, plain))
+        assert mended.trunk[:-1](mended.entry(planes)).dtype == torch.float32
+    assert torch.equal(mended.entry.weight, exact.entry.weight)
+    assert (features.mean.dtype, features.shared.dtype) == (torch.float32, torch.bfloat16)
+    off = (coarse - seen).square().mean().sqrt(), (close - seen).square().mean().sqrt()
+    assert off[1] < off[0] / 2
