@@ -83,6 +83,12 @@ def _plate(plate: Plate) -> None:
     if plate.missing:
         some = ", ".join(plate.missing[:8]) + (", ..." if len(plate.missing) > 8 else "")
         console.print(f"[bold]missing[/bold]     {escape(some)}: {escape(plate.again)}")
+    if other := plate.otherwise:
+        some = ", ".join(other[:8]) + (", ..." if len(other) > 8 else "")
+        console.print(
+            f"[bold]otherwise[/bold]   {escape(some)}: made with other options than most;"
+            " sciup info of a field tells them"
+        )
     if plate.fields:
         console.print(f"[bold]first[/bold]       {plate.fields[0]}, of which this is told:")
 

@@ -175,7 +175,8 @@ def _of_several(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
     """What is promised where each channel's model has a calibration of its own.
 
     The bins are those of the first plane, and no bound holds for all. The lowest threshold of an
-    alarm flags all that the own one of each channel does, and misses no more.
+    alarm flags all that the own one of each channel does, and misses no more. Intervals stand with
+    each model only.
     """
     own = {c.model.folder: (c.model.name, c.calibration.facts) for c in job.chosen
            if isinstance(c.calibration, Calibrated)}  # fmt: skip
@@ -189,6 +190,7 @@ def _of_several(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
         "about": together([told["about"] for told in every]),
         "words": f"{facts['words'].rstrip('.')}; by the calibration of each channel's own model",
         "models": dict(own.values()),
+        "interval": None,
     }
 
 

@@ -119,12 +119,20 @@ def _different(done: Finished, image: Image) -> str:
     prints = done.facts["fingerprint"]
     if list(image.shape) != list(prints["shape"]):
         now, then = (" x ".join(map(str, s)) for s in (image.shape, prints["shape"]))
+        alike = list(image.plane_shape) == list(prints["shape"][-2:])
         return (
-            f"the input {image.source} opens with shape {now}, the result was made of {then}: give"
-            " the options of the run, such as --hdu or --channel"
+            f"the input {image.source} opens with shape {now}, the result was made of {then}: "
+            + (
+                "give --channel, --time or --z as in the run"
+                if alike
+                else "give --hdu as in the run, if it had one; else it is another image"
+            )
         )
     if probe(image, next(image.planes)).digest != prints["digests"][0]:
-        return f"the pixels of the input {image.source} are not those of the result"
+        return (
+            f"the pixels of the input {image.source} are not those of the result: give --hdu,"
+            " --channel, --time and --z as in the run, if it had any; else they have changed"
+        )
     return ""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from sciup.io._plate import listed_fields, listed_wells, ours_of
 from sciup.results.about import about, size_on_disk
 from sciup.results.finished import local
 from sciup.results.verify import Damage, Verdict, verify
+
+DECIDE = ("method", "weights", "texture", "calibration", "flux_per_pixel", "settings")
+"""Of a fingerprint: what a user asks for, and not what a field brings."""
 
 LEVELS = 3
 """Folders from a plate to a field: row, column, field."""
@@ -57,6 +62,13 @@ class Plate:
         return cls.at(field.parents[LEVELS - 1]) if len(field.parents) > LEVELS else None
 
     @property
+    def otherwise(self) -> list[str]:
+        """Fields that were made with other options than most; what is damaged is left to verify."""
+        made = {name: _options(self.path / name) for name in self.fields}
+        ((usual, _),) = Counter(filter(None, made.values())).most_common(1) or [("", 0)]
+        return [name for name, options in made.items() if options not in ("", usual)]
+
+    @property
     def again(self) -> str:
         """How to go on."""
         return (
@@ -72,8 +84,32 @@ class Plate:
             "bytes": size_on_disk(self.path),
             "source": self.source,
             "missing": self.missing,
+            "otherwise": self.otherwise,
             "fields": {name: about(self.path / name) for name in self.fields},
         }
+
+
+def _options(field: Path) -> str:
+    """What was asked of a run: model, settings, what was given of the instrument; or nothing."""
+    try:
+        prints = ours_of(field)["provenance"]["fingerprint"]
+        given = [
+            {name: fact["value"] for name, fact in plane.items() if fact["origin"] == "given"}
+            for plane in prints["instrument"]
+        ]
+        decided = {key: prints[key] for key in DECIDE} | {"given": given}
+    except (KeyError, TypeError, AttributeError):
+        return ""
+    # one field may have more times than another
+    each = {
+        key: sorted({json.dumps(v, sort_keys=True) for v in _listed(value)})
+        for key, value in decided.items()
+    }
+    return json.dumps(each, sort_keys=True)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def verify_plate(plate: Plate, progress: Callable[[int, int], None]) -> Verdict:

@@ -154,12 +154,26 @@ def test_info_and_verify_tell_of_the_plate_and_of_a_field(sharp):
     assert "4 of 4 finished, in 4 wells" in told("info", sharp)
     facts = json.loads(told("info", sharp, "--json"))
     assert list(facts["fields"]) == FIELDS
-    assert facts["missing"] == []
+    assert facts["missing"] == facts["otherwise"] == []
+    assert "otherwise" not in told("info", sharp)
     assert "DAPI + GFP" in told("info", sharp / "B/2/0")
     assert "8 maps, 48 shards" in told("verify", sharp)
     assert "2 maps, 12 shards" in told("verify", sharp / "B/2/0")
     with pytest.raises(InputError, match="A/1/0"):
         read_provenance(sharp)
+
+
+def test_a_field_that_was_made_with_other_options_is_named(folder, sharp, tmp_path):
+    copy = shutil.copytree(sharp, tmp_path / "copy.ome.zarr")
+    shutil.rmtree(copy / "B/1/0")
+    sciup.upscale(
+        folder / "plate.ome.zarr" / "B/1/0", model={name: folder / name for name in NAMES},
+        psf_fwhm={"DAPI": 1.8, "*": 2.7}, samples=1, precision="fp32", maps=["sample", "mean"],
+    ).save(tmp_path / "alone.ome.zarr").rename(copy / "B/1/0")  # fmt: skip
+    assert Plate.at(copy).otherwise == ["B/1/0"]
+    assert "B/1/0: made with other options than most" in " ".join(told("info", copy).split())
+    shutil.rmtree(copy / "A/2/0")  # which verify tells
+    assert Plate.at(copy).otherwise == ["B/1/0"]
 
 
 def test_a_plate_is_converted_field_by_field(sharp, tmp_path):

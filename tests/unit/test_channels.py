@@ -343,6 +343,8 @@ def test_each_channel_has_the_calibration_of_its_model(folder, tmp_path):
     assert [said["outside"] for said in facts["domain"]] == [False, True]
     assert sorted(facts["risk"]["models"]) == ["one", "two"]
     assert set(facts["risk"]["bounds"]) == {None}
+    assert facts["risk"]["interval"] is None
+    assert all(one["interval"]["scaling"] > 0 for one in facts["risk"]["models"].values())
     assert len(set(facts["fingerprint"]["calibration"])) == 2
     page = write_report(out, model=f"{own['DAPI']},{own['*']}")[0].read_text()
     assert "each with its own calibration" in page

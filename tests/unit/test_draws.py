@@ -1,5 +1,7 @@
 """The draws of a result: stored ones are read, others made again, and they are the same."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -9,7 +11,10 @@ from astropy.wcs import WCS
 import sciup
 from sciup.errors import InputError, OptionError
 from sciup.geometry import Box
+from sciup.io import open_image
+from sciup.results.again import find_input
 from sciup.results.draws import Draws
+from sciup.results.finished import Finished
 from sciup.results.sky import Sky
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
@@ -78,6 +83,24 @@ def test_an_input_with_other_pixels_is_refused(model, field, tmp_path):
         hdus[0].data += 1
     with pytest.raises(InputError, match="are not those of the result"):
         Draws.open(out, model=str(model)).window((), BOX)
+
+
+def test_an_input_that_opens_in_another_way_is_told_by_what_differs(tmp_path):
+    values = np.stack([star_field((40, 48), stars=9, seed=s) for s in range(2)]).astype("f4")
+    out = tmp_path / "out.fits"
+    fits.HDUList([fits.PrimaryHDU(values), fits.ImageHDU(values[:, :30])]).writeto(
+        tmp_path / "in.fits"
+    )
+    write_toy_model(tmp_path / "toy", channels=4, head_channels=4)
+    run(tmp_path / "toy", open_image(tmp_path / "in.fits", z=1)).save(out)
+    done = Finished.open(out)
+    why = {k: find_input(done, partial(open_image, **opened)) for k, opened in {
+        "planes": {}, "pixels": {"z": 0}, "size": {"hdu": 1}, "none": {"z": 1},
+    }.items()}  # fmt: skip
+    assert why["planes"].endswith("give --channel, --time or --z as in the run")
+    assert "give --hdu, --channel, --time and --z as in the run" in why["pixels"]
+    assert "give --hdu as in the run" in why["size"]
+    assert why["none"].shape == (1, 40, 48)
 
 
 def test_a_stored_sample_that_differs_is_refused(model, field, tmp_path):
