@@ -208,21 +208,33 @@ def crota(path: Path) -> Path:
 
 def lookup_tables(path: Path) -> Path:
     """Distortion tables CPDIS in extensions WCSDVARR."""
-    cards: dict[str, Any] = celestial(CPDIS1="LOOKUP", CPDIS2="LOOKUP")
-    header = _header(cards)
+    primary = _primary(ramp().astype("f4"), **celestial())
+    return _write(path, primary, *_tables(primary.header, "CPDIS", "DP", "WCSDVARR"))
+
+
+def hst_acs(path: Path) -> Path:
+    """All distortions of a camera of Hubble: SIP, tables CPDIS, and D2IM of the detector."""
+    sip = celestial(CTYPE1="RA---TAN-SIP", CTYPE2="DEC--TAN-SIP", **SIP_CARDS)
+    science = _image("SCI", ramp().astype("f4"), BUNIT="ELECTRONS", **sip)
+    tables = _tables(science.header, "CPDIS", "DP", "WCSDVARR")
+    tables += _tables(science.header, "D2IMDIS", "D2IM", "D2IMARR")
+    return _write(path, _primary(TELESCOP="HST", INSTRUME="ACS", EXPTIME=500.0), science, *tables)
+
+
+def _tables(header: Any, card: str, record: str, name: str) -> list[Any]:
+    """Two distortion tables, one for each axis, and the cards that name them."""
+    cards: dict[str, Any] = {}
     for axis in (1, 2):
-        header[f"DP{axis}.EXTVER"] = float(axis)
-        header[f"DP{axis}.NAXES"] = 2.0
-        header[f"DP{axis}.AXIS.1"], header[f"DP{axis}.AXIS.2"] = 1.0, 2.0
-    primary = _primary(ramp().astype("f4"))
-    primary.header.update(header)
-    tables = []
-    for version in (1, 2):
-        y, x = np.mgrid[:5, :6]
-        data = (0.3 * np.sin(x + version) * np.cos(0.5 * y)).astype("f4")
-        tables.append(_image("WCSDVARR", data, EXTVER=version, CRPIX1=1.0, CRPIX2=1.0, CRVAL1=1.0,
-                             CRVAL2=1.0, CDELT1=8.0, CDELT2=8.0))  # fmt: skip
-    return _write(path, primary, *tables)
+        cards |= {f"{card}{axis}": "LOOKUP", f"{record}{axis}.EXTVER": float(axis)}
+        cards |= {f"{record}{axis}.NAXES": 2.0, f"{record}{axis}.AXIS.1": 1.0}
+        cards[f"{record}{axis}.AXIS.2"] = 2.0
+    header.update(_header(cards))
+    y, x = np.mgrid[:5, :6]
+    return [
+        _image(name, (0.3 * np.sin(x + len(card) * n) * np.cos(0.5 * y)).astype("f4"), EXTVER=n,
+               CRPIX1=1.0, CRPIX2=1.0, CRVAL1=1.0, CRVAL2=1.0, CDELT1=8.0, CDELT2=8.0)
+        for n in (1, 2)
+    ]  # fmt: skip
 
 
 def with_psf(path: Path) -> Path:
@@ -322,7 +334,7 @@ GOOD: dict[str, Builder] = {
     f.__name__: f
     for f in (
         plain, hst_flt, hst_drizzle, stis_raw, decam, compressed_integers, radio_cube,
-        spectral_cube, solar, crota, lookup_tables, with_psf, odd_header,
+        spectral_cube, solar, crota, lookup_tables, hst_acs, with_psf, odd_header,
     )
 }  # fmt: skip
 BAD: dict[str, Builder] = {
