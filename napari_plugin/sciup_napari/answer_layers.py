@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from sciup.explorer.answers import Answer, Region
+from sciup_napari.layer_list import add, remove
 from sciup_napari.live_layers import stretch_of, world_of
 from sciup_napari.looks import look
 from sciup_napari.messages import Explored
@@ -105,8 +107,7 @@ class AnswerLayers(QObject):
     def clear(self) -> None:
         """Remove all."""
         self._more.stop()
-        for name in filter(self._there, list(self._layers)):
-            self.viewer.layers.remove(self._layers[name])
+        remove(self.viewer, self._layers.values())
         self._layers.clear()
         self.images, self._found, self._source = [], None, None
 
@@ -129,15 +130,13 @@ class AnswerLayers(QObject):
             self._more.start()
 
     def _add(self, name: str, values: Any, *, visible: bool = True) -> None:
-        active, source = self.viewer.layers.selection.active, self._source
+        source = self._source
         options = look(RESIDUAL if name == RESIDUAL else "answer") | world_of(source)
         options |= {"name": self._title(name), "visible": visible, "affine": self._matrix(name)}
         if name != RESIDUAL and self._found is not None:
             options |= stretch_of(source, self._found.flux)
         options["metadata"] = {"sciup": {"map": name, "explored": self._about(name)}}
-        self._layers[name] = self.viewer.add_image(values, **options)
-        if active is not None:  # the user's choice stays chosen
-            self.viewer.layers.selection.active = active
+        self._layers[name] = add(self.viewer, Image(values, **options))
 
     def _title(self, name: str) -> str:
         image = self.images[self.current]

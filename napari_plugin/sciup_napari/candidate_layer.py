@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from napari.layers import Points
 
 from sciup_napari.ground import input_matrix
+from sciup_napari.layer_list import add
 from sciup_napari.measure_messages import Catalogue
 
 LEAST_SIZE = 3.0
@@ -38,8 +40,7 @@ class CandidateLayer:
         matrix = input_matrix(source)
         # napari draws points as large as `scale` says, and does not ask `affine`
         steps = np.linalg.norm(matrix[:2, :2], axis=0)
-        active = self.viewer.layers.selection.active
-        self.layer = self.viewer.add_points(
+        self.layer = Points(
             np.stack([columns["y"], columns["x"]], -1),
             ndim=2,
             name=f"detected: {columns['kind'][0]}",
@@ -57,8 +58,7 @@ class CandidateLayer:
             axis_labels=source.axis_labels[-2:],
             metadata={"sciup": {"map": "detected", "found": dict(found.meta)}},
         )
-        if active is not None:  # the user's choice stays chosen
-            self.viewer.layers.selection.active = active
+        add(self.viewer, self.layer)
 
     def show_from(self, least: float) -> int:
         """Show those that exist at least so likely; returns their number."""

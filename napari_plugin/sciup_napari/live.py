@@ -92,7 +92,7 @@ class LiveView(Shown):
             Fields of `Order` but the source.
         """
         if layer is not self.layer:
-            self._layers.clear()
+            self._layers.move_to(layer)
             self._sight.watch(layer)
         self.following, self.facts = follow, None
         plane = self._plane = self._sight.plane

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from napari.layers import Layer
 
+from sciup_napari.layer_list import add, remove
 from sciup_napari.looks import kind_of, look
 from sciup_napari.pictures import Picture
 
@@ -14,15 +16,17 @@ from sciup_napari.pictures import Picture
 class LiveLayers:
     """At most an image, one or two overlays and a contour, made when they are first needed.
 
-    A new layer costs napari a tenth of a second, so at most one is made in a turn of the event
-    loop. Pixels are written into the array of a layer where they fit: a new array would let napari
-    work out the sliders and the extent of all layers anew.
+    To add a layer and to paint it first cost napari a tenth of a second each. So in a turn of the
+    event loop at most one is added, hidden, or shown first. Pixels are written into the array of a
+    layer where they fit: a new array would let napari work out the sliders and the extent of all
+    layers anew.
     """
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
         self._layers: dict[str, Any] = {}
         self._hidden: set[str] = set()  # by us: what the user hides stays hidden
+        self._new: set[str] = set()  # hidden because they were never painted
         self._stretch: Any = None
 
     def show(self, pictures: Sequence[Picture], matrix: Any, source: Any, flux: int) -> bool:
@@ -46,18 +50,16 @@ class LiveLayers:
         wanted = {picture.name for picture in pictures}
         for name in set(self._layers) - wanted:  # what was there belongs to something else
             self._hide(name)
-        made = False
         for picture in pictures:
-            there = self._there(picture.name)
-            if there:
-                self._update(picture, matrix)
-            elif made:
-                return False
-            else:
+            if not self._there(picture.name):
                 self._add(picture, matrix, source, flux)
-                made = True
+                return False
+            self._update(picture, matrix)
             if picture.name == "sample":
                 self._like(source, flux)
+            if picture.name in self._new:
+                self._new.discard(picture.name)
+                return picture is pictures[-1]
         return True
 
     @property
@@ -75,12 +77,24 @@ class LiveLayers:
         for name in self._layers:
             self._hide(name)
 
+    def move_to(self, source: Any) -> None:
+        """Hide all, above another source: to remove them and add others would take a second."""
+        self.hide()
+        layers, mine = self.viewer.layers, list(self._layers.values())
+        places = [place for place, layer in enumerate(layers) if layer in mine]
+        if places and places[0] < layers.index(source):
+            layers.move_multiple(places, len(layers))
+        for layer in mine:
+            for name, value in world_of(source).items():
+                if getattr(layer, name) != value:
+                    setattr(layer, name, value)
+
     def clear(self) -> None:
         """Remove all."""
-        for name in filter(self._there, list(self._layers)):
-            self.viewer.layers.remove(self._layers[name])
+        remove(self.viewer, self._layers.values())
         self._layers.clear()
         self._hidden.clear()
+        self._new.clear()
 
     def _there(self, name: str) -> bool:
         return name in self._layers and self._layers[name] in self.viewer.layers
@@ -114,23 +128,21 @@ class LiveLayers:
         self._hidden.discard(picture.name)
 
     def _add(self, picture: Picture, matrix: Any, source: Any, flux: int) -> None:
-        name, active = picture.name, self.viewer.layers.selection.active
-        options = look(name) | {"name": picture.title, "affine": matrix, "visible": True}
+        name = picture.name
+        options = look(name) | {"name": picture.title, "affine": matrix, "visible": False}
         options |= world_of(source) | {"metadata": {"sciup": {"map": name, "live": True}}}
         if name == "sample":
             options |= stretch_of(source, flux)
             self._stretch = None
-        labels = kind_of(name) == "labels"
-        add = self.viewer.add_labels if labels else self.viewer.add_image
-        layer = self._layers[name] = add(picture.values, **options)
-        self._hidden.discard(name)
-        if labels:
+        layer = self._layers[name] = Layer.create(picture.values, options, kind_of(name))
+        self._hidden.add(name)
+        self._new.add(name)
+        add(self.viewer, layer)
+        if kind_of(name) == "labels":
             layer.editable = False
             layer.contour = 1  # fine pixels: a line of two covers what it surrounds
         if name == "sample":
             self._sink(layer)
-        if active is not None:  # the user's choice stays chosen
-            self.viewer.layers.selection.active = active
 
     def _sink(self, layer: Any) -> None:
         """Move a layer below all others of ours."""

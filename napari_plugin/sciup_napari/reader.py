@@ -44,6 +44,19 @@ def kind(path: Path) -> str | None:
 
 
 def read(path: PathLike | Sequence[PathLike]) -> list[LayerData]:
+    """Layers of one file or several, for napari, which adds all of them at once.
+
+    See `layers_of`.
+    """
+    import napari
+
+    layers, viewer = layers_of(path), napari.current_viewer()
+    if viewer is not None and len(layers) > 1:
+        _paint_between(viewer, len(layers))
+    return layers
+
+
+def layers_of(path: PathLike | Sequence[PathLike]) -> list[LayerData]:
     """Layers of one file or several.
 
     Raises
@@ -130,6 +143,22 @@ def _finish_later(viewer: Any) -> None:
     viewer.layers.events.inserted.connect(_finish)
 
 
+def _paint_between(viewer: Any, count: int) -> None:
+    """Let the event loop go on between layers that napari adds in one turn of it."""
+    from qtpy.QtCore import QCoreApplication, QEventLoop
+
+    def go_on() -> None:
+        nonlocal count
+        count -= 1
+        if count:
+            QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+        else:
+            viewer.layers.events.inserted.disconnect(go_on)
+
+    # last: panel, canvas and list know the layer by then
+    viewer.layers.events.inserted.connect(go_on, position="last")
+
+
 def _fit_later(viewer: Any, count: int) -> None:
     """Show all of several layers: napari fits its view to the first one only."""
 
@@ -151,4 +180,4 @@ def _finish(event: Any) -> None:
         setattr(event.value, attribute, value)
 
 
-__all__ = ["get_reader", "kind", "prepare_viewer", "read"]
+__all__ = ["get_reader", "kind", "layers_of", "prepare_viewer", "read"]

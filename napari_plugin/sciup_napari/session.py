@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, Signal
 
 from sciup.errors import OptionError, SciupError
 from sciup_napari.bar import Bar
+from sciup_napari.layer_list import add
 from sciup_napari.layer_source import plane_of, source_of
 from sciup_napari.live import LiveView
 from sciup_napari.looks import LIGHT
@@ -24,7 +25,7 @@ from sciup_napari.measuring import Measuring
 from sciup_napari.messages import Order, Run
 from sciup_napari.patience import step_by_step
 from sciup_napari.place import camera_of, finer, to_world
-from sciup_napari.reader import read
+from sciup_napari.reader import layers_of
 from sciup_napari.runs import Running
 from sciup_napari.search import Search
 
@@ -151,7 +152,7 @@ class Session(QObject):
             self.made_by[str(Path(path).absolute())] = MadeBy(run.order, not run.plane_only)
         placed = run is not None and run.order.source.kind == "file"
         try:
-            found = read(path)
+            found = layers_of(path)
         except (SciupError, OSError) as error:
             if not self._closed:  # meanwhile: then its folder is gone
                 self._failed(str(error))
@@ -159,20 +160,26 @@ class Session(QObject):
         step_by_step(self._add(path, found, source, placed), self)
 
     def _add(self, path: str, found: list[Any], source: Any, placed: bool) -> Iterator[None]:
-        """Show a result, one layer in a turn of the event loop: each takes a tenth of a second."""
-        camera = camera_of(self.viewer)
+        """Show a result: in a turn of the event loop a layer is added, in the next one painted."""
+        camera, layer = camera_of(self.viewer), None
         for data in found:
             if self._closed:
                 return
             layer = Layer.create(*data)
             if source in self.viewer.layers:
                 fit(layer, source, placed=placed)
-            before = camera.center, camera.zoom
-            self.viewer.add_layer(layer)
+            before, shown = (camera.center, camera.zoom), layer.visible
+            layer.visible = False
+            add(self.viewer, layer)
             camera.center, camera.zoom = before  # draws have a slider: napari shows all then
             yield
+            if shown and not self._closed:
+                layer.visible = True
+                yield
         if self._closed:
             return
+        if layer in self.viewer.layers:
+            self.viewer.layers.selection.active = layer
         self.ended.emit(f"done: {path}")
         show_info(f"sciup: {path} is finished and shown")
 

@@ -330,6 +330,41 @@ def test_what_the_user_hides_stays_hidden(scene):
     assert list(scene.live.image.contrast_limits) == [1, 50]
 
 
+def test_another_source_gets_the_same_layers_above_it(scene, models):
+    scene.follow()
+    viewer, old = scene.viewer, {scene.live.image, scene.viewer.layers["live: Risk"]}
+    place = {"scale": (0.5, 0.5), "units": ("um", "um"), "axis_labels": ("y", "x")}
+    other = viewer.add_image(cells(SHAPE) / 2, contrast_limits=(0, 150), **place)
+    viewer.layers.selection.active = other
+    scene.enhance.layer_box.setCurrentText(other.name)
+    scene.enhance.model_box.add(models / "calibrated")
+    scene.enhance.preview.click()
+    assert not any(layer.visible for layer in old)
+    scene.wait(lambda: scene.live.facts is not None and scene.complete())
+    assert list(viewer.layers)[:2] == [scene.layer, other]
+    assert set(viewer.layers[2:]) == old
+    assert viewer.layers[2] is scene.live.image
+    assert all(layer.visible and layer.units == other.units for layer in old)
+    assert scene.live.image.axis_labels == ("y", "x")
+    assert tuple(scene.live.image.contrast_limits) == (0, 150)
+    start = np.array(scene.live.frame.box.start) - 0.5
+    assert np.abs(corners(scene.live.image)[0] - other.data_to_world(start)).max() < 1e-6
+
+
+def test_the_choice_of_layers_stays_and_nobody_hears_of_another(scene):
+    scene.follow()
+    viewer, heard = scene.viewer, []
+    chosen = {scene.layer, viewer.add_points()}
+    viewer.layers.selection.update(chosen)
+    viewer.layers.selection.events.changed.connect(heard.append)
+    scene.lens.contour.setChecked(True)
+    scene.wait(lambda: "live: alarm" in names(viewer) and viewer.layers["live: alarm"].visible)
+    assert viewer.layers.selection == chosen
+    rows = viewer.window._qt_viewer.layers.selectionModel().selectedIndexes()
+    assert len(rows) == 2
+    assert not heard
+
+
 def test_removing_a_live_layer_is_allowed(scene):
     scene.follow()
     scene.viewer.layers.remove(scene.live.image)
@@ -440,11 +475,13 @@ def test_overlays_contour_and_swipe(scene):
     scene.follow()
     lens, viewer = scene.lens, scene.viewer
     lens.overlay.setCurrentText("invented and missed")
-    assert viewer.layers["live: Risk: invented"].visible
+    assert not viewer.layers["live: Risk: invented"].visible  # in one turn added, in the next shown
     assert not viewer.layers["live: Risk"].visible
     lens.contour.setChecked(True)
-    scene.wait(lambda: "live: alarm" in names(viewer))  # one new layer in a turn
-    assert "live: Risk: missed" in names(viewer)
+    scene.wait(lambda: "live: alarm" in names(viewer))
+    scene.wait()
+    for name in ("Risk: invented", "Risk: missed", "alarm"):
+        assert viewer.layers[f"live: {name}"].visible
     assert viewer.layers["live: alarm"].contour == 1
     lens.swipe.setValue(50)
     box, seen = scene.live.frame.box, scene.live._sight.seen(scene.live.facts)

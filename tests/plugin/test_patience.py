@@ -1,5 +1,6 @@
 """The viewer goes on while something is waited for."""
 
+import gc
 import threading
 import time
 
@@ -10,7 +11,9 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 
 from sciup.errors import InputError
+from sciup.testing.microscopy_files import write_ome_zarr
 from sciup_napari import model_box, models, zarr_layers
+from sciup_napari.layer_list import remove
 from sciup_napari.model_box import ModelBox
 from sciup_napari.patience import patiently, step_by_step
 from sciup_napari.session import session_of
@@ -76,6 +79,36 @@ def test_a_file_is_read_while_the_viewer_goes_on(make_napari_viewer, tmp_path, m
     (layer,) = viewer.open(tmp_path / "a.zarr", plugin="sciup")
     assert layer.data.shape == (64, 64)
     check(heart, spans)
+
+
+def test_between_layers_of_a_file_the_viewer_goes_on_and_all_are_there_in_order(
+    make_napari_viewer, tmp_path, qtbot
+):
+    write_ome_zarr(tmp_path / "c.zarr", np.ones((5, 8, 8), np.float32), "cyx")
+    viewer, seen, clock = make_napari_viewer(), [], QTimer()
+    clock.timeout.connect(lambda: seen.append(len(viewer.layers)))
+    clock.start(0)
+    opened = viewer.open(tmp_path / "c.zarr", plugin="sciup")
+    clock.stop()
+    assert list(viewer.layers) == opened
+    assert len(opened) == 5
+    assert {1, 2, 3, 4} <= set(seen)
+    count = len(seen)
+    clock.start(0)
+    viewer.add_points()  # what is added by others is not waited for
+    assert len(seen) == count
+
+
+def test_several_layers_are_taken_away_at_once(make_napari_viewer, monkeypatch):
+    viewer, collected = make_napari_viewer(), []
+    layers = [viewer.add_image(np.zeros((8, 8))) for _ in range(4)]
+    viewer.layers.remove(layers[3])
+    with monkeypatch.context() as patched:
+        patched.setattr(gc, "collect", lambda *_: collected.append(1))
+        for _ in range(2):  # the second time there is nothing to do
+            remove(viewer, layers[1:])
+    assert list(viewer.layers) == layers[:1]
+    assert len(collected) == 1
 
 
 def test_models_are_looked_for_once_while_the_viewer_goes_on(qtbot, monkeypatch):
