@@ -10,9 +10,11 @@ from fsspec.registry import _registry
 from s3_server import serve_s3
 
 import sciup
+from sciup.cli import main
 from sciup.errors import InputError, MissingPackageError, OutputError
 from sciup.geometry import Box
 from sciup.io import _stores, open_image
+from sciup.io._provenance import read_provenance
 from sciup.testing.microscopy_files import write_ome_zarr
 from sciup.testing.toy_model import write_toy_model
 
@@ -58,6 +60,36 @@ def test_credentials_of_the_environment_are_used(name, buckets, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "good")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     np.testing.assert_array_equal(whole(f"s3://secret/{name}"), PLANE)
+
+
+def test_the_command_line_asks_whom_the_environment_says(buckets, tmp_path, monkeypatch):
+    """The variables of Amazon's own tools; an option without effect has a connection of its own."""
+    monkeypatch.setitem(conf, "s3", {"requester_pays": False})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", buckets.address)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "good")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    model = write_toy_model(tmp_path / "model", domain="night-sky", scale=2)
+    with pytest.raises(SystemExit) as done:
+        main(
+            [
+                "upscale",
+                "s3://secret/a.fits",
+                str(tmp_path / "out.fits"),
+                "--roi",
+                "4:20,8:32",
+                "--samples",
+                "1",
+                "--psf-fwhm",
+                "2.4",
+                "--device",
+                "cpu",
+                "--model",
+                str(model),
+            ]
+        )
+    assert done.value.code == 0
+    assert fits.getheader(tmp_path / "out.fits")["SCIROI"] == "4:20,8:32"
+    assert read_provenance(tmp_path / "out.fits")["source"] == "s3://secret/a.fits"
 
 
 def test_credentials_of_a_profile_are_used(buckets, tmp_path, monkeypatch):
