@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from sciup.risk.calibration import Calibration, Promise
@@ -44,32 +44,50 @@ class Risk:
     of_mean: bool = False
 
 
-def count(draws: Values, shown: int, tolerance: Values | float) -> tuple[Values, Values]:
-    """Number of other draws that are lower (invented) and higher (missed) than the shown one.
+@dataclass(frozen=True)
+class Others:
+    """What the other draws say of the shown one, in means over 3 x 3 px, (h, w) each.
 
-    Differences are means over 3 x 3 px, as in `sciup.risk.votes`; at the border of the frame over
-    the pixels that are there.
+    At the border of the frame means are over the pixels that are there.
 
-    Examples
-    --------
-    >>> draws = np.zeros((3, 2, 2), np.float32); draws[0] = 5
-    >>> count(draws, 0, 3.0)[0]
-    array([[2., 2.],
-           [2., 2.]], dtype=float32)
+    Attributes
+    ----------
+    invented, missed : ndarray
+        Number of draws that are lower and higher by more than the tolerance.
+    mean, std : ndarray
+        Of the shown draw less each other one.
     """
-    first = draws[shown]
-    pixels = _sums(np.isfinite(first).astype(np.float32))
-    limit = np.where(pixels > 0, pixels, np.nan) * np.asarray(tolerance, np.float32)
-    invented, missed = (np.zeros(first.shape, np.float32) for _ in range(2))
-    filled = np.nan_to_num(draws)
-    for k in range(len(draws)):
-        if k != shown:
-            moved = _sums(filled[shown] - filled[k])
-            invented += moved > limit
-            missed += moved < -limit
-    gap = ~np.isfinite(first)
-    invented[gap] = missed[gap] = np.nan
-    return invented, missed
+
+    invented: Values
+    missed: Values
+    mean: Values
+    std: Values
+
+    @classmethod
+    def hear(cls, draws: Values, shown: int, tolerance: Values | float) -> Others:
+        """Ask all of them.
+
+        Examples
+        --------
+        >>> draws = np.zeros((3, 2, 2), np.float32); draws[0] = 5
+        >>> Others.hear(draws, 0, 3.0).invented
+        array([[2., 2.],
+               [2., 2.]], dtype=float32)
+        """
+        filled, known = np.nan_to_num(draws), np.isfinite(draws[shown])
+        pixels = np.maximum(_sums(known.astype(np.float32)), 1)
+        invented, missed, total, squares = (np.zeros(known.shape, np.float32) for _ in range(4))
+        voters = len(draws) - 1
+        for k in range(len(draws)):
+            if k != shown:
+                moved = _sums(filled[shown] - filled[k]) / pixels
+                invented += moved > tolerance
+                missed += moved < -np.asarray(tolerance)
+                total += moved
+                squares += moved**2
+        mean = (total / max(voters, 1)).astype(np.float32)
+        variance = np.maximum(squares - total * mean, 0) / max(voters - 1, 1)
+        return cls(invented, missed, mean, np.sqrt(variance).astype(np.float32))
 
 
 def _sums(x: Values) -> Values:
@@ -136,28 +154,32 @@ class Judge:
         strange : ndarray (h, w)
             1 where the badge fires: there nothing is certified.
         """
-        invented, missed = count(draws, shown, limit)
+        others = Others.hear(draws, shown, limit)
+        gap = ~np.isfinite(draws[shown])
         promise = self.promise(tolerance)
         if promise is None:
-            other = len(draws)
-            more, less = ((v + np.float32(0.25)) / np.float32(other) for v in (invented, missed))
-            return Risk(more + less, more, less, np.full_like(invented, np.nan), certified=False)
+            more, less = (
+                np.where(gap, np.float32(np.nan), (v + np.float32(0.25)) / np.float32(len(draws)))
+                for v in (others.invented, others.missed)
+            )
+            return Risk(more + less, more, less, np.full_like(more, np.nan), certified=False)
         from sciup.risk.evidence import STRATA
+        from sciup.risk.score import tail
 
         tables = promise.tables()
         stratum = np.searchsorted(STRATA, np.nan_to_num(snr), side="right")
-        gap = np.isnan(invented)
+        above, below = tail(others.mean, others.std, limit, len(draws) - 1)
 
-        def look_up(kind: str, votes: Values) -> Values:
-            found = tables[kind][stratum, np.nan_to_num(votes).astype(int)].astype(np.float32)
+        def look_up(kind: str, votes: ArrayLike, chance: ArrayLike) -> Values:
+            found = tables[kind][stratum, promise.column(votes, chance)].astype(np.float32)
             return np.where(gap, np.float32(np.nan), found)
 
-        total = invented + missed
-        bound = np.where(strange > 0, np.float32(np.nan), look_up("bound", total))
+        total = others.invented + others.missed, above + below
+        bound = np.where(strange > 0, np.float32(np.nan), look_up("bound", *total))
         return Risk(
-            look_up("risk", total),
-            look_up("invented", invented),
-            look_up("missed", missed),
+            look_up("risk", *total),
+            look_up("invented", others.invented, above),
+            look_up("missed", others.missed, below),
             bound,
             certified=True,
         )

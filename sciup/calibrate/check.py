@@ -20,6 +20,7 @@ from sciup.risk.calibration import Calibration
 from sciup.risk.evidence import PRODUCTS, STRATA, TOLERANCES
 from sciup.risk.fitting import ALPHA
 from sciup.risk.outside import STATISTICS, strangest
+from sciup.risk.score import tail
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import sliding_mean, verdict
 
@@ -63,12 +64,14 @@ def risk_of(
     promise = calibration.promises[f"{product} {tolerance}"]
     tau = tolerance.limit(seen.draws[0], seen.level, seen.sigma)
     shown, first = (seen.draws[0], 1) if product == "sample" else (seen.mean, 0)
-    votes = sum(np.abs(verdict(shown, draw, tau)) for draw in seen.draws[first:])
+    apart = np.stack([sliding_mean(shown - draw) for draw in seen.draws[first:]])
+    votes = (np.abs(apart) > tau).sum(0)
+    chance = sum(tail(apart.mean(0), apart.std(0, ddof=1), tau, len(apart)))
     table = promise.tables()["risk"]
     stratum = np.searchsorted(STRATA, seen.snr, side="right")
-    known = np.isfinite(votes)
-    count = np.where(known, votes, 0).astype(int)
-    return np.where(known, table[stratum, count], np.nan), verdict(shown, truth, tau)
+    known = np.isfinite(apart).all(0) & np.isfinite(tau)
+    found = table[stratum, promise.column(votes, chance)]
+    return np.where(known, found, np.nan), verdict(shown, truth, tau)
 
 
 def pixels_of(

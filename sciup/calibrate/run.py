@@ -20,7 +20,7 @@ from sciup.calibrate.gathering import Gathering
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
 from sciup.generators.facts import ModelFacts
-from sciup.risk.calibration import FILE, Calibration
+from sciup.risk.calibration import FILE, VERSION, Calibration
 from sciup.risk.columns import Columns
 from sciup.risk.evidence import Evidence, tally
 from sciup.risk.fitting import calibrate
@@ -77,7 +77,7 @@ def evidence_of(gathering: Gathering, condition: str) -> Evidence:
     """Of all fields of one condition."""
     samples = gathering.source.samples
     make = partial(weigh, samples=samples)
-    return Evidence.join(gathering.of_fields(condition, Evidence, make, samples))
+    return Evidence.join(gathering.of_fields(condition, Evidence, make, VERSION, samples))
 
 
 def blocks_of(one: KnownField) -> Blocks:

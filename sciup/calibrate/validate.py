@@ -176,15 +176,15 @@ def _plain(outside: Array, coverage: float, draws: int) -> Row:
     }
 
 
-def vote_scales(evidence: Evidence) -> Table:
-    """What raw votes say and what is wrong, at 3, 4 and 16 px: before any calibration."""
+def score_scales(evidence: Evidence) -> Table:
+    """What scores say and what is wrong, at 3, 4 and 16 px: before any calibration."""
     rows = []
     for product in PRODUCTS:
         for t, tolerance in enumerate(TOLERANCES):
             for scale in SCALES:
                 _, table = unit_tables(evidence, product, "risk", t, scale)
                 total = table.sum(0)
-                score, _ = cells(evidence.draws)
+                score, _ = cells()
                 rows.append(
                     {
                         "product": product,
@@ -194,4 +194,4 @@ def vote_scales(evidence: Evidence) -> Table:
                         "said": (score * total[:, 0]).sum() / total[:, 0].sum(),
                     }
                 )
-    return Table("raw_votes", "What raw votes say, and what is wrong; units weigh alike", rows)
+    return Table("raw_scores", "What scores say, and what is wrong; units weigh alike", rows)

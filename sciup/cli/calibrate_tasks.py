@@ -53,7 +53,7 @@ def _calibrate(order: Order) -> None:
         validate.alarms(found),
         validate.repeated(evidence),
         validate.intervals(evidence),
-        validate.vote_scales(evidence),
+        validate.score_scales(evidence),
     ]
     _report(order.out, f"Calibration of {source.model.name}", tables)
     console.print(f"[green]done[/green]  {escape(str(path))}")

@@ -133,7 +133,8 @@ class PlaneSampler:
         whole = window.project(0)
         shown = window.inner(whole)
         wanted = st.maps or USUAL_RAW
-        votes = Votes(9 * window.tolerance(shown), keep="risk_mean" in wanted)
+        of_mean = "risk_mean" in wanted
+        votes = Votes(9 * window.tolerance(shown), keep=of_mean)
         first = self._core(shown)
         moments, difference = Moments(shown), torch.empty_like(shown)
         kept = {"samples_0": self._values(first, tile)} if st.keep else {}
@@ -166,9 +167,8 @@ class PlaneSampler:
             snr = np.asarray(crop(window.snr, RIM)[0, 0].cpu().numpy())
             out["snr"] = snr.repeat(s, 0).repeat(s, 1)
         if self.calibration is not None:
-            counts = votes.counts(sums(crop(mean - shown, around)))
-            votes_of = {k: v[0, 0].cpu().numpy().astype(np.intp) for k, v in counts.items()}
-            out |= self.calibration.maps(window, votes_of, wanted)
+            on_mean = votes.on_another(sums(crop(mean - shown, around))) if of_mean else None
+            out |= self.calibration.maps(window, votes.on_image(), on_mean, wanted)
             half = self.calibration.stretch * out["std"]
             out |= {"lower": out["mean"] - half, "upper": out["mean"] + half}
         made = {name: out[name] for name in wanted} | kept

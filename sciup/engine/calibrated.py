@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sciup.engine.margins import RIM
 from sciup.engine.strangeness import statistics
+from sciup.engine.votes import Tally
 from sciup.generators.facts import ModelFacts
 from sciup.generators.posterior import crop
 from sciup.physics.instrument import Instrument
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from sciup.engine.settings import Settings
 
 Values = NDArray[np.float32]
-Counts = NDArray[np.intp]
 
 COVERAGE = 0.9
 """Of the interval from `lower` to `upper`."""
@@ -87,7 +87,7 @@ class Calibrated:
         return self.calibration.familiar.scores(statistics(window))
 
     def maps(
-        self, window: Window, votes: Mapping[str, Counts], wanted: Sequence[str]
+        self, window: Window, sample: Tally, mean: Tally | None, wanted: Sequence[str]
     ) -> dict[str, Values]:
         """Those of the calibrated maps of the core that are wanted.
 
@@ -96,38 +96,47 @@ class Calibrated:
         Parameters
         ----------
         window : Window
-        votes : mapping of str to ndarray of int
-            On the delivered sample: ``invented``, ``missed``; on the mean, where it is asked for:
-            ``mean``.
+        sample : Tally
+            On the delivered sample.
+        mean : Tally, optional
+            On the mean, where its risk is asked for.
         wanted : sequence of str
         """
         scale = window.sampler.net.spec.scale
         snr = crop(window.snr, RIM)[0, 0].cpu().numpy()
+        stratum = np.searchsorted(STRATA, snr, side="right")
+        stratum = stratum.repeat(scale, 0).repeat(scale, 1)
         tables = self.promise.tables()
-        most = tables["risk"].shape[1]
-        stratum = np.searchsorted(STRATA, snr, side="right") * most
-        first = stratum.repeat(scale, 0).repeat(scale, 1)
         scores = self.scores(window)
         strange = bool(self.calibration.domain.fires(strangest(scores)))
         strange |= bool(window.sampler.instrument.contradiction)
 
-        def look(table: NDArray[np.float64], count: Counts) -> Values:
-            return np.asarray(table.ravel().take(first + count))
+        def look(table: NDArray[np.float64], column: NDArray[np.intp]) -> NDArray[np.float64]:
+            return np.asarray(table.ravel().take(stratum * table.shape[1] + column))
 
-        against = votes["invented"] + votes["missed"]
+        def both(promise: Promise, said: Tally) -> NDArray[np.intp]:
+            return promise.column(
+                said.invented + said.missed, said.tail_invented + said.tail_missed
+            )
 
-        def bound() -> Values:
-            return np.full(first.shape, np.nan) if strange else look(tables["bound"], against)
+        def one(kind: str, votes: ArrayLike, chance: ArrayLike) -> NDArray[np.float64]:
+            return look(tables[kind], self.promise.column(votes, chance))
+
+        against = both(self.promise, sample)
+
+        def bound() -> NDArray[np.float64]:
+            return np.full(stratum.shape, np.nan) if strange else look(tables["bound"], against)
 
         makers: dict[str, Callable[[], NDArray[Any]]] = {
             "risk": lambda: look(tables["risk"], against),
-            "risk_invented": lambda: look(tables["invented"], votes["invented"]),
-            "risk_missed": lambda: look(tables["missed"], votes["missed"]),
-            "risk_mean": lambda: look(self.mean.tables()["risk"], votes["mean"]),
+            "risk_invented": lambda: one("invented", sample.invented, sample.tail_invented),
+            "risk_missed": lambda: one("missed", sample.missed, sample.tail_missed),
             "risk_bound": bound,
             "alarm": lambda: look(tables["risk"], against) >= self.promise.alarm.threshold,
-            "ood": lambda: np.full(first.shape, float(strange)),
+            "ood": lambda: np.full(stratum.shape, float(strange)),
         }
+        if mean is not None:
+            makers["risk_mean"] = lambda: look(self.mean.tables()["risk"], both(self.mean, mean))
         made = {n: make().astype(np.float32) for n, make in makers.items() if n in wanted}
         return made | {SCORES: scores.astype(np.float32)}
 

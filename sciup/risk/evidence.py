@@ -1,4 +1,4 @@
-"""What fields with a known truth show of the draws' honesty: counts by vote, S/N and block.
+"""What fields with a known truth show of the draws' honesty: counts by score, S/N and block.
 
 Everything that a calibration fits, certifies and reports is a function of these counts.
 """
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sciup.errors import InputError
 from sciup.risk.columns import Columns
 from sciup.risk.outside import BLOCK
+from sciup.risk.score import LEVELS, MIDDLES, level, tail
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import SCALES, block_mean, mean_at
 
@@ -44,8 +45,10 @@ class Evidence(Columns):
     ----------
     unit, group, field, condition : ndarray of str (n,)
         Highest independent cluster; modality and structure; image; how it was degraded.
-    votes : ndarray (n, products, kinds, tolerances, scales, strata, K + 2, 2)
-        Pixels with so many votes, and those of them that are wrong.
+    samples : ndarray of int (n,)
+        K, how many draws voted on the delivered one.
+    votes : ndarray (n, products, kinds, tolerances, scales, strata, levels, 2)
+        Pixels with such a score (`sciup.risk.score`), and those of them that are wrong.
     outside : ndarray (n, interval scales, scalings)
         Pixels whose truth is farther from the mean than so many spreads.
     pixels, width : ndarray (n, interval scales)
@@ -58,6 +61,7 @@ class Evidence(Columns):
     group: NDArray[np.str_]
     field: NDArray[np.str_]
     condition: NDArray[np.str_]
+    samples: NDArray[np.int32]
     votes: NDArray[np.int32]
     outside: NDArray[np.int32]
     pixels: NDArray[np.int32]
@@ -66,8 +70,8 @@ class Evidence(Columns):
 
     @property
     def draws(self) -> int:
-        """K, the number of voting draws."""
-        return int(self.votes.shape[-2]) - 2
+        """K, the same for all."""
+        return int(self.samples[0])
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
@@ -126,6 +130,7 @@ def tally(
         group=np.full(count, labels["group"]),
         field=np.full(count, labels["field"]),
         condition=np.full(count, labels["condition"]),
+        samples=np.full(count, len(d) - 1, np.int32),
         votes=_votes(d, middle, t, dark, noise, local, side, grid.shape[:2]),
         outside=outside,
         pixels=pixels,
@@ -144,16 +149,16 @@ def _votes(
     draws: Array,
     mean: Array,
     truth: Array,
-    level: Array,
+    dark: Array,
     sigma: Array,
     snr: Array,
     side: int,
     grid: tuple[int, ...],
 ) -> NDArray[np.int32]:
-    k, blocks = len(draws) - 1, grid[0] * grid[1]
-    shape = (len(TOLERANCES), len(SCALES), len(STRATA) + 1, k + 2)
+    blocks = grid[0] * grid[1]
+    shape = (len(TOLERANCES), len(SCALES), len(STRATA) + 1, LEVELS)
     out = np.zeros((blocks, len(PRODUCTS), len(KINDS), *shape, 2), np.int32)
-    limits = [tolerance.limit(draws[0], level, sigma) for tolerance in TOLERANCES]
+    limits = [tolerance.limit(draws[0], dark, sigma) for tolerance in TOLERANCES]
     for p, (shown, voters) in enumerate(((draws[0], draws[1:]), (mean, draws))):
         for j, scale in enumerate(SCALES):
             block = _blocks(truth.shape, side, grid[1])
@@ -163,23 +168,43 @@ def _votes(
             taus = np.stack(limits if step == 1 else [mean_at(x, scale) for x in limits])
             error = mean_at(shown - truth, scale)
             known = np.isfinite(error) & np.isfinite(local) & np.isfinite(taus).all(0)
-            higher, lower = (np.zeros(taus.shape, np.int64) for _ in range(2))
-            for voter in voters:
-                difference = mean_at(shown - voter, scale)
-                higher += difference > taus
-                lower += difference < -taus
+            found = scored(np.stack([mean_at(shown - v, scale) for v in voters]), taus)
             stratum = np.searchsorted(STRATA, local[known], side="right")
             cell = block[known] * shape[2] + stratum
             wrong = (np.abs(error) > taus, error > taus, error < -taus)
-            for i, (found, bad) in enumerate(
-                zip((higher + lower, higher, lower), wrong, strict=True)
-            ):
+            for i, (levels, bad) in enumerate(zip(found, wrong, strict=True)):
                 for m in range(len(TOLERANCES)):
-                    index = cell * shape[3] + found[m][known]
+                    index = cell * shape[3] + levels[m][known]
                     for n, weight in enumerate((None, bad[m][known])):
                         total = np.bincount(index, weight, blocks * shape[2] * shape[3])
                         out[:, p, i, m, j, :, :, n] = total.reshape(blocks, shape[2], shape[3])
     return out
+
+
+def scored(
+    differences: Array, limits: Array
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Levels of the scores of risk, invented and missed.
+
+    Parameters
+    ----------
+    differences : ndarray (K, ...)
+        Of the delivered image less each voter, in means over 3 px.
+    limits : ndarray (tolerances, ...)
+
+    Returns
+    -------
+    risk, invented, missed : ndarray of int (tolerances, ...)
+    """
+    voters = len(differences)
+    higher, lower = (np.stack([(s * differences > x).sum(0) for x in limits]) for s in (1, -1))
+    std = differences.std(0, ddof=1) if voters > 1 else np.zeros(differences.shape[1:])
+    above, below = tail(differences.mean(0), std, limits, voters)
+    return (
+        level(higher + lower, above + below, voters),
+        level(higher, above, voters),
+        level(lower, below, voters),
+    )
 
 
 def _intervals(
@@ -215,10 +240,9 @@ def _intervals(
     return outside, pixels, width
 
 
-def cells(draws: int) -> tuple[Array, Array]:
-    """Raw score and a representative S/N of every cell of a table of votes, flattened."""
+def cells(scores: Array = MIDDLES) -> tuple[Array, Array]:
+    """Score and a representative S/N of every cell of a table of scores, flattened."""
     inner = np.asarray(STRATA)
     middles = np.concatenate([[inner[0] / 2], (inner[1:] + inner[:-1]) / 2, [inner[-1] * 2]])
-    score = np.minimum((np.arange(draws + 2) + 0.5) / (draws + 1), 1.0)
-    snr, r = np.meshgrid(middles, score, indexing="ij")
+    snr, r = np.meshgrid(middles, scores, indexing="ij")
     return r.ravel(), snr.ravel()

@@ -77,7 +77,7 @@ def calibrate(
     InputError
         With too few units.
     """
-    if evidence.draws != samples:
+    if (evidence.samples != samples).any():
         raise OptionError(f"evidence of {evidence.draws} draws", f"{samples} draws")
     first = split(evidence.unit.tolist(), evidence.group.tolist(), seed)
     fitting, testing = evidence.take(first), evidence.take(~first)
@@ -85,11 +85,12 @@ def calibrate(
     passed = ~domain.fires(surprise(testing, familiar))
     promises = {}
     for product in PRODUCTS:
+        voters = samples + (product == "mean")
         for t, tolerance in enumerate(TOLERANCES):
             maps = {}
             for kind in KINDS:
                 _, table = unit_tables(fitting, product, kind, t)
-                maps[kind] = risk_map(table, evidence.draws)
+                maps[kind] = risk_map(table, voters)
             found = maps["risk"]
             promises[f"{product} {tolerance}"] = Promise(
                 maps,
@@ -166,14 +167,14 @@ def unit_tables(
 def risk_map(units: ArrayLike, draws: int) -> RiskMap:
     """Curves and bins of `unit_tables`, every unit with the same weight."""
     found = np.asarray(units, np.float64).sum(0)
-    score, snr = cells(draws)
+    score, snr = cells()
     rate = found[:, 1] / np.maximum(found[:, 0], 1e-300)
     return fit(score, rate, found[:, 0], snr, draws=draws, strata=STRATA)
 
 
 def binned(units: ArrayLike, found: RiskMap) -> Array:
     """`unit_tables` summed over the cells of each bin: (units, bins, 2)."""
-    score, snr = cells(found.draws)
+    score, snr = cells()
     member = np.eye(found.bins)[found.bin(found.probability(score, snr))]
     sums = np.einsum("ucx,cb->ubx", np.asarray(units, np.float64), member)
     # rounding can leave a little more than everything
@@ -215,7 +216,7 @@ def alarm(
     evidence: Evidence, found: RiskMap, product: str, tolerance: int, alpha: float = ALPHA
 ) -> Alarm:
     """Threshold of the risk that flags all but a share alpha of a field's wrong pixels."""
-    score, snr = cells(evidence.draws)
+    score, snr = cells()
     low = found.probability(score, snr)[:, None] < THRESHOLDS
     table = votes_of(evidence, product, "risk", tolerance, SCALES[0])
     _, flagged = shares(evidence, table[..., 0] @ ~low, table[..., 0].sum(1))

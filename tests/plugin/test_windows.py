@@ -8,14 +8,15 @@ from napari.layers import Image, Labels
 
 from sciup.errors import InputError
 from sciup.geometry import Box
-from sciup.risk.votes import vote
+from sciup.risk.score import tail
+from sciup.risk.votes import sliding_mean, vote
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_model import write_toy_model
 from sciup_napari.cache import Cache
 from sciup_napari.layer_source import check, plane_of, source_of
 from sciup_napari.mosaic import Frame
 from sciup_napari.place import cores_in, finer, to_world
-from sciup_napari.readout import COMMON_ALARM, Judge, blend, chosen, count, summary
+from sciup_napari.readout import COMMON_ALARM, Judge, Others, blend, chosen, summary
 
 sizes = st.integers(1, 300)
 scales = st.sampled_from((1, 2, 4))
@@ -144,9 +145,13 @@ def test_votes_are_those_of_the_library(shown):
     others = [d for k, d in enumerate(draws) if k != shown]
     limit = np.full(draws.shape[1:], 2.5)
     expected = vote(draws[shown], others, limit)
-    invented, missed = count(draws, shown, limit)
-    assert np.allclose((invented + missed + 0.5) / 9, expected.risk, equal_nan=True)
-    assert np.allclose((invented + 0.25) / 9, expected.invented, equal_nan=True)
+    found = Others.hear(draws, shown, limit)
+    known = np.isfinite(draws[shown])
+    assert np.allclose(((found.invented + found.missed + 0.5) / 9)[known], expected.risk[known])
+    assert np.allclose(((found.invented + 0.25) / 9)[known], expected.invented[known])
+    apart = np.stack([sliding_mean(draws[shown] - other) for other in others])
+    assert np.allclose(found.mean[known], apart.mean(0)[known], atol=1e-4)
+    assert np.allclose(found.std[known], apart.std(0, ddof=1)[known], atol=1e-4)
 
 
 def test_without_a_calibration_votes_are_said_to_be_exploratory():
@@ -167,17 +172,18 @@ def judge(tmp_path_factory):
     return Judge(str(folder / "calibration.json"))
 
 
-def test_with_a_calibration_risk_is_looked_up_by_votes_and_stratum(judge):
+def test_with_a_calibration_risk_is_looked_up_by_score_and_stratum(judge):
     draws = draws_with_a_hole()
     flat = np.zeros(draws.shape[1:], np.float32)
     snr = np.where(np.arange(30) < 15, 0, 100).astype(np.float32) + flat
     found = judge.risk(draws, 2, flat + 2.5, "3sigma", snr, flat)
     tables = judge.promise("3sigma").tables()
-    invented, missed = count(draws, 2, flat + 2.5)
+    heard = Others.hear(draws, 2, flat + 2.5)
+    above, below = tail(heard.mean, heard.std, 2.5, 8)
+    level = judge.promise("3sigma").column(heard.invented + heard.missed, above + below)
     for y, x, stratum in ((0, 0, 0), (30, 20, 3)):
-        votes = int(invented[y, x] + missed[y, x])
-        assert found.risk[y, x] == pytest.approx(tables["risk"][stratum, votes])
-        assert found.bound[y, x] == pytest.approx(tables["bound"][stratum, votes])
+        assert found.risk[y, x] == pytest.approx(tables["risk"][stratum, level[y, x]])
+        assert found.bound[y, x] == pytest.approx(tables["bound"][stratum, level[y, x]])
     assert found.certified
     assert np.isnan(found.risk[5:9, 10:14]).all()
     assert judge.certified == ("3sigma", "1sigma", "10%")

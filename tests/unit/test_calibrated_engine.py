@@ -8,14 +8,18 @@ from astropy.io import fits
 from typer.testing import CliRunner
 
 import sciup
+from sciup.calibrate.observe import observe
 from sciup.cli import app
 from sciup.engine.job import Worker
 from sciup.engine.settings import CALIBRATED, MAPS, USUAL, USUAL_RAW
 from sciup.errors import InterruptedRunError, ModelError, OptionError, ResumeError
 from sciup.io._array import open_array
 from sciup.io._provenance import read_provenance
-from sciup.risk.evidence import STRATA
+from sciup.risk.calibration import Calibration
+from sciup.risk.evidence import KINDS, STRATA, scored
 from sciup.risk.outside import STATISTICS
+from sciup.risk.tolerance import Tolerance
+from sciup.risk.votes import mean_at
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
@@ -50,15 +54,38 @@ def compute(result):
     return worker.compute(task), worker
 
 
-def test_maps_are_the_calibration_applied_to_the_votes(folder, calibration):
-    maps, worker = compute(upscale(folder, maps=MAPS))
+INNER = np.s_[2:-2, 2:-2]
+"""Where all of a mean over 3 x 3 px lies in the image."""
+
+
+def levels(result, shown, voters):
+    """Levels of risk, invented and missed of an image, of draws in numpy."""
+    found = observe(result, K + 1)
+    image = found.draws[0] if shown == "sample" else found.mean
+    tau = Tolerance.parse("3sigma").limit(found.draws[0], found.level, found.sigma)
+    apart = np.stack([mean_at(image - d) for d in found.draws[voters:]])
+    stratum = np.searchsorted(STRATA, found.snr, side="right")
+    return stratum, dict(zip(KINDS, (x[0] for x in scored(apart, tau[None])), strict=True))
+
+
+def test_maps_are_the_calibration_applied_to_the_score(folder, calibration):
+    """But for pixels so near an edge that float32 counts them to its other side."""
+    result = upscale(folder, maps=MAPS)
+    maps, worker = compute(result)
+    wanted = {
+        "risk": ("sample", "risk", "risk"),
+        "risk_bound": ("sample", "bound", "risk"),
+        "risk_invented": ("sample", "invented", "invented"),
+        "risk_missed": ("sample", "missed", "missed"),
+        "risk_mean": ("mean", "risk", "risk"),
+    }
+    for name, (product, table, kind) in wanted.items():
+        stratum, level = levels(result, product, 1 if product == "sample" else 0)
+        promise = calibration.promise(product, "3sigma")
+        expected = promise.tables()[table][stratum, level[kind]]
+        off = np.abs(expected - maps[name])[INNER] > 1e-6
+        assert off.mean() < 0.002, name
     promise = calibration.promise("sample", "3sigma")
-    votes = np.rint(maps["risk_raw"] * (K + 1) - 0.5).astype(int)
-    tables = promise.tables()
-    possible = np.stack([table[:, votes] for table in (tables["risk"], tables["bound"])])
-    for name, options in zip(("risk", "risk_bound"), possible, strict=True):
-        gap = np.abs(options - maps[name]).min(0)  # whatever the S/N, one of the strata fits
-        assert gap.max() < 1e-6, name
     assert len(np.unique(maps["risk"])) > 5
     assert np.array_equal(maps["alarm"] > 0, maps["risk"] >= np.float32(promise.alarm.threshold))
     half = calibration.intervals["0.9"].scaling * maps["std"]
@@ -69,11 +96,24 @@ def test_maps_are_the_calibration_applied_to_the_votes(folder, calibration):
 
 
 def test_bright_pixels_use_the_curve_of_their_stratum(folder, calibration):
-    maps, _ = compute(upscale(folder, maps=MAPS, background=100.0, noise_sigma=0.01, gain=1e9))
+    result = upscale(folder, maps=MAPS, background=100.0, noise_sigma=0.01, gain=1e9)
+    maps, _ = compute(result)
     star = np.unravel_index(np.nanargmax(maps["mean"]), maps["mean"].shape)
-    votes = round(float(maps["risk_raw"][star]) * (K + 1) - 0.5)
+    _, level = levels(result, "sample", 1)
     table = calibration.promise("sample", "3sigma").tables()["risk"]
-    assert maps["risk"][star] == np.float32(table[len(STRATA), votes])
+    assert maps["risk"][star] == np.float32(table[len(STRATA), level["risk"][star]])
+
+
+def test_calibrations_of_votes_alone_still_work(folder, calibration):
+    """The number of votes is the column of their tables."""
+    data = calibration.to_dict() | {"version": 4}
+    (folder / "calibration.json").write_text(json.dumps(data))
+    maps, _ = compute(upscale(folder, maps=MAPS))
+    votes = np.rint(maps["risk_raw"] * (K + 1) - 0.5).astype(int)
+    tables = Calibration.from_dict(data).promise("sample", "3sigma").tables()
+    for name, table in (("risk", tables["risk"]), ("risk_bound", tables["bound"])):
+        gap = np.abs(table[:, votes] - maps[name]).min(0)  # one of the strata fits
+        assert gap.max() < 1e-6, name
 
 
 def test_where_the_badge_fires_the_bound_is_withheld_and_the_risk_stays(folder):

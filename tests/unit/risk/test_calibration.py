@@ -7,6 +7,8 @@ from operator import getitem
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from scipy.stats import norm
 
 from sciup.errors import InputError, ModelError, OptionError
 from sciup.risk.calibration import EVERYTHING, Calibration
@@ -21,12 +23,14 @@ from sciup.risk.evidence import (
     tally,
 )
 from sciup.risk.fitting import binned, calibrate, risk_map, shares, unit_tables, votes_of
+from sciup.risk.score import LEVELS, LOWEST, MIDDLES, STEP, level
 from sciup.risk.stored import Key
 from sciup.risk.votes import SCALES, block_mean, mean_at, verdict, vote
 from sciup.testing.toy_calibration import made_familiar, made_fields
 
 FAMILIAR = made_familiar()
 KEY = Key("abc", {"wiener": 0.1}, 1)
+EDGES = expit(LOWEST + STEP * np.arange(1, LEVELS))
 LABELS = {"unit": "u", "group": "g", "field": "f", "condition": "c"}
 RNG = np.random.default_rng(0)
 SHAPE = (32, 48)
@@ -59,27 +63,35 @@ def test_counts_are_those_of_votes_and_verdicts(scale, t):
     found = evidence()
     tau = TOLERANCES[t].limit(DRAWS[0], PLANES["level"], PLANES["sigma"])
     votes = vote(DRAWS[0], DRAWS[1:], tau, scale)
+    apart = np.stack([mean_at(DRAWS[0] - d, scale) for d in DRAWS[1:]])
+    limit = tau if scale == SCALES[0] else mean_at(tau, scale)
+    law = norm(apart.mean(0), apart.std(0, ddof=1) * np.sqrt(1 + 1 / 5))
+    chance = {"invented": law.sf(limit), "missed": law.cdf(-limit)}
+    chance["risk"] = chance["invented"] + chance["missed"]
     event = verdict(DRAWS[0], TRUTH, tau, scale)
     snr = PLANES["snr"] if scale == SCALES[0] else block_mean(PLANES["snr"], scale)
     stratum = np.searchsorted(STRATA, snr, side="right")
     wrong = {"risk": event != 0, "invented": event > 0, "missed": event < 0}
     half = {"risk": 0.5, "invented": 0.25, "missed": 0.25}
     for kind, score in zip(KINDS, votes, strict=True):
-        counts = np.rint(score * 6 - half[kind])
-        table = votes_of(found, "sample", kind, t, scale).reshape(1, len(STRATA) + 1, 7, 2)[0]
+        share = (np.rint(score * 6 - half[kind]) + chance[kind]) / 6
+        found_in = np.searchsorted(EDGES, share)
+        table = votes_of(found, "sample", kind, t, scale).reshape(len(STRATA) + 1, LEVELS, 2)
         for s in range(len(STRATA) + 1):
-            for n in range(7):
-                here = (stratum == s) & (counts == n) & np.isfinite(event)
+            for n in np.flatnonzero(table[s].any(1) | np.isin(np.arange(LEVELS), found_in)):
+                here = (stratum == s) & (found_in == n) & np.isfinite(event)
                 assert table[s, n].tolist() == [here.sum(), (here & wrong[kind]).sum()]
 
 
 def test_the_mean_is_voted_on_by_all_draws():
     found = evidence()
     mean, tau = DRAWS.mean(0), 3 * PLANES["sigma"]
-    far = sum(np.abs(mean_at(mean - d)) > tau for d in DRAWS)
-    table = votes_of(found, "mean", "risk", 0, SCALES[0]).reshape(-1, 7, 2).sum(0)
-    known = np.isfinite(mean)
-    assert table[:, 0].tolist() == [(far[known] == n).sum() for n in range(7)]
+    apart = np.stack([mean_at(mean - d) for d in DRAWS])
+    law = norm(apart.mean(0), apart.std(0, ddof=1) * np.sqrt(1 + 1 / 6))
+    share = ((np.abs(apart) > tau).sum(0) + law.sf(tau) + law.cdf(-tau)) / 7
+    table = votes_of(found, "mean", "risk", 0, SCALES[0]).reshape(-1, LEVELS, 2).sum(0)
+    found_in = np.searchsorted(EDGES, share[np.isfinite(mean)])
+    assert table[:, 0].tolist() == np.bincount(found_in, minlength=LEVELS).tolist()
 
 
 def test_blocks_share_out_the_pixels():
@@ -129,7 +141,7 @@ def test_conditions_and_blocks_of_a_unit_weigh_once():
 def test_an_honest_sampler_is_calibrated_and_certified(made):
     _, calibration = made
     again = made_fields(seed=7)
-    score, snr = cells(16)
+    score, snr = cells()
     for product in PRODUCTS:
         for t, tolerance in enumerate(TOLERANCES):
             promise = calibration.promise(product, tolerance)
@@ -160,21 +172,37 @@ def test_intervals_hold_what_they_promise(made):
 def test_an_overconfident_sampler_gets_higher_risks(made):
     _, honest = made
     tight = calibrate(made_fields(honesty=0.4), FAMILIAR, KEY, samples=16, about={})
-    tables = [c.promise("sample", "1sigma").tables()["risk"] for c in (honest, tight)]
-    assert tables[1][:, 0].mean() > tables[0][:, 0].mean() + 0.1
+    said = [c.promise("sample", "1sigma").tables()["risk"] for c in (honest, tight)]
+    few = level(0, 0.5, 16)
+    assert said[1][:, few].mean() > said[0][:, few].mean() + 0.1
 
 
 def test_tables_say_what_the_maps_and_bounds_say(made):
     _, calibration = made
     promise = calibration.promise("sample", "3sigma")
     tables = promise.tables()
-    assert all(x.shape == (len(STRATA) + 1, 18) for x in tables.values())
+    assert all(x.shape == (len(STRATA) + 1, LEVELS) for x in tables.values())
     middle = np.array([1.0, 3.5, 10.0, 30.0])
-    for n in (0, 5, 16):
-        said = promise.maps["risk"].probability((n + 0.5) / 17, middle)
+    for n in (0, 40, LEVELS - 1):
+        said = promise.maps["risk"].probability(MIDDLES[n], middle)
         np.testing.assert_allclose(tables["risk"][:, n], said)
         bound = np.asarray(promise.certificate.bound("all"))[promise.maps["risk"].bin(said)]
         np.testing.assert_array_equal(tables["bound"][:, n], bound)
+
+
+def test_a_calibration_of_votes_alone_is_still_read(made, tmp_path):
+    """Models that were not calibrated again keep their tables by number of votes."""
+    data = made[1].to_dict() | {"version": 4}
+    (tmp_path / "calibration.json").write_text(json.dumps(data))
+    old = Calibration.read(tmp_path / "calibration.json")
+    promise = old.promise("sample", "3sigma")
+    assert promise.column([0, 7, 16], [0.9, 0.1, 0.0]).tolist() == [0, 7, 16]
+    tables = promise.tables()
+    assert all(x.shape == (len(STRATA) + 1, 18) for x in tables.values())
+    middle = np.array([1.0, 3.5, 10.0, 30.0])
+    said = promise.maps["risk"].probability(5.5 / 17, middle)
+    np.testing.assert_array_equal(tables["risk"][:, 5], said)
+    assert old.to_dict() == data
 
 
 def test_json_keeps_everything(made, tmp_path):
