@@ -10,6 +10,7 @@ every image twice, with the same noise, and prints
   background in a disc of one FWHM of the PSF, 2 px at least.
 
 Where a machine has no units for bf16, torch imitates it: the values are the same, the time is not.
+Where the differences come from: docs/design/0045-bf16.md.
 """
 
 from __future__ import annotations
