@@ -22,16 +22,19 @@ def convert(
         str, Opt(help="version of OME-Zarr: 0.5, or 0.4 for programs that read only that")
     ] = "0.5",
     dtype: Annotated[
-        str, Opt(help="float32; with OME-Zarr 0.4 and OME-TIFF also uint16 with a stated scale")
+        str,
+        Opt(
+            help="float32; with a stated scale uint16 (OME-Zarr 0.4, TIFF), float16 (OME-Zarr 0.4)"
+        ),
     ] = "float32",
     overwrite: Annotated[bool, Opt("--overwrite", help="replace an existing file")] = False,
 ) -> None:
     """Write the finished result OUT into another container: all maps, with how they were made.
 
     FITS, OME-Zarr and OME-TIFF hold the same values bit for bit and are finished results
-    themselves; in OME-TIFF the maps are channels. OME-Zarr 0.4 and uint16 are copies for other
-    programs: there is no way back from them. What the new container has no place for is printed,
-    and so is what --dtype loses.
+    themselves; in OME-TIFF the maps are channels. OME-Zarr 0.4, uint16 and float16 are copies for
+    other programs: there is no way back from them. What the new container has no place for is
+    printed, and so is what --dtype loses.
 
     [bold]Examples[/bold]
 
@@ -43,7 +46,9 @@ def convert(
 
       sciup convert out.ome.tif back.ome.zarr
 
-      sciup convert out.ome.zarr old.ome.zarr --ome-zarr 0.4 --dtype uint16
+      sciup convert out.ome.zarr small.ome.tif --dtype uint16
+
+      sciup convert out.ome.zarr small.ome.zarr --ome-zarr 0.4 --dtype float16
     """
     from sciup.results.convert import convert as write
 

@@ -60,18 +60,20 @@ class OmeZarrImage(Image):
             part = np.asarray(self._array[index])
         if self.encoding is not None:
             offset, step = self.encoding
-            return (offset + step * part.astype(np.float64)).astype(np.float32), part != 0
+            values = (offset + step * part.astype(np.float64)).astype(np.float32)
+            return values, part != 0 if part.dtype.kind == "u" else np.isfinite(values)
         with np.errstate(over="ignore"):
             values = part.astype(np.float32)
         return values, np.isfinite(values)
 
     def decode(self, ours: Any) -> None:
-        """Take over the encoding that a copy by `sciup convert --dtype uint16` states."""
+        """Take over the encoding that a copy by `sciup convert --dtype` states."""
         code = (ours if isinstance(ours, Mapping) else {}).get("encoding") or {}
-        if code.get("dtype") != "uint16":
+        if code.get("dtype") not in ("uint16", "float16"):
             return
         self.encoding, self.dtype = (float(code["offset"]), float(code["step"])), np.dtype("f4")
-        logger.info("%s: value = %.9g + %.9g * stored, 0 is masked", self.source, *self.encoding)
+        words = "%s: value = %.9g + %.9g * stored, %s is masked"
+        logger.info(words, self.source, *self.encoding, code.get("masked", 0))
 
 
 def open_ome_zarr(path: str | Place) -> OmeZarrImage:

@@ -50,9 +50,9 @@ def convert(
         values.
     ome_zarr : {"0.5", "0.4"}
         Version of OME-Zarr; the older one is for other programs.
-    dtype : {"float32", "uint16"}
-        For other programs: uint16 with a stated scale in OME-Zarr 0.4 and OME-TIFF, which is no
-        result then.
+    dtype : {"float32", "uint16", "float16"}
+        For other programs: uint16 in OME-Zarr 0.4 and OME-TIFF, float16 in OME-Zarr 0.4, with a
+        stated scale; a copy that is no result then.
     overwrite : bool
         Replace what is at `new`.
     progress : callable, optional
@@ -111,7 +111,8 @@ def _kind(new: Path, ome_zarr: str, dtype: str) -> Container:
         if kind != "ome-zarr":
             raise OptionError(f"--ome-zarr 0.4 was asked of {new.name}", "names that end in .zarr")
         kind = "ome-zarr-0.4"
-    types = ("float32",) if kind in EXACT else DTYPES
+    # OME has no name for half floats
+    types = {"ome-tiff": ("float32", "uint16"), "ome-zarr-0.4": DTYPES}.get(kind, ("float32",))
     if dtype not in types:
         raise OptionError(
             f"--dtype {dtype} was asked of {kind}", ", ".join(types),
@@ -139,7 +140,7 @@ def _need(contents: Contents, kind: Container, dtype: str) -> int:
     layout = contents.layout
     values = sum(math.prod(layout.shape_of(name)) for name in layout.names)
     levels, scratch = values // 3 * (kind != "fits"), values // 3 * (kind == "ome-tiff")
-    return (values + levels) * (2 if dtype == "uint16" else 4) + 4 * scratch
+    return (values + levels) * (4 if dtype == "float32" else 2) + 4 * scratch
 
 
 def _write(

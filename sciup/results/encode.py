@@ -12,10 +12,13 @@ from sciup.errors import OptionError
 from sciup.image import Float
 from sciup.results.contents import Contents
 
-DTYPES = ("float32", "uint16")
+DTYPES = ("float32", "uint16", "float16")
 
 STEPS = 65534
 """Numbers of uint16 besides 0, which is masked, less one."""
+
+HALF = 2.0**15
+"""The largest number that is stored as float16, half of what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class Encoding:
     dtype : str
         One of `DTYPES`.
     offset, step : float
-        0 and 1 for floating point. As uint16, 0 is masked.
+        0 and 1 for float32. As uint16, 0 is masked, and the step is the same everywhere. As float16
+        the error is 2^-11 of the distance from the offset: for images with a wide range.
 
     Examples
     --------
@@ -41,8 +45,12 @@ class Encoding:
     step: float = 1.0
 
     @classmethod
-    def of(cls, dtype: str, low: float, high: float) -> Encoding:
-        """For values from `low` to `high`."""
+    def of(cls, dtype: str, low: float, high: float, middle: float | None = None) -> Encoding:
+        """For values from `low` to `high`, as float16 most exact about `middle`."""
+        if dtype == "float16":
+            offset = low if middle is None else middle
+            far = max(high - offset, offset - low) / HALF
+            return cls(dtype, offset, 2.0 ** np.ceil(np.log2(far)) if far else 1.0)
         if dtype != "uint16":
             return cls(dtype)
         step = (high - low) / STEPS if high > low else 1.0
@@ -55,8 +63,10 @@ class Encoding:
 
     def stored(self, values: Float) -> NDArray[Any]:
         """Values as they are stored."""
-        if self.dtype != "uint16":
+        if self.dtype == "float32":
             return values.astype(self.dtype)
+        if self.dtype == "float16":
+            return ((values.astype(np.float64) - self.offset) / self.step).astype(np.float16)
         steps = np.rint((values.astype(np.float64) - self.offset) / self.step)
         return np.where(np.isfinite(values), np.clip(steps, 1, STEPS + 1), 0).astype(np.uint16)
 
@@ -67,10 +77,10 @@ class Encoding:
 
     def words(self, name: str, unit: str | None) -> str:
         """What is lost, in words."""
-        return (
-            f"{name}: value = {self.offset:.9g} + {self.step:.9g} * stored, error up to"
-            f" {self.step / 2:.3g} {unit or ''}; 0 is masked".replace(" ;", ";")
-        )
+        scale = f"{name}: value = {self.offset:.9g} + {self.step:.9g} * stored, error up to"
+        if self.dtype == "float16":
+            return f"{scale} 0.05 % of the distance from {self.offset:.3g} {unit or ''}".rstrip()
+        return f"{scale} {self.step / 2:.3g} {unit or ''}; 0 is masked".replace(" ;", ";")
 
 
 def encodings(contents: Contents, dtype: str) -> dict[str, Encoding]:
@@ -81,13 +91,19 @@ def encodings(contents: Contents, dtype: str) -> dict[str, Encoding]:
     if dtype == "float32":
         return dict.fromkeys(names, Encoding())
     low, high = dict.fromkeys(names, np.inf), dict.fromkeys(names, -np.inf)
+    middles: dict[str, list[float]] = {name: [] for name in names}
     for name, _, _, values, _ in contents.shards():
         finite = values[np.isfinite(values)]
         if finite.size:
             low[name] = min(low[name], float(finite.min()))
             high[name] = max(high[name], float(finite.max()))
-    seen = {n: (low[n], high[n]) if high[n] >= low[n] else (0.0, 1.0) for n in names}
-    return {name: Encoding.of(dtype, *ends) for name, ends in seen.items()}
+            middles[name].append(float(np.median(finite)))
+    return {
+        n: Encoding.of(dtype, low[n], high[n], float(np.median(middles[n])))
+        if middles[n]
+        else Encoding.of(dtype, 0.0, 1.0)
+        for n in names
+    }
 
 
 __all__ = ["DTYPES", "Encoding", "encodings"]

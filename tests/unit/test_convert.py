@@ -213,6 +213,10 @@ def test_fewer_bits_lose_what_they_say(values, dtype):
     if dtype == "uint16":
         assert (stored[:-1] > 0).all()
         assert (error <= code.step * 0.5 + 1e-9 * np.abs(array[:-1]).max()).all()
+    elif dtype == "float16":
+        far = np.abs(array[:-1].astype(float) - code.offset)
+        assert (error <= 2.0**-11 * far + 2.0**-25 * code.step).all()
+        assert (np.abs(stored[:-1].astype(float)) <= 2.0**15).all()
     else:
         assert (error == 0).all()
 
@@ -247,9 +251,27 @@ def test_uint16_states_its_scale(options, made, tmp_path):
         assert image.dtype == np.float32  # 65535 is not a saturated pixel
 
 
+def test_float16_keeps_faint_and_bright_pixels(made, tmp_path):
+    path = tmp_path / "a.ome.zarr"
+    notes = convert(made["large.fits"], path, dtype="float16", ome_zarr="0.4")
+    values = level_0(made["large.fits"])["mean"]
+    stored = zarr.open_array(str(path / "mean" / "0"), mode="r")
+    code = json.loads((path / "mean" / ".zattrs").read_text())["sciup"]["encoding"]
+    assert (stored.dtype, code["dtype"], code["masked"]) == (np.float16, "float16", "NaN")
+    image = open_image(path / "mean")
+    read, footprint = image.read((), Box.of_shape(image.shape))
+    assert image.dtype == np.float32
+    assert np.array_equal(footprint, np.isfinite(values))
+    far = np.abs(values.astype(float) - code["offset"])
+    error = np.abs(read - values)[footprint]
+    assert (error <= (far * 2.0**-11 + np.abs(values) * 2.0**-23)[footprint]).all()
+    assert code["offset"] == pytest.approx(np.nanmedian(values), abs=float(np.nanstd(values) / 2))
+    assert any(line.startswith("mean: value = ") and "0.05 %" in line for line in notes)
+
+
 @pytest.mark.parametrize(("new", "options", "words"), [
     ("a.ome.zarr", {"dtype": "uint16"}, "float32"), ("a.ome.tif", {"dtype": "float16"}, "uint16"),
-    ("a.ome.zarr", {"ome_zarr": "0.4", "dtype": "float16"}, "uint16"),
+    ("a.ome.zarr", {"dtype": "float16"}, "float32"), ("a.fits", {"dtype": "float16"}, "float32"),
     ("a.ome.tif", {"ome_zarr": "0.4"}, "zarr"), ("a.ome.zarr", {"ome_zarr": "0.3"}, "0.5, 0.4"),
     ("a.ome.zarr", {"ome_zarr": "0.4", "dtype": "int8"}, "uint16"),
 ])  # fmt: skip
