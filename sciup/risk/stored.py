@@ -93,7 +93,7 @@ class Stored:
     def write(self, path: Path) -> None:
         """Write as JSON: all of it or nothing."""
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(self.to_dict(), allow_nan=False, indent=1) + "\n")
+        part.write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n")
         part.replace(path)
 
     @classmethod
