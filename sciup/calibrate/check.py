@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import SKY, Source, Told
+from sciup.calibrate.fields import SKY, Source, Told, none_left
 from sciup.calibrate.observe import Observation, observe
 from sciup.evaluate.ensembles import auroc, brier, calibration_error, reliability
 from sciup.evaluate.tables import Table
@@ -179,7 +179,7 @@ def usefulness(
 ) -> list[Table]:
     """Tables of risk, alarm and badge on a split that had no part in the calibration.
 
-    `skipped` gets the name of every field that cannot be used, and why.
+    `skipped` gets the name of every field that cannot be used, and why; InputError if it gets all.
     """
     pixels: dict[tuple[str, ...], list[Pixels]] = {}
     alarms: dict[tuple[str, ...], list[Row]] = {}
@@ -198,6 +198,8 @@ def usefulness(
                 for place in places:
                     pixels.setdefault((*key, *place), []).append(found)
                 alarms.setdefault((*key, condition), []).append(alarm)
+    if not badge:
+        raise none_left(split)
     names = ("product", "tolerance", "set", "condition")
     rows = [
         dict(zip(names, key, strict=True)) | {"fields": len(parts)} | score(parts)

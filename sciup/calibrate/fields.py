@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sciup.api import Result
 from sciup.engine.provenance import METHOD
-from sciup.errors import OptionError
+from sciup.errors import InputError, OptionError
 from sciup.generators.facts import ModelFacts
 
 if TYPE_CHECKING:
@@ -180,6 +180,13 @@ class Source:
             )
             labels = {"unit": field.name, "group": SKY, "field": field.name, "condition": SKY}
             yield KnownField(lazy, field.truth, 0.0, labels)
+
+
+def none_left(split: str) -> InputError:
+    """For a split of which no field can be used."""
+    return InputError(
+        f"no field of the split {split!r} can be used", "one or more", "check DATA and --split"
+    )
 
 
 def _files(place: Path | None) -> list[tuple[str, int, int]]:

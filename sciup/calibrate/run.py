@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.calibrate.fields import KnownField, Source
+from sciup.calibrate.fields import KnownField, Source, none_left
 from sciup.calibrate.gathering import Gathering
 from sciup.calibrate.observe import observe
 from sciup.errors import InputError
@@ -73,11 +73,18 @@ def familiar_of(gathering: Gathering) -> Familiar:
     return Familiar.fit(found.rows, found.units)
 
 
-def evidence_of(gathering: Gathering, condition: str) -> Evidence:
-    """Of all fields of one condition."""
+def evidence_of(gathering: Gathering, conditions: Sequence[str]) -> Evidence:
+    """Of all fields of some conditions; few images may have none in one of them."""
     samples = gathering.source.samples
     make = partial(weigh, samples=samples)
-    return Evidence.join(gathering.of_fields(condition, Evidence, make, VERSION, samples))
+    parts = [
+        part
+        for condition in conditions
+        for part in gathering.of_fields(condition, Evidence, make, VERSION, samples)
+    ]
+    if not parts:
+        raise none_left(gathering.split)
+    return Evidence.join(parts)
 
 
 def blocks_of(one: KnownField) -> Blocks:
@@ -126,7 +133,7 @@ def make(
     """
     source = gathering.source
     familiar = familiar_of(gathering)
-    evidence = Evidence.join([evidence_of(gathering, c) for c in conditions])
+    evidence = evidence_of(gathering, conditions)
     groups = {
         name: len(set(evidence.unit[evidence.group == name].tolist()))
         for name in np.unique(evidence.group).tolist()

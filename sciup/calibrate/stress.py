@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from sciup.calibrate.check import Progress, pixels_of, risk_of, score, verdict_of
-from sciup.calibrate.fields import Source
+from sciup.calibrate.fields import Source, none_left
 from sciup.calibrate.observe import Observation, observe
 from sciup.calibrate.scenes import scenes
 from sciup.calibrate.spoil import SPOILS, Spoilt
@@ -40,10 +40,13 @@ def stress(
 
     The truth of a field stays what it is; ``said`` and ``wrong`` are the mean risk and the share of
     wrong pixels where S/N > 2, so that their difference is the price of a badge that does not fire.
+    InputError if no field can be used.
     """
     fields: list[Row] = []
     artefacts: list[Row] = []
     found = list(scenes(source, split, skipped))
+    if not found:
+        raise none_left(split)
     for name, spoil in SPOILS.items():
         rows, pixels, marks = [], [], []
         for done, scene in enumerate(found):
@@ -57,12 +60,13 @@ def stress(
             rows.append(said | {"outside": said["outside"] or against, "contradicted": against})
             pixels.append(pixels_of(seen, spoilt.truth, calibration, TOLERANCES[0])[0])
             marks += judge_sites(seen, spoilt, calibration, scene.scale)
+        scores = score(pixels)
         fields.append(
             {"spoilt": name, "fields": len(rows)}
             | {"outside": float(np.mean([row["outside"] for row in rows]))}
             | {"contradicted": float(np.mean([row["contradicted"] for row in rows]))}
             | {"blocks_fired": float(np.nanmean([row["fired"] for row in rows]))}
-            | {key: score(pixels)[key] for key in ("said", "wrong", "ece", "auroc")}
+            | {key: scores.get(key, float("nan")) for key in ("said", "wrong", "ece", "auroc")}
         )
         if marks:
             artefacts.append({"spoilt": name} | summary(marks))

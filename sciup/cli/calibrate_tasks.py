@@ -42,12 +42,11 @@ def _calibrate(order: Order) -> None:
     from sciup.risk.calibration import FILE
 
     source = order.source
-    with _counter() as progress, uncalibrated(source) as plain:
-        gathering = Gathering(plain, order.out / "evidence", order.split, progress)
+    with _left_out() as skipped, _counter() as progress, uncalibrated(source) as plain:
+        gathering = Gathering(plain, order.out / "evidence", order.split, progress, skipped)
         found, evidence = make(gathering, source.conditions, data=source.words)
     path = source.model.folder / FILE
     found.write(path)
-    _tell_skipped(gathering.skipped)
     tables = [
         validate.promises(found, evidence),
         validate.alarms(found),
@@ -72,12 +71,11 @@ def _existence(order: Order) -> None:
     except ModelError as error:
         known = f"curves that are there are left out: {error}"
         console.print(f"[yellow]warning[/yellow]  {escape(known)}")
-    with _counter() as progress, uncalibrated(order.source) as plain:
-        gathering = Gathering(plain, order.out / "existence", order.split, progress)
+    with _left_out() as skipped, _counter() as progress, uncalibrated(order.source) as plain:
+        gathering = Gathering(plain, order.out / "existence", order.split, progress, skipped)
         found, tables = make(gathering, order.limit)
     path = model.folder / FILE
     found.joined(known).write(path)
-    _tell_skipped(gathering.skipped)
     _report(order.out, f"P(exists) of {model.name}", tables)
     console.print(f"[green]done[/green]  {escape(str(path))}")
 
@@ -114,11 +112,10 @@ def _errors(order: Order) -> Errors:
     from sciup.calibrate.run import uncalibrated
     from sciup.science.coverage.gather import errors_of
 
-    with _counter() as progress, uncalibrated(order.source) as plain:
-        gathering = Gathering(plain, order.out / "measurements", order.split, progress)
-        errors = errors_of(gathering)
-    _tell_skipped(gathering.skipped)
-    return errors
+    with _left_out() as skipped, _counter() as progress, uncalibrated(order.source) as plain:
+        return errors_of(
+            Gathering(plain, order.out / "measurements", order.split, progress, skipped)
+        )
 
 
 def _report_measurements(order: Order, errors: Errors, shown: Table) -> None:
@@ -133,13 +130,11 @@ def _check(order: Order, told: Told) -> None:
     from sciup.calibrate.check import usefulness
 
     source, calibration = order.source, _read(order.source)
-    skipped: list[str] = []
-    with _counter() as progress:
+    with _left_out() as skipped, _counter() as progress:
         tables = usefulness(
             source, calibration, split=order.split, told=told, progress=progress,
             skipped=skipped.append,
         )  # fmt: skip
-    _tell_skipped(skipped)
     _report(order.out, f"Risk of {source.model.name} on {order.split} fields", tables)
 
 
@@ -148,12 +143,10 @@ def _stress(order: Order) -> None:
     from sciup.calibrate.stress import stress
 
     source, calibration = order.source, _read(order.source)
-    skipped: list[str] = []
-    with _counter() as progress:
+    with _left_out() as skipped, _counter() as progress:
         tables = stress(
             source, calibration, split=order.split, progress=progress, skipped=skipped.append
         )
-    _tell_skipped(skipped)
     _report(order.out, f"Risk of {source.model.name} on spoilt {order.split} fields", tables)
 
 
@@ -195,12 +188,18 @@ def _read(source: Source) -> Calibration:
     return calibration
 
 
-def _tell_skipped(reasons: list[str]) -> None:
-    """The first fields that were left out, each with the reason, and how many more there are."""
-    for reason in reasons[:TOLD]:
-        console.print(f"[yellow]skipped[/yellow]  {escape(reason)}")
-    if len(reasons) > TOLD:
-        console.print(f"[yellow]skipped[/yellow]  and {len(reasons) - TOLD} more")
+@contextmanager
+def _left_out() -> Iterator[list[str]]:
+    """Tell at the end of a task, also of one that fails, which fields were left out, and why."""
+    reasons: list[str] = []
+    try:
+        yield reasons
+    finally:
+        different = [*dict.fromkeys(reasons)]
+        for reason in different[:TOLD]:
+            console.print(f"[yellow]skipped[/yellow]  {escape(reason)}")
+        if len(different) > TOLD:
+            console.print(f"[yellow]skipped[/yellow]  and {len(different) - TOLD} more")
 
 
 def _report(out: Path, title: str, tables: list[Table]) -> None:

@@ -11,7 +11,7 @@ import tifffile
 from typer.testing import CliRunner
 
 import sciup
-from sciup.calibrate.fields import Source
+from sciup.calibrate.fields import Source, _own_split
 from sciup.calibrate.run import uncalibrated
 from sciup.calibrate.spoil import SPOILS
 from sciup.cli import app, main
@@ -124,6 +124,60 @@ def test_what_a_check_leaves_out_is_told(flag, tmp_path, monkeypatch):
     (line,) = [text for text in done.output.splitlines() if text.startswith("skipped")]
     assert "broken" in line
     assert "holds no image" in done.output
+
+
+FAMILIAR = [name for i in range(60) if _own_split(name := f"{i}.tif", "train")]
+"""Names of images that say what is familiar."""
+
+
+@pytest.mark.parametrize("flags", [["--check"], ["--stress"], ["--measurements"], []])
+def test_where_no_field_can_be_used_it_is_told_once_and_why(flags, tmp_path, capsys):
+    model = write_toy_model(
+        tmp_path / "toy", scale=1, domain="fluorescence", channels=4, head_channels=4
+    )
+    write_toy_calibration(model, samples=K)
+    before = (model / "calibration.json").read_bytes()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / FAMILIAR[0]).write_bytes(b"II*\0 and nothing else")
+    with pytest.raises(SystemExit) as stop:
+        main(["calibrate", str(model), str(tmp_path / "images"), "--out", str(tmp_path / "out"),
+              "--samples", str(K), *flags, "--split", "test"])  # fmt: skip
+    assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count(f"skipped  images/{FAMILIAR[0]}") == 1
+    if flags in (["--check"], ["--stress"]):
+        assert "no field of the split 'test' can be used" in " ".join(told.split())
+    assert not (tmp_path / "out" / "report.md").exists()
+    assert (model / "calibration.json").read_bytes() == before
+
+
+def test_images_that_only_say_what_is_familiar_are_refused(model, tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    for i, name in enumerate(FAMILIAR[:8]):
+        tifffile.imwrite(tmp_path / "images" / name, cells((64, 64), seed=i).astype(np.float32))
+    with pytest.raises(SystemExit) as stop:
+        main(["calibrate", str(model), str(tmp_path / "images"), "--out", str(tmp_path / "out"),
+              "--samples", str(K)])  # fmt: skip
+    assert stop.value.code == 2
+    assert "no field of the split 'calibrate'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_fields_without_a_bright_pixel_leave_their_scores_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("sciup.calibrate.stress.SPOILS", dict([*SPOILS.items()][:1]))
+    monkeypatch.setattr("sciup.calibrate.check.BRIGHT", 1e9)
+    model = write_toy_model(
+        tmp_path / "toy", scale=1, domain="fluorescence", channels=4, head_channels=4
+    )
+    write_toy_calibration(model, samples=K)
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", cells((64, 64)).astype(np.float32))
+    done = run(
+        "calibrate", model, tmp_path / "images", "--stress", "--samples", K, "--out", tmp_path
+    )
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "stress.json").read_text())["rows"]
+    assert row["fields"] == 1
+    assert np.isnan(float(row["said"] or "nan"))
 
 
 def test_too_few_images_are_refused_and_nothing_is_written(model, tmp_path, images, capsys):
