@@ -57,7 +57,8 @@ class RiskMap:
         Parameters
         ----------
         score, snr : array_like (...)
-            Raw score of `sciup.risk.votes.vote` and local S/N, NaN where masked.
+            Score of `sciup.risk.score` (of votes alone in calibrations before docs/design/0046)
+            and local S/N, NaN where masked.
 
         Returns
         -------

@@ -59,7 +59,8 @@ def tail(mean: ArrayLike, std: ArrayLike, limit: ArrayLike, voters: int) -> tupl
         return half, half.copy()
     # a Python float keeps float32, in which the engine counts
     width = np.maximum(s * float(np.sqrt(1 + 1 / voters)), float(np.finfo(np.float32).tiny))
-    return ndtr((m - tau) / width), ndtr((-m - tau) / width)
+    with np.errstate(over="ignore"):  # draws that agree: any difference is infinitely many widths
+        return ndtr((m - tau) / width), ndtr((-m - tau) / width)
 
 
 def level(votes: ArrayLike, chance: ArrayLike, voters: int) -> NDArray[np.intp]:

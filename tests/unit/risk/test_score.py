@@ -49,8 +49,10 @@ def test_tails_are_those_of_the_next_of_normal_draws():
     assert missed.mean() == pytest.approx(norm(1, 2).cdf(-2.5), abs=0.01)
 
 
-def test_equal_draws_are_certain():
-    invented, missed = tail([5.0, 0.0, -5.0], [0.0, 0.0, 0.0], 3.0, 16)
+@pytest.mark.parametrize("far", [5.0, np.float32(500)])
+def test_equal_draws_are_certain(far):
+    same = np.zeros(3, np.float32)
+    invented, missed = tail(np.array([far, 0, -far]), same, np.float32(3), 16)
     assert invented.tolist() == [1, 0, 0]
     assert missed.tolist() == [0, 0, 1]
 
