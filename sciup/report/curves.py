@@ -65,13 +65,13 @@ def _on_grid(psf: Array, side: int, step: float) -> Array:
 
 
 def calibration(promise: Promise) -> Any:
-    """What a raw vote means per stratum of S/N, and what is certified of every bin."""
+    """What a score means per stratum of S/N, and what is certified of every bin."""
     figure, (left, right) = panels(2, height=PANEL * 0.9)
     found = promise.maps["risk"]
     left.plot([0, 1], [0, 1], color="0.8", lw=1)
     for label, x, y in zip(strata(found.strata), found.scores, found.probabilities, strict=True):
         left.plot(x, y, marker=".", lw=1.3, label=label)
-    left.set_xlabel("raw vote")
+    left.set_xlabel("raw vote" if promise.votes_alone else "score: votes and spread of the draws")
     left.set_ylabel("share that is wrong (fitted)")
     left.legend(fontsize=8)
     edges = np.array([0.0, *found.edges, 1.0])
