@@ -95,7 +95,7 @@ def explore(
     with _bar() as progress:
         found = run.explore(
             image,
-            roi=[box for text in roi if (box := region_of(text, image))] if roi else None,
+            roi=[region_of(text, image) or text for text in roi or []],
             goal=goal,
             answers=answers,
             at=places or None,

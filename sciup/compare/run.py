@@ -83,6 +83,11 @@ def compare(
         raise OptionError(
             f"{len(truths)} truths for {len(images)} images", "one --truth for each image"
         )
+    regions = [roi] * len(images) if roi is None or isinstance(roi, str | Box) else roi
+    if len(regions) != len(images):
+        raise OptionError(
+            f"{len(regions)} regions for {len(images)} images", "one for each, or one"
+        )
     names = [name for name, _ in images]
     if len(set(names)) < len(names):
         raise InputError("two images have the same name", "files of different names")
@@ -91,7 +96,6 @@ def compare(
     for folder in (*METHODS, "truth"):  # pictures of another run would join the study
         shutil.rmtree(out / folder, ignore_errors=True)
     rows: list[Row] = []
-    regions = [roi] * len(images) if roi is None or isinstance(roi, str | Box) else roi
     for i, (name, image) in enumerate(images):
         progress(name, ", ".join(chosen))
         seen = Seen.of(_result(image, regions[i], options))

@@ -31,7 +31,7 @@ def regions(
     [Box(start=(0, 34), stop=(20, 64))]
     """
     whole = Box.of_shape(shape)
-    if boxes is None:
+    if not boxes:
         if not places:
             raise OptionError("neither --roi nor --at was given", "Y0:Y1,X0:X1, or a place Y,X")
         wide = [Box(_pixel(p), tuple(a + 1 for a in _pixel(p))).grown(AROUND) for p in places]

@@ -129,6 +129,7 @@ def test_masked_pixels_of_the_truth_do_not_count():
     ({"methods": ["bicubic", "magic"]}, OptionError, "magic"),
     ({"methods": []}, OptionError, "none"),
     ({"truths": ["a.tif", "b.tif"]}, OptionError, "2 truths for 1 images"),
+    ({"roi": [None, None]}, OptionError, "2 regions for 1 images"),
     ({"roi": "0:8,0:8"}, OptionError, "16 to 1024"),
 ])  # fmt: skip
 def test_what_cannot_be_compared_is_refused(cell, tmp_path, models, more, error, words):

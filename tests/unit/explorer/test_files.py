@@ -342,3 +342,15 @@ def test_a_region_is_limited():
     with pytest.raises(OptionError, match="up to 128 x 128"):
         regions([Box((0, 0), (129, 10))], [], (300, 300))
     assert regions([Box((0, 10), (128, 20))], [], (300, 300))[0].shape == (128, 10)
+
+
+@pytest.mark.parametrize(("roi", "says"), [("", "'' cannot be read"), (None, "neither --roi")])
+def test_a_region_without_a_word_is_refused(field, models, tmp_path, roi, says, capsys):
+    given = [] if roi is None else ["--roi", roi]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["explore", str(field), *given, "--model", str(models["sky"]), "--out",
+                  str(tmp_path / "out"), *map(str, FAST)])  # fmt: skip
+    assert stop.value.code == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(OptionError, match="neither --roi"):
+        sciup.explore(cells((40, 40)), roi=[], model=models["cells"])
