@@ -246,20 +246,21 @@ def test_the_fit_of_a_pixel_is_told_only_where_it_is_known(surprise):
 
 
 @pytest.mark.parametrize(
-    ("calibrated", "samples", "found"), [(True, 4, True), (True, 8, False), (False, 4, False)]
+    ("calibrated", "again", "found"),
+    [(True, False, True), (True, True, False), (False, False, False)],
 )
 def test_a_result_gets_no_calibration_that_is_not_its_own(
-    tmp_path, monkeypatch, calibrated, samples, found
+    tmp_path, monkeypatch, calibrated, again, found
 ):
-    from sciup.risk.calibration import Calibration
-
     folder = tmp_path / "toy"
     write_toy_model(folder, domain="fluorescence", scale=2, channels=4, head_channels=4, name="toy")
-    write_toy_calibration(folder, samples=SAMPLES)
+    own = write_toy_calibration(folder, samples=SAMPLES).digest
+    if again:
+        write_toy_calibration(folder, samples=SAMPLES, seed=1)
     monkeypatch.setattr("sciup.resources.find_model", lambda _: folder)
-    weights = Calibration.read(folder / stored_module.FILE).key.weights
-    facts = {"risk": {"calibrated": calibrated}, "model": "toy", "weights": weights}
-    assert (calibration_of(facts | {"samples": samples}) is not None) == found
+    facts = {"risk": {"calibrated": calibrated}, "model": "toy"}
+    facts |= {"fingerprint": {"calibration": own}}
+    assert (calibration_of(facts) is not None) == found
 
 
 def test_a_result_without_draws_is_refused(monkeypatch):

@@ -310,14 +310,14 @@ def test_the_pixel_size_is_that_of_the_layer(tmp_path):
     assert source_of(layer, (), tmp_path).pixel_size == pytest.approx(0.2)
 
 
-def test_the_calibration_of_a_result_is_that_of_its_weights():
-    from sciup.generators.facts import ModelFacts
+def test_the_calibration_of_a_result_is_the_one_it_was_made_with():
     from sciup.resources import find_model
+    from sciup.risk.calibration import FILE, Calibration
     from sciup_napari.stored import calibration_of
 
-    weights = ModelFacts.read(find_model("fluorescence-x4")).weights
-    facts = {"risk": {"calibrated": True}, "samples": 16, "weights": weights}
+    own = Calibration.read(find_model("fluorescence-x4") / FILE).digest
+    facts = {"risk": {"calibrated": True}, "fingerprint": {"calibration": own}}
     facts |= {"model": "fluorescence-x4"}
     assert calibration_of(facts).endswith("calibration.json")
-    assert calibration_of(facts | {"weights": "other"}) is None
+    assert calibration_of(facts | {"fingerprint": {"calibration": "other"}}) is None
     assert calibration_of(facts | {"model": "of-somebody-else"}) is None
