@@ -100,9 +100,9 @@ def _options(field: Path) -> str:
         decided = {key: prints[key] for key in DECIDE} | {"given": given}
     except (KeyError, TypeError, AttributeError):
         return ""
-    # one field may have more times than another
+    # one field may have more times than another; channels come in the same order in each
     each = {
-        key: sorted({json.dumps(v, sort_keys=True) for v in _listed(value)})
+        key: [*dict.fromkeys(json.dumps(v, sort_keys=True) for v in _listed(value))]
         for key, value in decided.items()
     }
     return json.dumps(each, sort_keys=True)
