@@ -21,10 +21,11 @@ from sciup.io._writer import ILLUSTRATIVE
 from sciup.physics.packed import digest
 from sciup.risk.words import together, widths
 
-METHOD = 3
-"""Raised whenever the same settings give other pixels: 3 is the sky of docs/design/0032.
+METHOD = 4
+"""Raised whenever the same settings give other pixels: 4 is the bf16 of docs/design/0045.
 
-Calibrations do not know it: raise `sciup.physics.beliefs.BELIEFS` of the domain, too.
+Calibrations do not know it: where what the draws are worth has changed, too, not rounding alone,
+raise `sciup.physics.beliefs.BELIEFS` of the domain.
 """
 
 
