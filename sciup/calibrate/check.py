@@ -19,6 +19,7 @@ from sciup.risk.badge import field_score
 from sciup.risk.calibration import Calibration
 from sciup.risk.evidence import PRODUCTS, STRATA, TOLERANCES
 from sciup.risk.fitting import ALPHA
+from sciup.risk.folds import by_unit
 from sciup.risk.outside import STATISTICS, strangest
 from sciup.risk.score import tail
 from sciup.risk.tolerance import Tolerance
@@ -197,7 +198,7 @@ def usefulness(
                 key = (product, str(tolerance))
                 for place in places:
                     pixels.setdefault((*key, *place), []).append(found)
-                alarms.setdefault((*key, condition), []).append(alarm)
+                    alarms.setdefault((*key, *place), []).append(alarm | one.labels)
     if not badge:
         raise none_left(split)
     names = ("product", "tolerance", "set", "condition")
@@ -212,17 +213,11 @@ def usefulness(
         for low, high in pairwise((*STRATA, np.inf))
         if (parts := pixels.get((product, str(t), "all", "all")))
     ]
-    prices = [
-        dict(zip(("product", "tolerance", "condition"), key, strict=True))
-        | {"fields": len(found)}
-        | {name: float(np.mean([row[name] for row in found])) for name in ("unflagged", "flagged")}
-        | {"promised": ALPHA}
-        for key, found in alarms.items()
-    ]
+    prices = [dict(zip(names, key, strict=True)) | price(found) for key, found in alarms.items()]
     return [
         Table("usefulness", f"Risk on pixels with S/N > {BRIGHT:g}", rows, [NOTE]),
         Table("strata", "The same by local S/N, all fields together", strata, [NOTE]),
-        Table("alarm", "Wrong pixels that the alarm leaves unflagged", prices),
+        Table("alarm", "Wrong pixels that the alarm leaves unflagged", prices, [PRICES]),
         Table("badge", "Out-of-domain verdicts", badge),
     ]
 
@@ -231,6 +226,25 @@ NOTE = (
     "brier_skill: over the share of wrong pixels in 30 bins of S/N of these very fields. ap:"
     " average precision; of risk, of std, gradient and intensity over the tolerance."
 )
+PRICES = (
+    "unflagged and flagged: means over units; error: standard error of unflagged. The promise is"
+    " kept on average over units as those of the calibration are, not set by set."
+)
+
+
+def price(found: list[Row]) -> Row:
+    """What the alarm does, on average over units as it is promised."""
+    pairs = [[row["unflagged"], row["flagged"]] for row in found]
+    names, means = by_unit(pairs, [row["unit"] for row in found])
+    unflagged, flagged = means.mean(0)
+    error = means[:, 0].std(ddof=1) / np.sqrt(len(names)) if len(names) > 1 else np.nan
+    return {
+        "units": len(names),
+        "unflagged": float(unflagged),
+        "error": float(error),
+        "flagged": float(flagged),
+        "promised": ALPHA,
+    }
 
 
 def verdict_of(seen: Observation, calibration: Calibration) -> Row:

@@ -8,6 +8,7 @@ from sciup.calibrate.check import (
     Pixels,
     average_precision,
     by_stratum,
+    price,
     risk_of,
     score,
     verdict_of,
@@ -108,3 +109,14 @@ def test_a_stratum_keeps_its_pixels_together():
     np.testing.assert_array_equal(found.rivals["std"], 10 * found.snr)
     assert score(by_stratum([part], 5.0, np.inf))["wrong"] == 0
     assert score(by_stratum([part], 100.0, np.inf)) == {"pixels": 0}
+
+
+def test_the_price_of_an_alarm_is_a_mean_over_units():
+    """Two fields of one unit weigh as one of another; a single unit has no error."""
+    rows = [("a", 0.1, 0.5), ("a", 0.3, 0.7), ("b", 0.0, 0.2)]
+    found = price([{"unit": u, "unflagged": m, "flagged": f} for u, m, f in rows])
+    assert found["units"] == 2
+    assert found["unflagged"] == pytest.approx(0.1)
+    assert found["flagged"] == pytest.approx(0.4)
+    assert found["error"] == pytest.approx(0.1)
+    assert np.isnan(price([{"unit": "a", "unflagged": 0.1, "flagged": 0.5}])["error"])
