@@ -18,9 +18,11 @@ from sciup.io._scratch import remove, scratch_folder
 from sciup.io._tiff_metadata import About, read_metadata
 from sciup.io._tiff_note import NAMESPACE, fewer_bits
 from sciup.io._tiff_pages import (
+    DAMAGED,
     Order,
     Pages,
     Raw,
+    check_chain,
     check_complete,
     find_order,
     find_raw,
@@ -33,7 +35,6 @@ LARGEST_SEGMENT = 2 << 20
 """Bytes. Larger tiles or strips are unpacked once, since every window would decode them again."""
 
 COLOR = {2: "RGB", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab"}
-DAMAGED = "the file may be truncated or damaged: copy or export it again"
 
 
 class TiffImage(Image):
@@ -112,7 +113,8 @@ def open_tiff(path: str | Path, *, scratch: str | Path | None = None) -> TiffIma
     """
     path = Path(path)
     with input_errors(f"{path} cannot be read as TIFF", DAMAGED), tifffile.TiffFile(path) as tiff:
-        # tifffile finds a list of pages that runs in a circle only where it counts them first.
+        check_chain(tiff, path)
+        # Counted first: tifffile leaves out a damaged last page only where it counts.
         if not len(tiff.pages) or not tiff.series:
             raise InputError(f"{path} holds no image", "a TIFF file with at least one image")
         series = tiff.series[0]

@@ -17,6 +17,7 @@ from sciup.image import Bool, Plane
 from sciup.io._check import AXES, input_errors
 
 LETTERS = {"T": "t", "C": "c", "Z": "z", "S": "c"}
+DAMAGED = "the file may be truncated or damaged: copy or export it again"
 TRUNCATED = "the file is probably truncated: copy or export it again"
 
 
@@ -194,6 +195,31 @@ def segment_shape(page: tifffile.TiffPage) -> tuple[int, int, int]:
     return 1, min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
+def check_chain(tiff: tifffile.TiffFile, path: Path) -> None:
+    """Refuse pages that follow each other in a circle: tifffile may walk it without an end.
+
+    It compares places only where it counts the pages, and only once, at the hundredth.
+    """
+    kind, file, seen = tiff.tiff, tiff.filehandle, set[int]()
+    place = _number(file, 4 if kind.version == 42 else 8, kind.offsetsize, tiff.byteorder)
+    while 0 < place < file.size and place not in seen:
+        seen.add(place)
+        tags = _number(file, place, kind.tagnosize, tiff.byteorder)
+        end = place + kind.tagnosize + tags * kind.tagsize
+        place = _number(file, end, kind.offsetsize, tiff.byteorder)
+    if place in seen:
+        raise InputError(
+            f"the pages of {path} follow each other in a circle: number {len(seen)} points back",
+            "a list of pages with an end", DAMAGED,
+        )  # fmt: skip
+
+
+def _number(file: tifffile.FileHandle, place: int, size: int, byteorder: str) -> int:
+    """Unsigned number of ``size`` bytes at a place of the file; 0 behind its end."""
+    file.seek(place)
+    return int.from_bytes(file.read(size), "little" if byteorder == "<" else "big")
+
+
 def check_complete(
     tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path, raw: Raw | None
 ) -> None:
@@ -229,10 +255,19 @@ def _next_page(tiff: tifffile.TiffFile) -> bool:
     where = tiff.pages.next_page_offset
     if where is None:
         return False
-    tiff.filehandle.seek(where)
-    data = tiff.filehandle.read(tiff.tiff.offsetsize)
-    after = int.from_bytes(data, "little" if tiff.byteorder == "<" else "big")
-    return bool(len(data) < tiff.tiff.offsetsize or after >= tiff.filehandle.size)
+    after = _number(tiff.filehandle, where, tiff.tiff.offsetsize, tiff.byteorder)
+    behind = where + tiff.tiff.offsetsize > tiff.filehandle.size
+    return bool(behind or after >= tiff.filehandle.size)
 
 
-__all__ = ["Order", "Pages", "Raw", "check_complete", "find_order", "find_raw", "segment_shape"]
+__all__ = [
+    "DAMAGED",
+    "Order",
+    "Pages",
+    "Raw",
+    "check_chain",
+    "check_complete",
+    "find_order",
+    "find_raw",
+    "segment_shape",
+]

@@ -303,20 +303,29 @@ def test_no_file_is_left_open(tmp_path):
     assert tiff.filehandle.closed
 
 
-def test_pages_that_follow_each_other_in_a_circle(tmp_path):
-    """Found by tests/faults/fuzz_beside.py: the list of pages never ended."""
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize(("pages", "back"), [(4, 2), (4, 3), (150, 5)])
+def test_pages_that_follow_each_other_in_a_circle(pages, back, bigtiff, tmp_path):
+    """Found by the search in tests/faults: the list of pages never ended."""
     path = tmp_path / "a.tif"
-    shapes = [(8, 9), (8, 9), (7, 9), (6, 9)]
-    with tifffile.TiffWriter(path) as writer:
-        for shape in shapes:
-            writer.write(np.ones(shape, np.uint8), metadata=None)
+    with tifffile.TiffWriter(path, bigtiff=bigtiff) as writer:
+        for number in range(pages):
+            writer.write(np.ones((8, 9 + number % 2), np.uint8), metadata=None)
     with tifffile.TiffFile(path) as tiff:
-        places = [page.offset for page in tiff.pages]
-        tags = len(tiff.pages[3].tags)
+        kind, places = tiff.tiff, [page.offset for page in tiff.pages]
+        end = places[-1] + kind.tagnosize + kind.tagsize * len(tiff.pages[-1].tags)
     with path.open("r+b") as stream:
-        stream.seek(places[3] + 2 + 12 * tags)
-        stream.write(places[2].to_bytes(4, "little"))
-    assert open_tiff(path).plane_shape == (8, 9)
+        stream.seek(end)
+        stream.write(places[back].to_bytes(kind.offsetsize, "little"))
+    with pytest.raises(InputError, match=f"circle: number {pages} points back"):
+        open_tiff(path)
+
+
+def test_no_page_at_all(tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\0" + bytes(60))
+    with pytest.raises(InputError, match="holds no image"):
+        open_tiff(path)
 
 
 def test_rubbish_behind_the_last_page_is_told_and_nothing_is_left(tmp_path, monkeypatch):
