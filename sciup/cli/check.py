@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from sciup.cli.options import Again, Json, Made, Source, grouped
+from sciup.cli.options import ROI, Again, Json, Made, Source, grouped
 from sciup.console import console
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def check(
     reference_fwhm: Annotated[
         float | None, Opt("--reference-fwhm", help="of its PSF, output px")
     ] = None,
-    roi: Annotated[
-        str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px; default: the middle")
-    ] = None,
+    roi: Annotated[str | None, Opt("--roi", help=f"{ROI}; default: the middle")] = None,
     out: Annotated[Path | None, Opt("--out", help="picture to write (.png)")] = None,
     json: Json = False,
 ) -> None:
@@ -49,6 +47,8 @@ def check(
       sciup check out.fits --repeat second_exposure.fits
 
       sciup check out.ome.zarr --reference sted.tif --reference-fwhm 2 --out check.png
+
+      sciup check out.fits --repeat second_exposure.fits --roi "10:00:24 +2:12:00 1arcmin"
     """
     from sciup.errors import OptionError, OutputError
     from sciup.science.check.run import check as run

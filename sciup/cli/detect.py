@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from sciup.cli.options import Again, Json, Made, Source, grouped
+from sciup.cli.options import ROI, Again, Json, Made, Source, grouped
 from sciup.console import console
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def detect(
     regions: Annotated[
         Path | None, Opt("--regions", help="regions for DS9 to write, coloured by the chance")
     ] = None,
-    roi: Annotated[str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px; default: all")] = None,
+    roi: Annotated[str | None, Opt("--roi", help=f"{ROI}; default: all")] = None,
     plane: Annotated[
         str | None, Opt("--plane", help="indices before y and x, such as 0,2; default: all")
     ] = None,
@@ -65,6 +65,8 @@ def detect(
       sciup detect cells.ome.zarr --kind nucleus --plane 0 --out nuclei.csv
 
       sciup detect out.fits --roi 0:200,0:200 --limit 8 --json
+
+      sciup detect out.fits --roi "150.1 2.2 30arcsec" --out cluster.ecsv
     """
     from sciup.results.finished import sources_of
     from sciup.results.tables import check_place as check_table

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sciup.cli.options import Again, Made, Source, grouped
+from sciup.cli.options import ROI, Again, Made, Source, grouped
 from sciup.console import console
 
 Opt = typer.Option
@@ -20,7 +20,7 @@ def figure(
     opening: Source,
     again: Again,
     roi: Annotated[
-        str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px to show; default: the middle")
+        str | None, Opt("--roi", help=f"what to show: {ROI}; default: the middle")
     ] = None,
     out: Annotated[
         list[Path] | None,
@@ -40,6 +40,8 @@ def figure(
       sciup figure out.fits
 
       sciup figure out.ome.zarr --roi 100:200,50:150 --out cells.pdf --width 85
+
+      sciup figure out.fits --roi cluster.reg
     """
     from sciup.report.figure import write_figures
 

@@ -30,12 +30,10 @@ Made = Annotated[
         help="result that upscale or convert wrote: FITS, OME-Zarr or OME-TIFF", metavar="OUT"
     ),
 ]
-Roi = Annotated[
-    str | None,
-    Opt(
-        "--roi", help="Y0:Y1,X0:X1 in input px, on the sky 'RA DEC SIZE', or a DS9 region FILE.reg"
-    ),
-]
+ROI = "Y0:Y1,X0:X1 in input px, on the sky 'RA DEC SIZE', or a DS9 region FILE.reg"
+"""What every --roi takes."""
+
+Roi = Annotated[str | None, Opt("--roi", help=ROI)]
 Stated = list[str] | None
 """Values as they are typed: ``VALUE`` for all channels, ``NAME=VALUE`` for one."""
 
@@ -303,6 +301,7 @@ def _parameters(kind: Any) -> dict[str, inspect.Parameter]:
 
 
 __all__ = [
+    "ROI",
     "Again",
     "Drawing",
     "Input",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sciup.cli.options import Again, Made, Source, grouped
+from sciup.cli.options import ROI, Again, Made, Source, grouped
 from sciup.console import console
 
 Opt = typer.Option
@@ -23,7 +23,7 @@ def report(
         Path | None, Opt("--out", help="page to write; default: OUT_report.html beside OUT")
     ] = None,
     roi: Annotated[
-        str | None, Opt("--roi", help="Y0:Y1,X0:X1 in input px to enlarge; default: the middle")
+        str | None, Opt("--roi", help=f"what to enlarge: {ROI}; default: the middle")
     ] = None,
 ) -> None:
     """Write one page about the finished result OUT: samples, risk, residual, PSF, methods.
@@ -37,6 +37,8 @@ def report(
       sciup report out.fits
 
       sciup report out.ome.zarr --out report.html --roi 0:200,0:200
+
+      sciup report out.fits --roi "150.1 2.2 30arcsec"
     """
     from sciup.report.write import write_report
 

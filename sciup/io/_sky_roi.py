@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from sciup.errors import OptionError
@@ -27,6 +28,55 @@ ARCSEC = {"arcsec": 1.0, '"': 1.0, "arcmin": 60.0, "'": 60.0, "deg": 3600.0, "d"
 LOOKUP = re.compile(r"(CPDIS|CQDIS|CPERR|D2IMDIS|D2IMERR|DP|DQ|D2IM)\d.*|AXISCORR")
 
 
+@dataclass(frozen=True)
+class Ground:
+    """Where a region is looked for: on an image, or on a result of a part of it.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, for people.
+    words : str
+        What it is, for people.
+    region : Box
+        Input pixels that there are.
+    scale : int
+        Pixels of the grid on which a region is found, per input pixel along each axis.
+    """
+
+    name: str
+    words: str
+    region: Box
+    scale: int = 1
+
+    @classmethod
+    def of(cls, image: Image) -> Ground:
+        """All of an image."""
+        height, width = image.plane_shape
+        whole = Box.of_shape(image.plane_shape)
+        return cls(image.source, f"the image of {height} x {width} px", whole)
+
+    def inputs(self, text: str, box: Box) -> Box:
+        """Input pixels that hold a box of the grid, cut off at the rim; they are told.
+
+        Raises
+        ------
+        OptionError
+            If none is there.
+        """
+        wide = box.coarsened(self.scale).shifted(self.region.start)
+        found = wide.intersect(self.region)
+        if not found.size:
+            raise OptionError(
+                f"--roi {text} is not on {self.words}: it is {_words(wide)}",
+                f"places inside {_words(self.region)} in input px",
+            )
+        if found != wide:
+            logger.warning("--roi %s sticks out of %s and is cut off at its rim", text, self.words)
+        logger.info("--roi %s: %s in input px", text, _words(found))
+        return found
+
+
 def find_roi(text: str, image: Image) -> Box:
     """Input pixels (y, x) of a region in pixels or on the sky.
 
@@ -43,19 +93,55 @@ def find_roi(text: str, image: Image) -> Box:
     OptionError
         If it cannot be read, is not on the image, or the image has no sky.
     """
+    if is_on_sky(text):
+        return find_on_sky(text, Ground.of(image), celestial(image))
+    return parse_roi(text, image.plane_shape)
+
+
+def is_on_sky(text: str) -> bool:
+    """Whether a region is meant as ``RA DEC SIZE``.
+
+    Examples
+    --------
+    >>> is_on_sky("150.1 2.2 30arcsec"), is_on_sky("0:20, 0:20")
+    (True, False)
+    """
+    return "," not in text and len(text.split()) == 3
+
+
+def find_on_sky(text: str, ground: Ground, wcs: Any) -> Box:
+    """Input pixels (y, x) of ``RA DEC SIZE``.
+
+    Parameters
+    ----------
+    text : str
+    ground : Ground
+    wcs : astropy.wcs.WCS or None
+        Celestial, of the pixels of the ground's grid.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be read, is not on the ground, or there is no sky.
+    """
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
     words = text.split()
-    if "," in text or len(words) != 3:
-        return parse_roi(text, image.plane_shape)
     size = SIZE.fullmatch(words[2])
     side = float(size[1]) * ARCSEC[size[2].lower()] if size else 0
     if not 0 < side <= LARGEST:
         raise OptionError(f"--roi {text!r} ends in no size", ALLOWED)
-    wcs, place = _wcs(text, image), _place(text, words[:2])
-    with quiet(image.source):
-        box = _box(text, image, wcs, _centre(text, image, wcs, place), side)
-    (y0, x0), (y1, x1) = box.start, box.stop
-    logger.info("--roi %s: %d:%d,%d:%d in input px", text, y0, y1, x0, x1)
-    return box
+    if wcs is None:
+        raise OptionError(
+            f"--roi {text!r} is on the sky, but {ground.name} has no celestial coordinates",
+            "Y0:Y1,X0:X1 in input px",
+        )
+    with quiet(ground.name):
+        centre = _centre(text, ground, wcs, _place(text, words[:2]))
+        halves = [side / (3600 * pixel) / 2 for pixel in proj_plane_pixel_scales(wcs)[::-1]]
+    start = tuple(math.floor(c - h + 0.5) for c, h in zip(centre, halves, strict=True))
+    stop = tuple(math.ceil(c + h + 0.5) for c, h in zip(centre, halves, strict=True))
+    return ground.inputs(repr(text), Box(start, stop))
 
 
 def celestial(image: Image) -> Any:
@@ -72,16 +158,6 @@ def celestial(image: Image) -> Any:
     return found if found.has_celestial else None
 
 
-def _wcs(text: str, image: Image) -> Any:
-    found = celestial(image)
-    if found is None:
-        raise OptionError(
-            f"--roi {text!r} is on the sky, but {image.source} has no celestial coordinates",
-            "Y0:Y1,X0:X1 in input px",
-        )
-    return found
-
-
 def _place(text: str, words: list[str]) -> Any:
     from astropy.coordinates import SkyCoord
 
@@ -92,8 +168,8 @@ def _place(text: str, words: list[str]) -> Any:
         raise OptionError(f"--roi {text!r} cannot be read ({error})", ALLOWED) from None
 
 
-def _centre(text: str, image: Image, wcs: Any, place: Any) -> tuple[float, float]:
-    """Pixels (y, x) of a place; NaN where the distortions cannot be inverted."""
+def _centre(text: str, ground: Ground, wcs: Any, place: Any) -> tuple[float, float]:
+    """Pixels (y, x) of a place, on the grid of the ground."""
     from astropy.wcs.utils import proj_plane_pixel_scales
 
     try:
@@ -102,32 +178,21 @@ def _centre(text: str, image: Image, wcs: Any, place: Any) -> tuple[float, float
     except ValueError:  # of frames that astropy does not know
         kinds = " and ".join(str(kind) for kind in wcs.wcs.ctype)
         raise OptionError(
-            f"--roi {text!r} cannot be found on {image.source}, whose coordinates are {kinds}",
+            f"--roi {text!r} cannot be found on {ground.name}, whose coordinates are {kinds}",
             "Y0:Y1,X0:X1 in input px",
         ) from None
-    found = there.separation(place).deg < CLOSE * min(proj_plane_pixel_scales(wcs))
-    return (float(y), float(x)) if found else (math.nan, math.nan)
+    apart = there.separation(place).deg / min(proj_plane_pixel_scales(wcs)) / ground.scale
+    if not apart < CLOSE:  # behind the projection, or of distortions that cannot be inverted
+        raise OptionError(
+            f"--roi {text!r} is not on {ground.words}: its sky does not reach there",
+            f"places inside {_words(ground.region)} in input px",
+        )
+    return float(y), float(x)
 
 
-def _box(text: str, image: Image, wcs: Any, centre: tuple[float, float], side: float) -> Box:
-    from astropy.wcs.utils import proj_plane_pixel_scales
-
-    whole = Box.of_shape(image.plane_shape)
-    if all(map(math.isfinite, centre)):
-        halves = [side / (3600 * scale) / 2 for scale in proj_plane_pixel_scales(wcs)[::-1]]
-        start = tuple(math.floor(c - h + 0.5) for c, h in zip(centre, halves, strict=True))
-        stop = tuple(math.ceil(c + h + 0.5) for c, h in zip(centre, halves, strict=True))
-        box = Box(start, stop).intersect(whole)
-        if box.size:
-            if box != Box(start, stop):
-                logger.warning("--roi %s sticks out of the image and is cut off at its rim", text)
-            return box
-    height, width = image.plane_shape
-    raise OptionError(
-        f"--roi {text!r} is not on the image of {height} x {width} px: its centre would be at"
-        f" y {centre[0]:.0f}, x {centre[1]:.0f}",
-        "places on the image; `sciup inspect` shows its size",
-    )
+def _words(box: Box) -> str:
+    (y0, x0), (y1, x1) = box.start, box.stop
+    return f"{y0}:{y1},{x0}:{x1}"
 
 
-__all__ = ["celestial", "find_roi"]
+__all__ = ["Ground", "celestial", "find_on_sky", "find_roi", "is_on_sky"]

@@ -12,10 +12,10 @@ from sciup.engine.job import Task, Worker
 from sciup.errors import OptionError
 from sciup.evaluate.draws import measurement, predict
 from sciup.geometry import Box
-from sciup.image import parse_roi
 from sciup.physics.projection import kernel_side
 from sciup.results.again import on
 from sciup.results.finished import Array, Finished
+from sciup.science.measure.roi import region_of_result
 
 SIDE = 128
 """Input pixels per side of the region that is shown unless another is asked for."""
@@ -56,6 +56,12 @@ class Cutout:
 def choose(done: Finished, roi: str | None) -> Box:
     """Input pixels to show: those asked for, or the middle of the result.
 
+    Parameters
+    ----------
+    done : Finished
+    roi : str, optional
+        See `sciup.science.measure.roi.region_of_result`.
+
     Raises
     ------
     OptionError
@@ -67,11 +73,7 @@ def choose(done: Finished, roi: str | None) -> Box:
         pairs = zip(whole.start, whole.shape, shape, strict=True)
         start = tuple(a + (n - m) // 2 for a, n, m in pairs)
         return Box(start, tuple(a + m for a, m in zip(start, shape, strict=True)))
-    height, width = done.facts["fingerprint"]["shape"][-2:]
-    box = parse_roi(roi, (height, width))
-    (y0, x0), (y1, x1) = whole.start, whole.stop
-    if not whole.contains(box):
-        raise OptionError(f"--roi {roi!r} is not inside the result", f"{y0}:{y1},{x0}:{x1}")
+    box = region_of_result(roi, done)
     if max(box.shape) > LARGEST:
         raise OptionError(f"--roi {roi!r} is too large to show", f"{LARGEST} x {LARGEST} px")
     return box

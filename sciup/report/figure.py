@@ -65,7 +65,8 @@ def write_figures(
         Each ends in ``.pdf``, ``.svg`` (vectors, text as text) or ``.png`` (300 dpi). A PDF and a
         PNG beside the result unless given.
     roi : str, optional
-        ``Y0:Y1,X0:X1`` in input px; the middle unless given.
+        ``Y0:Y1,X0:X1`` in input px, ``RA DEC SIZE``, or a region file of DS9; the middle unless
+        given.
     width : float
         Of the figure, in mm.
     model, source : str, optional

@@ -56,7 +56,8 @@ def write_report(
     page : path, optional
         ``.html`` file; beside the result unless given.
     roi : str, optional
-        ``Y0:Y1,X0:X1`` in input px: what is shown enlarged. The middle unless given.
+        What is shown enlarged: ``Y0:Y1,X0:X1`` in input px, ``RA DEC SIZE``, or a region file of
+        DS9. The middle unless given.
     model : str, optional
         Model folder, where the recorded name is not enough.
     source : str, optional

@@ -108,7 +108,8 @@ def check(
     reference_fwhm : float, optional
         FWHM of the reference's PSF in output px; needed with `reference`.
     roi : str, optional
-        ``Y0:Y1,X0:X1`` in input px, at most 512 x 512; the middle unless given.
+        ``Y0:Y1,X0:X1`` in input px, ``RA DEC SIZE``, or a region file of DS9; at most 512 x 512
+        px; the middle unless given.
     model, source : str, optional
         Model folder and place of the input, where what is recorded is not enough.
     opener : callable

@@ -14,7 +14,7 @@ from sciup.existence.believed import Believed
 from sciup.existence.candidates import Candidates, first_of, search
 from sciup.existence.target import KINDS
 from sciup.geometry import Box
-from sciup.image import Plane, parse_roi
+from sciup.image import Plane
 from sciup.io import open_image
 from sciup.results.again import Opener
 from sciup.results.draws import Draws
@@ -22,6 +22,7 @@ from sciup.results.level import Level
 from sciup.science.detect.chances import Chances
 from sciup.science.detect.rows import Found, flux_unit, table_of
 from sciup.science.detect.walk import Strips, bands, cells
+from sciup.science.measure.roi import region_of_result
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -77,7 +78,7 @@ def detect(
     samples : int
         K, the draws that vote; one more is made. Those that the result lacks are drawn.
     roi : str, optional
-        ``Y0:Y1,X0:X1`` in input px.
+        ``Y0:Y1,X0:X1`` in input px, ``RA DEC SIZE``, or a region file of DS9; all by default.
     plane : str, optional
         Indices of one plane, such as ``0`` or ``0,2``; ``all`` by default.
     source, model, opener
@@ -202,14 +203,9 @@ def _kind(kind: str | None, draws: Draws) -> str:
 
 def _part(roi: str | None, draws: Draws) -> Box:
     """Output pixels of the result that are searched."""
-    whole, s = draws.region, draws.scale
     if roi is None:
         return Box.of_shape(draws.plane_shape)
-    (y0, x0), (y1, x1) = whole.start, whole.stop
-    box = parse_roi(roi, draws.input_shape)
-    if not whole.contains(box):
-        raise OptionError(f"--roi {roi!r} is not inside the result", f"{y0}:{y1},{x0}:{x1}")
-    return box.relative_to(whole).scaled(s)
+    return region_of_result(roi, draws).relative_to(draws.region).scaled(draws.scale)
 
 
 def _planes(plane: str | None, draws: Draws) -> list[Plane]:
