@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,15 @@ from sciup.physics.mesh import BLOCK, block_sky
 
 SAMPLED = 16
 """Number of blocks that estimates look at."""
+
+PATCH = 8
+"""Side of the patches whose variance is taken, px."""
+LOWER, LOWER_VARIANCE = 0.3, 0.807
+"""Share of patches without structure below the line, and their variance there over the noise's."""
+REACHES = np.geomspace(1e-3, 1e2, 101)
+"""How far below the dark end the noise may vanish, over the distance of dark and bright end."""
+PRIOR = 0.1
+"""Weight of the prior of that distance: a factor of 2 costs as much as one patch off by 2."""
 
 Values = NDArray[np.float32]
 
@@ -78,67 +86,82 @@ def _spread(grid: Box) -> list[tuple[int, ...]]:
     return [(r, c) for r in rows for c in cols]
 
 
-def photon_transfer(sample: Probe) -> tuple[float, float] | None:
-    """Slope and intercept of noise variance against mean, in image units; None if not measurable.
+@dataclass(frozen=True)
+class PhotonTransfer:
+    """Noise variance of a pixel that grows with its mean: ``(mean - zero) / gain``.
 
-    The variance of second differences in patches of 8 x 8 px, in bins of the patch mean; in each
-    bin the lower envelope (10th to 25th percentile), which structure does not reach.
+    Attributes
+    ----------
+    gain : float
+        Electrons per image unit.
+    zero : float
+        Level at which the line meets 0, image units; read noise lowers it.
+    """
+
+    gain: float
+    zero: float
+
+    def variance(self, level: float) -> float:
+        """Noise variance at a level, image units squared; never negative."""
+        return max(level - self.zero, 0.0) / self.gain
+
+
+def photon_transfer(sample: Probe) -> PhotonTransfer | None:
+    """Line of noise variance against mean; None without a patch that varies.
+
+    The variance of second differences in patches of 8 x 8 px. Structure only adds to it, so that
+    the line is the one that `LOWER` of the patches lie below: quantile regression of the logarithm,
+    its slope known to be positive. How far below the dark end the line meets 0 is believed to lie
+    within a factor of about 2 of the smallest value's distance: this decides where patches are few,
+    or do not tell noise that grows from noise that does not.
 
     References
     ----------
-    Photon transfer: Janesick (2007), Photon Transfer, ch. 5; single images by the lower envelope:
-    Foi et al. (2008), IEEE TIP 17, 1737.
+    Photon transfer: Janesick (2007), Photon Transfer, ch. 5; from single images: Foi et al. (2008),
+    IEEE TIP 17, 1737. Regression: Koenker & Bassett (1978), Econometrica 46, 33, eq. 3.3; with a
+    prior: Yu & Moyeed (2001), Stat. Probab. Lett. 54, 437, doi 10.1016/S0167-7152(01)00124-9.
+
+    Examples
+    --------
+    >>> from sciup.io import open_image
+    >>> light = np.linspace(5, 300, 256) * np.ones((256, 1))
+    >>> counts = 100 + np.random.default_rng(0).poisson(light) / 2.0
+    >>> line = photon_transfer(probe(open_image(counts), ()))
+    >>> round(line.gain, 1), bool(abs(line.zero - 100) < 2)
+    (2.0, True)
     """
-    means, variances = [], []
-    for block in sample.blocks:
-        if min(block.shape) < 10:
-            continue
-        z = block.astype(np.float64)
-        second = (
-            4 * z[1:-1, 1:-1]
-            - 2 * (z[:-2, 1:-1] + z[2:, 1:-1] + z[1:-1, :-2] + z[1:-1, 2:])
-            + (z[:-2, :-2] + z[:-2, 2:] + z[2:, :-2] + z[2:, 2:])
-        ) / 6
-        h, w = (n // 8 * 8 for n in second.shape)
-        patches = second[:h, :w].reshape(h // 8, 8, w // 8, 8).swapaxes(1, 2).reshape(-1, 64)
-        level = z[1 : h + 1, 1 : w + 1].reshape(h // 8, 8, w // 8, 8).mean((1, 3)).ravel()
-        means.append(level)
-        variances.append((patches**2).mean(1))
-    if not means:
+    parts = [_patches(block) for block in sample.blocks]
+    mean, variance = np.concatenate([np.empty((2, 0)), *parts], axis=1)
+    tells = np.isfinite(mean) & np.isfinite(variance) & (variance > 0)
+    mean, variance = mean[tells], variance[tells]
+    if not len(mean):
         return None
-    m, v = np.concatenate(means), np.concatenate(variances)
-    good = np.isfinite(m) & np.isfinite(v)
-    m, v = m[good], v[good]
-    if len(m) < 32 or not np.ptp(m) > 0:
-        return None
-    return _envelope(m, v)
+    dark, bright = levels(sample)
+    below = (bright - dark) * REACHES
+    expected = max(dark - float(sample.valid.min()), below[0])
+    # rows: where the line may meet 0; a patch below that tells nothing of the gain
+    above = np.maximum(mean - (dark - below)[:, None], below[:, None] / 10)
+    slopes = np.log(variance / LOWER_VARIANCE) - np.log(above)
+    slope = np.quantile(slopes, LOWER, axis=1)
+    off = slopes - slope[:, None]
+    loss = np.where(off > 0, LOWER * off, (LOWER - 1) * off).sum(1)
+    best = int(np.argmin(loss + PRIOR * np.log(below / expected) ** 2))
+    return PhotonTransfer(float(np.exp(-slope[best])), float(dark - below[best]))
 
 
-def _envelope(m: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Weighted line through the lower envelope of v over m."""
-    edges = np.unique(np.quantile(m, np.linspace(0, 1, min(25, len(m) // 8 + 1))))
-    x, y, n = [], [], []
-    for a, b in pairwise(edges):
-        inside = (m >= a) & (m <= b)
-        if inside.sum() < 6:
-            continue
-        low, high = np.quantile(v[inside], [0.05, 0.3])
-        part = v[inside][(v[inside] >= low) & (v[inside] <= high)]
-        x.append(float(m[inside].mean()))
-        # measured on pure Poisson noise: that band lies at 0.70 of the variance
-        y.append(float(part.mean()) / 0.70 if len(part) else np.nan)
-        n.append(int(inside.sum()))
-    xs, ys, ns = (np.array(a, float) for a in (x, y, n))
-    ok = np.isfinite(ys) & (ys > 0)
-    if ok.sum() < 3:
-        return None
-    weight = np.sqrt(ns[ok]) / ys[ok]
-    for _ in range(3):
-        slope, intercept = np.polyfit(xs[ok], ys[ok], 1, w=weight)
-        # points far above the line hold structure: they count less
-        excess = np.maximum(ys[ok] / np.maximum(slope * xs[ok] + intercept, 1e-30) - 1, 0)
-        weight = np.sqrt(ns[ok]) / ys[ok] / (1 + 4 * excess)
-    return float(slope), float(intercept)
+def _patches(block: Values) -> NDArray[np.float64]:
+    """Mean and noise variance of the patches of a block, (2, n); NaN where masked."""
+    if min(block.shape) < PATCH + 2:
+        return np.empty((2, 0))
+    z = block.astype(np.float64)
+    rows = z[:-2] - 2 * z[1:-1] + z[2:]
+    second = (rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]) / 6  # of white noise: its variance
+    h, w = (n // PATCH for n in second.shape)
+    tiles = np.s_[: h * PATCH, : w * PATCH]
+    shape = (h, PATCH, w, PATCH)
+    level = z[1:-1, 1:-1][tiles].reshape(shape).mean((1, 3))
+    variance = (second[tiles] ** 2).reshape(shape).mean((1, 3))
+    return np.stack([level.ravel(), variance.ravel()])
 
 
 def levels(sample: Probe) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 from sciup.errors import InputError
 from sciup.image import Domain, Fact, Image, Plane
 from sciup.physics import estimate
+from sciup.physics.estimate import PhotonTransfer
 from sciup.physics.given import Given
 from sciup.physics.instrument import NONE, Instrument
 from sciup.physics.mesh import block_sky
@@ -18,8 +19,8 @@ from sciup.physics.resolve_psf import first, micrograph_psf, psf_step, sky_psf
 
 ASSUMED_ELECTRONS_PER_SIGMA = 50.0
 ASSUMED_READ_NOISE = 1.0
-MOST_ELECTRONS = 5000.0
-"""Cleaner images than this peak signal are treated as if they had it: training went to 2000."""
+LEAST_ELECTRONS, MOST_ELECTRONS = 10.0, 5000.0
+"""At the bright end: what is noisier or cleaner is treated as such. Training went to 2000."""
 
 
 class Believed(NamedTuple):
@@ -138,32 +139,27 @@ def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrum
     )
 
 
-def _gain(line: tuple[float, float] | None, dark: float, bright: float) -> Fact:
+def _gain(line: PhotonTransfer | None, dark: float, bright: float) -> Fact:
     """Electrons per unit from the noise, kept within what the generators know."""
-    most = MOST_ELECTRONS / (bright - dark)
-    if line is None or line[0] <= 0:
-        value = 0.1 * most
-        return Fact(
-            value, "assumed", "noise does not grow with signal: 500 electrons at the bright end"
-        )
-    value, note = 1 / line[0], "noise variance against mean (photon transfer)"
-    if value > most:
-        value, note = most, f"cleaner than {MOST_ELECTRONS:g} electrons: treated as such"
-    if value < 10 / (bright - dark):
-        value, note = 10 / (bright - dark), "noisier than 10 electrons: treated as such"
-    return Fact(float(value), "estimated", note)
+    most, least = MOST_ELECTRONS / (bright - dark), LEAST_ELECTRONS / (bright - dark)
+    if line is None:
+        return Fact(0.1 * most, "assumed", "noise cannot be seen: 500 electrons at the bright end")
+    note = "noise variance against mean (photon transfer)"
+    if line.gain > most:
+        note = f"cleaner than {MOST_ELECTRONS:g} electrons: treated as such"
+    if line.gain < least:
+        note = f"noisier than {LEAST_ELECTRONS:g} electrons: treated as such"
+    return Fact(float(np.clip(line.gain, least, most)), "estimated", note)
 
 
 def _pedestal(
-    line: tuple[float, float] | None, electrons: float, read: float, dark: float, least: float
+    line: PhotonTransfer | None, electrons: float, read: float, dark: float, least: float
 ) -> Fact:
-    """Level without light: where the photon-transfer line reaches the read noise."""
-    if line is not None and line[0] > 0:
-        value = ((read / electrons) ** 2 - line[1]) / line[0]
-        if least <= value <= dark:
-            return Fact(float(value), "estimated", "photon-transfer line at the read noise")
-    low = min(least, dark)
-    return Fact(float(low), "estimated", "smallest sampled value")
+    """Level without light that gives the dark end the noise it has."""
+    if line is None:
+        return Fact(float(min(least, dark)), "estimated", "smallest sampled value")
+    photons = max(electrons**2 * line.variance(dark) - read**2, 0.0)
+    return Fact(dark - photons / electrons, "estimated", "from the noise at the dark end")
 
 
 __all__ = ["Believed", "resolve"]

@@ -111,7 +111,7 @@ def _blur(sample: estimate.Probe) -> Fact | None:
     line = estimate.photon_transfer(sample)
     if line is None:
         return None
-    noise = max(line[0] * float(sample.valid.mean()) + line[1], 0.0)
+    noise = line.variance(float(sample.valid.mean()))
     found = blur_fwhm(sample.blocks, noise, ASSUMED_FWHM["fluorescence"])
     if found is None:
         return None

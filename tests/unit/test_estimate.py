@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sciup.generators.noise import correlate, noise_key, normal_field
 from sciup.geometry import Box
 from sciup.io._array import open_array
 from sciup.physics import estimate
+from sciup.physics.given import Given
 from sciup.physics.psf import moffat
+from sciup.physics.resolve import resolve
 from sciup.physics.stars import star_psf
 from sciup.testing.toy_images import cells, star, star_field
 
@@ -18,29 +22,64 @@ def probe(values):
 
 @pytest.mark.parametrize("gain", [0.25, 1.0, 6.0])
 @pytest.mark.parametrize("electrons", [60, 1000])
-def test_gain_from_photon_transfer(gain, electrons):
-    """`gain` electrons per unit; the slope of variance over mean is its inverse."""
-    values = cells((512, 512), seed=3, electrons=electrons, electrons_per_unit=gain, pedestal=100)
-    slope, intercept = estimate.photon_transfer(probe(values))
-    assert 1 / slope == pytest.approx(gain, rel=0.15)
-    # the line passes near variance (read noise 1)^2 at the pedestal
-    assert (slope * 100 + intercept) * gain**2 == pytest.approx(1, abs=0.2 * electrons**0.5 + 2)
+@pytest.mark.parametrize("side", [64, 512])
+def test_gain_from_photon_transfer(gain, electrons, side):
+    """`gain` electrons per unit; the noise at the pedestal is that of reading, 1 electron."""
+    values = cells((side, side), seed=3, electrons=electrons, electrons_per_unit=gain, pedestal=100)
+    line = estimate.photon_transfer(probe(values))
+    assert line.gain == pytest.approx(gain, rel=0.15 if side > 64 else 0.35)
+    assert line.variance(100) * gain**2 == pytest.approx(1, abs=0.2 * electrons**0.5 + 2)
 
 
 def test_gain_of_a_flat_poisson_image_with_a_gradient():
     rng = np.random.default_rng(0)
     light = np.broadcast_to(np.linspace(5, 300, 512), (512, 512))
-    slope, intercept = estimate.photon_transfer(probe(rng.poisson(light).astype(np.uint16)))
-    assert slope == pytest.approx(1, rel=0.05)
-    assert abs(intercept) < 3
+    line = estimate.photon_transfer(probe(rng.poisson(light).astype(np.uint16)))
+    assert line.gain == pytest.approx(1, rel=0.05)
+    assert abs(line.zero) < 3
 
 
-def test_noise_that_does_not_grow_has_no_slope():
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 2**31),
+    st.floats(0.01, 100),
+    st.floats(0, 3),
+    st.floats(5, 2000),
+    st.floats(0, 30),
+    st.integers(20, 200),
+)
+def test_noise_of_images_without_structure(seed, gain, dark, light, read, side):
+    """Whatever gain, light that was there before, range and read noise: noise within a quarter.
+
+    Of 20 x 20 px as of more; range and size decide which ends can be told.
+    """
+    rng = np.random.default_rng(seed)
+    mean = dark * light + np.linspace(0, light, side) * np.ones((side, 1))
+    electrons = rng.poisson(mean) + rng.normal(0, max(read, 0.3), mean.shape)
+    line = estimate.photon_transfer(probe((electrons / gain + 7).astype(np.float32)))
+    middle = float(np.median(mean))
+    expected = (middle + max(read, 0.3) ** 2) / gain**2
+    assert line.variance(middle / gain + 7) == pytest.approx(expected, rel=0.5)
+
+
+def test_noise_that_does_not_grow():
+    """The same at both ends, as far as a line that rises can say so."""
     values = star_field((512, 512), stars=30, noise=5)
     values += np.linspace(0, 200, 512, dtype=np.float32)
-    slope, intercept = estimate.photon_transfer(probe(values))
-    assert abs(slope) < 0.1
-    assert intercept == pytest.approx(25, rel=0.5)
+    line = estimate.photon_transfer(probe(values))
+    for level in (10, 100, 190):
+        assert line.variance(level) == pytest.approx(25, rel=0.15)
+
+
+def test_light_that_was_there_before_is_no_pedestal():
+    """The noise of a bright background counts, though no pixel is as dark as the true pedestal."""
+    values = cells((256, 256), seed=1, electrons=300) + np.float32(0)
+    rng = np.random.default_rng(2)
+    lit = rng.poisson(np.maximum(values, 0) + 400).astype(np.float32)
+    image = open_array(lit, domain="fluorescence")
+    found = resolve(image, (), "fluorescence", Given()).instrument
+    dark = found.dark.value
+    assert found.noise_sigma.value == pytest.approx(np.sqrt(dark + dark - 400), rel=0.15)
 
 
 @pytest.mark.parametrize("values", [np.ones((300, 300)), np.eye(9), np.full((64, 64), np.nan)])
