@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
     Exit codes: 0, 2 (refused), 3 (batch: some images failed; explore: a region has no answer;
-    verify: the result is damaged), 75 (interrupted, can go on).
+    verify: the result is damaged), 75 (interrupted, can go on), 130 (Ctrl-C, by Typer).
     """
     from rich.logging import RichHandler
 
@@ -236,6 +236,3 @@ def main(arguments: list[str] | None = None) -> None:
     except SciupError as error:
         console.print(f"[bold red]{type(error).__name__}[/bold red]: {escape(str(error))}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.print("stopped")
-        sys.exit(75)

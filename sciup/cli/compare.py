@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from sciup.cli.options import Physics, PsfError, Source, grouped, read_psf_error
+from sciup.cli.stopped import all_or_nothing
 from sciup.console import console
 
 Opt = typer.Option
@@ -22,7 +23,14 @@ def compare(
     source: Source,
     physics: Physics,
     out: Annotated[Path, Opt("--out", help="folder for pictures and tables")] = Path("comparison"),
-    methods: Annotated[str | None, Opt("--methods", help="comma-separated; default: all")] = None,
+    methods: Annotated[
+        str | None,
+        Opt(
+            "--methods",
+            help="comma-separated, also models, A+B one after the other, explore:GOAL;"
+            " default: the usual seven",
+        ),
+    ] = None,
     truth: Annotated[
         list[Path] | None, Opt("--truth", help="true image on the output grid; one for each INPUT")
     ] = None,
@@ -42,7 +50,10 @@ def compare(
     """Upscale INPUT with every method and put the results side by side, with numbers.
 
     Bicubic and Lanczos interpolation, Richardson-Lucy, Wiener and total variation with the settings
-    that were best on training micrographs, and the mean and one sample of the model. OUT is a study
+    that were best on training micrographs, and the mean and one sample of the model. --methods also
+    takes other models of the same scale by name or folder (a texture model gives an illustration),
+    models one after the other (fluorescence-x4+fluorescence-x2), and what the explorer finds in a
+    region of up to 128 px: explore:brightest, explore:faintest, explore:farthest. OUT is a study
     for the blind rating: folders of methods with images of the same names.
 
     [bold]Examples[/bold]
@@ -50,6 +61,10 @@ def compare(
       sciup compare cells.tif --out comparison
 
       sciup compare field.fits --roi 0:200,0:200 --methods bicubic,Richardson-Lucy,mean
+
+      sciup compare cells.tif --roi 0:64,0:64 --methods mean,fluorescence-x4-fast,explore:farthest
+
+      sciup compare cells.tif --scale 8 --methods TV,mean,fluorescence-x4+fluorescence-x2
 
       sciup compare field.fits --roi cluster.reg --psf-error 10%
 
@@ -60,35 +75,38 @@ def compare(
 
     images = [(name_of(path), source.open(path)) for path in inputs]
     chosen = [part.strip() for part in methods.split(",")] if methods is not None else None
-    table = run(
-        images,
-        out,
-        methods=chosen,
-        truths=truth or [],
-        roi=[region_of(roi, image) for _, image in images],
-        overwrite=overwrite,
-        progress=lambda image, what: console.print(f"{escape(image)}: {what}"),
-        samples=samples,
-        seed=seed,
-        psf_error=read_psf_error(psf_error),
-        **physics.options(),
-    )
+    with all_or_nothing(out):
+        table = run(
+            images,
+            out,
+            methods=chosen,
+            truths=truth or [],
+            roi=[region_of(roi, image) for _, image in images],
+            overwrite=overwrite,
+            progress=lambda image, what: console.print(f"{escape(image)}: {what}"),
+            samples=samples,
+            seed=seed,
+            psf_error=read_psf_error(psf_error),
+            **physics.options(),
+        )
     _show(table)
     console.print(f"[green]done[/green]  {escape(str(out))}")
 
 
 def _show(table: Any) -> None:
-    """The table on the console, without the settings: they are in the files."""
+    """The table on the console, without what is told before it or stands in the files."""
     from rich.table import Table
 
     from sciup.evaluate.tables import cell
 
-    keys = [key for key in table.keys if key != "settings"]
+    one = len({row["image"] for row in table.rows}) == 1
+    keys = [key for key in table.keys if key != "settings" and not (one and key == "image")]
     shown = Table(title=table.title, title_justify="left", box=None)
     for key in keys:
-        shown.add_column(key, justify="left" if key in ("image", "method") else "right")
+        left = key in ("image", "method", "kind")
+        shown.add_column(key, justify="left" if left else "right", overflow="fold")
     for row in table.rows:
-        shown.add_row(*(escape(cell(row[key])) for key in keys))
+        shown.add_row(*(escape(cell(row.get(key, ""))) for key in keys))
     console.print(shown)
 
 

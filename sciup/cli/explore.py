@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from sciup.cli.options import Input, Json, Physics, Source, grouped
+from sciup.cli.stopped import all_or_nothing
 from sciup.console import console
 from sciup.errors import InputError, OptionError
 
@@ -92,23 +93,24 @@ def explore(
     image = source.open(input)
     places = [_place(text) for text in at or []]
     check_place(out, overwrite, len(roi or places or [0]), image.format, image.source)
-    with _bar() as progress:
-        found = run.explore(
-            image,
-            roi=[region_of(text, image) or text for text in roi or []],
-            goal=goal,
-            answers=answers,
-            at=places or None,
-            radius=radius,
-            sketch=None if sketch is None else _drawing(sketch),
-            steps=steps,
-            reach=reach,
-            seed=seed,
-            noise_free=noise_free,
-            progress=progress,
-            **physics.options(),
-        )
-    path = found.save(out, overwrite=overwrite)
+    with all_or_nothing(out):
+        with _bar() as progress:
+            found = run.explore(
+                image,
+                roi=[region_of(text, image) or text for text in roi or []],
+                goal=goal,
+                answers=answers,
+                at=places or None,
+                radius=radius,
+                sketch=None if sketch is None else _drawing(sketch),
+                steps=steps,
+                reach=reach,
+                seed=seed,
+                noise_free=noise_free,
+                progress=progress,
+                **physics.options(),
+            )
+        path = found.save(out, overwrite=overwrite)
     _tell(found, path)
     if json:
         typer.echo(path.read_text(encoding="utf-8"))

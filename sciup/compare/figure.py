@@ -49,9 +49,9 @@ def draw(
 
 
 def _title(row: Row) -> str:
-    """Name and what matters most."""
+    """Name, what it is, and what matters most."""
     quality = f"{row['psnr']:.1f} dB, " if "psnr" in row else ""
-    return f"{row['method']}\n{quality}chi2 {row['chi2']:.2f}"
+    return f"{row['method']}\n{row['kind']}; {quality}chi2 {row['chi2']:.2f}"
 
 
 class _Grey:

@@ -1,4 +1,4 @@
-"""What is compared: interpolation, classical deconvolution, and the draws of models."""
+"""What is always there to compare: interpolation, classical deconvolution, the model's draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.compare.seen import Seen
-from sciup.errors import OptionError
 from sciup.evaluate.draws import draw_samples
 from sciup.evaluate.fluorescence.protocol import Case
 from sciup.evaluate.fluorescence.tuning import GRIDS, after_denoising, reconstruct, tuned
@@ -27,6 +26,10 @@ METHODS = (*GRIDS, *OURS)
 """All methods, in the order in which they are shown."""
 
 
+INTERPOLATION, DECONVOLUTION = "interpolation", "deconvolution"
+MEAN, SAMPLE = "mean of draws", "one draw"
+
+
 @dataclass(frozen=True)
 class Entry:
     """What one method made of a region.
@@ -40,41 +43,23 @@ class Entry:
         Wall time, the network and its files included.
     settings : str
         For people.
+    kind : str
+        What such a picture is, in a few words.
+    moved_sigma : float, optional
+        How far the noise of a draw was moved for it, in standard deviations of the noise.
     """
 
     method: str
     values: Array
     seconds: float
     settings: str = ""
+    kind: str = ""
+    moved_sigma: float | None = None
 
-
-def choose(names: Sequence[str] | None) -> tuple[str, ...]:
-    """The methods of these names, without regard to case; all unless given.
-
-    Raises
-    ------
-    OptionError
-        For an unknown name.
-
-    Examples
-    --------
-    >>> choose(["MEAN", "bicubic"])
-    ('bicubic', 'mean')
-    """
-    if names is None:
-        return METHODS
-    known = {name.lower(): name for name in METHODS}
-    unknown = [name for name in names if name.lower() not in known]
-    if unknown or not names:
-        raise OptionError(f"--methods {', '.join(unknown) or '(none)'}", ", ".join(METHODS))
-    wanted = {known[name.lower()] for name in names}
-    return tuple(name for name in METHODS if name in wanted)
-
-
-def entries(seen: Seen, names: Sequence[str]) -> list[Entry]:
-    """What these methods make of the region, in the order of `METHODS`."""
-    found = [classical(seen, name) for name in names if name in GRIDS]
-    return found + ours(seen, [name for name in names if name in OURS])
+    @property
+    def folder(self) -> str:
+        """Where its pictures are: the name, as all file systems take it."""
+        return self.method.replace(":", "-")
 
 
 def classical(seen: Seen, name: str) -> Entry:
@@ -87,7 +72,8 @@ def classical(seen: Seen, name: str) -> Entry:
     )  # fmt: skip
     fine = light.inverse(reconstruct(case, name, settings)) / seen.share
     words = ", ".join(f"{key} {value:g}" for key, value in settings.items())
-    return Entry(name, seen.masked(fine), time.perf_counter() - began, words)
+    kind = INTERPOLATION if name in PLAIN else DECONVOLUTION
+    return Entry(name, seen.masked(fine), time.perf_counter() - began, words, kind)
 
 
 def _settings(seen: Seen, name: str) -> Settings:
@@ -112,4 +98,5 @@ def ours(seen: Seen, names: Sequence[str]) -> list[Entry]:
         "mean": lambda: drawn.mean,
         "sample": lambda: drawn.samples[0],
     }
-    return [Entry(name, made[name](), seconds, words) for name in names]
+    kinds = {"mean": MEAN, "sample": SAMPLE}
+    return [Entry(name, made[name](), seconds, words, kinds[name]) for name in names]

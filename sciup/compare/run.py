@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.api import Result, upscale
+from sciup.api import choose_models, upscale
+from sciup.compare.choice import choose
 from sciup.compare.figure import draw
-from sciup.compare.methods import METHODS, Entry, choose, entries
+from sciup.compare.methods import Entry
+from sciup.compare.place import check_place, place, told
 from sciup.compare.scores import NOTES, Row, score
 from sciup.compare.seen import Seen
-from sciup.errors import InputError, OptionError, OutputError
+from sciup.errors import InputError, OptionError
 from sciup.evaluate.tables import Table
 from sciup.geometry import Box
 from sciup.image import Image
@@ -56,7 +58,7 @@ def compare(
         Folder that gets ``comparison.md``, ``.csv``, ``.json``, a figure ``NAME.png`` for each
         image, and the pictures as ``METHOD/NAME``, as the blind rating wants them.
     methods : sequence of str, optional
-        From `sciup.compare.methods.METHODS`; all unless given.
+        See `sciup.compare.choice.choose`: the usual ones unless given.
     truths : sequence of Path
         One for each image, on the output grid: of the whole image or of the region.
     roi : str, Box or sequence, optional
@@ -72,18 +74,48 @@ def compare(
     Returns
     -------
     Table
-        One row per image and method.
+        One row per image and picture.
 
     Raises
     ------
-    InputError, OptionError, OutputError
+    InputError, OptionError
     """
-    chosen = choose(methods)
+    regions = [roi] * len(images) if roi is None or isinstance(roi, str | Box) else roi
+    _check(images, truths, regions)
+    check_place(out, overwrite, [*(image.source for _, image in images), *truths])
+    boxes = [_region(image, part) for (_, image), part in zip(images, regions, strict=True)]
+    model, scale = options.get("model"), options.get("scale")
+    chosen = [
+        choose(methods, choose_models(image, model, scale)[0], box.shape)
+        for (_, image), box in zip(images, boxes, strict=True)
+    ]
+    rows: list[Row] = []
+    with place(out) as work:
+        for i, (name, image) in enumerate(images):
+            progress(name, ", ".join(chosen[i].names))
+            again = partial(upscale, image, **options | {"roi": boxes[i]})
+            seen = Seen.of(again())
+            truth = _truth(truths[i], seen) if truths else None
+            made = chosen[i].entries(seen, again)
+            scored = [score(entry, seen, truth) for entry in made]
+            with told(out):
+                _write(work, name, seen, made, truth)
+                draw(seen, made, scored, truth, _title(name, seen), work / f"{name}.png")
+            rows += [{"image": name} | row for row in scored]
+        table = Table("comparison", "Methods side by side, on the same pixels.", rows, NOTES)
+        with told(out):
+            table.write(work)
+    return table
+
+
+def _check(
+    images: Sequence[tuple[str, Image]], truths: Sequence[Path], regions: Sequence[Roi]
+) -> None:
+    """As many truths and regions as images, which have names of their own."""
     if truths and len(truths) != len(images):
         raise OptionError(
             f"{len(truths)} truths for {len(images)} images", "one --truth for each image"
         )
-    regions = [roi] * len(images) if roi is None or isinstance(roi, str | Box) else roi
     if len(regions) != len(images):
         raise OptionError(
             f"{len(regions)} regions for {len(images)} images", "one for each, or one"
@@ -91,27 +123,10 @@ def compare(
     names = [name for name, _ in images]
     if len(set(names)) < len(names):
         raise InputError("two images have the same name", "files of different names")
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
-        raise OutputError(f"{out} exists already", fix="use --overwrite or another --out")
-    for folder in (*METHODS, "truth"):  # pictures of another run would join the study
-        shutil.rmtree(out / folder, ignore_errors=True)
-    rows: list[Row] = []
-    for i, (name, image) in enumerate(images):
-        progress(name, ", ".join(chosen))
-        seen = Seen.of(_result(image, regions[i], options))
-        truth = _truth(truths[i], seen) if truths else None
-        made = entries(seen, chosen)
-        scored = [score(entry, seen, truth) for entry in made]
-        _write(out, name, seen, made, truth)
-        draw(seen, made, scored, truth, _title(name, seen), out / f"{name}.png")
-        rows += [{"image": name} | row for row in scored]
-    table = Table("comparison", "Methods side by side, on the same pixels.", rows, NOTES)
-    table.write(out)
-    return table
 
 
-def _result(image: Image, roi: Roi, options: dict[str, Any]) -> Result:
-    """The lazy run of the sampler on the region; also tells what the instrument is."""
+def _region(image: Image, roi: Roi) -> Box:
+    """The region that is compared, in input px."""
     if any(n != 1 for n in image.shape[:-2]):
         raise InputError(
             f"several planes: {image.axes} = {image.shape}",
@@ -121,7 +136,7 @@ def _result(image: Image, roi: Roi, options: dict[str, Any]) -> Result:
     region = find_roi(roi, image) if isinstance(roi, str) else roi or _middle(image)
     if max(region.shape) > LARGEST or min(region.shape) < 16:
         raise OptionError(f"a region of {region.shape} px", f"16 to {LARGEST} px per side")
-    return upscale(image, roi=region, **options)
+    return region
 
 
 def _middle(image: Image) -> Box:
@@ -155,16 +170,12 @@ def _title(name: str, seen: Seen) -> str:
 
 def _write(out: Path, name: str, seen: Seen, made: list[Entry], truth: Array | None) -> None:
     """Pictures by method: FITS for the night sky, OME-TIFF for micrographs."""
-    pictures = [(entry.method, entry.values) for entry in made]
+    pictures = [(entry.folder, entry.values) for entry in made]
     pictures += [("truth", truth)] if truth is not None else []
-    try:
-        for method, values in pictures:
-            folder = out / method
-            folder.mkdir(parents=True, exist_ok=True)
-            save = _fits if seen.night_sky else _tiff
-            save(folder / name, values.astype(np.float32), seen)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror or error}") from None
+    save = _fits if seen.night_sky else _tiff
+    for folder, values in pictures:
+        (out / folder).mkdir(parents=True, exist_ok=True)
+        save(out / folder / name, values.astype(np.float32), seen)
 
 
 def _fits(stem: Path, values: NDArray[np.float32], seen: Seen) -> None:

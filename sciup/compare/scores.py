@@ -25,6 +25,10 @@ NOTES = (
     " input's. Both leave out pixels to which a masked pixel or the edge could have given light.",
     "psnr: the peak is the range of the truth. lsd: log-spectral distance to the truth in dB, where"
     " its power is above 3 x its noise. frc: px at which picture and truth stop correlating (1/7).",
+    "kind: what a picture is. An illustration was made to look measured, and nothing says how wrong"
+    " it is; what is possible, not probable was searched for, and is no draw; rejected: the"
+    " search found nothing that agrees with them (sciup explore says why). moved_sigma: how far the"
+    " noise of a draw was moved for it.",
 )
 
 
@@ -36,11 +40,14 @@ def score(entry: Entry, seen: Seen, truth: Array | None) -> Row:
     y, back, model = (x[rim][known] for x in (m.values, m.level, predicted))
     row: Row = {
         "method": entry.method,
+        "kind": entry.kind,
         "chi2": metrics.chi2(y - model, m.sigma[rim][known]),
         "flux": _ratio(model - back, y - back),
     }
     if truth is not None:
         row |= against(entry.values, truth, seen.scale)
+    if entry.moved_sigma is not None:
+        row["moved_sigma"] = entry.moved_sigma
     return row | {"seconds": entry.seconds, "settings": entry.settings}
 
 

@@ -9,12 +9,14 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from sciup.cli import main
-from sciup.compare.methods import METHODS, Entry, choose
+from sciup.compare.choice import choose
+from sciup.compare.methods import METHODS, Entry
 from sciup.compare.run import compare
 from sciup.compare.scores import against, score
 from sciup.compare.seen import Seen
 from sciup.errors import InputError, OptionError, OutputError
 from sciup.evaluate.metrics import block_mean
+from sciup.generators.facts import ModelFacts
 from sciup.io import open_image
 from sciup.testing.toy_images import cells, star_field
 from sciup.testing.toy_model import write_toy_model
@@ -183,8 +185,9 @@ def test_a_second_run_leaves_no_pictures_of_the_first(cell, tmp_path, models):
     assert (out / "mean" / "one.ome.tif").is_file()
 
 
-def test_names_have_no_case():
-    assert choose(["tv", "MEAN", "Bicubic"]) == ("bicubic", "TV", "mean")
+def test_names_have_no_case(models):
+    facts = ModelFacts.read(models["fluorescence"])
+    assert choose(["tv", "MEAN", "Bicubic"], facts, (40, 40)).names == ("bicubic", "TV", "mean")
 
 
 def test_the_command_prints_the_table_and_refuses_with_2(cell, tmp_path, models, capsys):

@@ -269,8 +269,9 @@ def test_ctrl_c_leaves_nothing(capfd, micrograph, models, tmp_path, monkeypatch)
     for module, name in ((ask, "judge"), (figure, "shown_of")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, stop)
-            code, *_ = call(capfd, micrograph, *options, "--out", tmp_path / "gone")
+            code, _, err = call(capfd, micrograph, *options, "--out", tmp_path / "gone")
         assert code == 130
+        assert err.endswith(f"stopped: no result was written to {tmp_path / 'gone'}")
         assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,144 @@
+"""What can be compared as well: other models, one model after another, the explorer's answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from sciup.api import Result
+from sciup.compare.methods import MEAN, SAMPLE, Entry
+from sciup.compare.seen import Seen
+from sciup.errors import InputError
+from sciup.evaluate.draws import draw_samples, draw_texture
+from sciup.explorer.question import STEPS, Question
+from sciup.generators.facts import ModelFacts, TextureFacts
+from sciup.resources import find_model
+
+Again = Callable[..., Result]
+"""The same region with the same options by another model; takes those of `sciup.upscale`."""
+
+ILLUSTRATION = "illustration"
+POSSIBLE = "possible, not probable"
+REJECTED = "rejected by the data"
+
+EXPLORE = "explore:"
+GOALS = ("brightest", "faintest", "farthest")
+"""Goals whose answer is one picture, and which need no place and no drawing."""
+
+
+class Other(Protocol):
+    """A method beyond the usual ones."""
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+
+    def entries(self, seen: Seen, again: Again) -> list[Entry]:
+        """What it makes of the region."""
+
+
+@dataclass(frozen=True)
+class Texture:
+    """The one picture of a texture model, on the sampler that it stands on."""
+
+    facts: TextureFacts
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.facts.name
+
+    def entries(self, seen: Seen, again: Again) -> list[Entry]:
+        """An illustration: made to look measured, not to be measured on."""
+        began, main = time.perf_counter(), seen.result.job.model
+        fits = main.weights == self.facts.sampler_weights
+        sampler = main.folder if fits else find_model(self.facts.sampler)
+        values = draw_texture(again(model=sampler, scale=None, texture=self.facts.folder))
+        words = f"on {self.facts.sampler}, do not measure on it"
+        return [Entry(self.name, values, time.perf_counter() - began, words, ILLUSTRATION)]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Mean and sample 0 of another sampler, or of several of which each draws on the one before."""
+
+    stages: tuple[ModelFacts, ...]
+
+    @property
+    def name(self) -> str:
+        """Names of the stages, joined as they were asked for."""
+        return "+".join(stage.name for stage in self.stages)
+
+    def entries(self, seen: Seen, again: Again) -> list[Entry]:
+        """Of several stages the mean is the plain average of as many draws."""
+        began = time.perf_counter()
+        result = again(model=self.stages[0].folder, scale=None)
+        count = result.job.settings.samples + 1
+        if len(self.stages) == 1:
+            drawn = draw_samples(result, 1)
+            sample, mean = drawn.samples[0], drawn.mean
+        else:
+            draws = self._sharpened(result, draw_samples(result, count).samples)
+            sample, mean = draws[0], draws.mean(0)
+        seconds, words = time.perf_counter() - began, f"{self.name}, {count} draws"
+        return [
+            Entry(f"{self.name}-mean", seen.masked(mean), seconds, words, MEAN),
+            Entry(f"{self.name}-sample", seen.masked(sample), seconds, words, SAMPLE),
+        ]
+
+    def _sharpened(self, result: Result, draws: Any) -> Any:
+        """Every draw of the first stage through the later ones, as `sciup evaluate` does it."""
+        from sciup.explorer.cascade import Cascade, sharpen
+
+        job = result.job
+        return np.stack(
+            [
+                sharpen(
+                    draw.astype(np.float32), Cascade(self.stages), result.instrument,
+                    flux_per_pixel=job.image.flux_per_pixel, seed=job.settings.seed + k,
+                    device=job.device,
+                ).image.astype(float)
+                for k, draw in enumerate(draws)
+            ]
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Explored:
+    """The image that `sciup explore` finds in the region for a goal."""
+
+    goal: str
+    steps: int = STEPS
+
+    @property
+    def name(self) -> str:
+        """As it was asked for."""
+        return EXPLORE + self.goal
+
+    def entries(self, seen: Seen, again: Again) -> list[Entry]:
+        """The first answer to the goal, by the search of `sciup explore` with its usual effort."""
+        from sciup.explorer.ask import Asker
+        from sciup.explorer.run import open_stamp
+
+        began, job = time.perf_counter(), seen.result.job
+        result = again(model=job.model.folder, precision="fp32", psf_error=None)
+        stamp = open_stamp(result, job.region)
+        found = Asker(stamp, Question(self.goal, steps=self.steps), lambda: None).region()
+        if not found.answers:
+            raise InputError(f"{self.name} of {found.roi}: {found.failure}")
+        # a flux has two ends, of which the one asked for need not come first
+        answer = next((a for a in found.answers if a.title.startswith(self.goal)), found.answers[0])
+        return [
+            Entry(
+                self.name,
+                answer.image.astype(float),
+                time.perf_counter() - began,
+                f"{job.model.name}, {answer.title}",
+                POSSIBLE if answer.accepted else REJECTED,
+                answer.facts["typicality"]["moved_sigma"],
+            )
+        ]
