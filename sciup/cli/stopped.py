@@ -14,13 +14,6 @@ from sciup.console import console
 @contextmanager
 def all_or_nothing(out: Path) -> Iterator[None]:
     """Say in one line that nothing was finished; the exit code is 130, as in a shell.
-
-    Examples
-    --------
-    >>> with all_or_nothing(Path("found")):
-    ...     raise KeyboardInterrupt
-    Traceback (most recent call last):
-    KeyboardInterrupt
     """
     try:
         yield
