@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from itertools import count, takewhile
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 from sciup.errors import InputError
 from sciup.io._check import input_errors
 
+logger = logging.getLogger("sciup")
 Array = NDArray[np.float64]
 
 CARD = "DET_YX{}"
 """Card with the place (y, x) of an image, in pixels of the detector from 0; from image 0 on."""
+
+SORTED = (1, 3)
+"""WebbPSF from this version on, and STPSF, sort the images by y, then x, but not the cards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class GriddedPsf:
     @staticmethod
     def fits(hdu: Any) -> bool:
         """Whether an HDU of astropy holds such a grid."""
-        return hdu.header.get("NAXIS") == 3 and CARD.format(0) in hdu.header
+        return hdu.header.get("NAXIS") in (2, 3) and CARD.format(0) in hdu.header
 
     @classmethod
     def read(cls, hdu: Any, source: str) -> GriddedPsf:
@@ -69,6 +74,7 @@ class GriddedPsf:
         """
         with input_errors(f"the grid of PSFs of {source} is damaged"):
             header, cube = hdu.header, np.array(hdu.data, np.float64)
+            cube = cube.reshape(-1, *cube.shape[-2:])
             cards = takewhile(lambda card: card in header, map(CARD.format, count()))
             places = np.array([_numbers(str(header[card])) for card in cards])
             samples = float(header.get("OVERSAMP", 1))
@@ -82,6 +88,10 @@ class GriddedPsf:
                 "write it again, for example with STPSF (psf_grid)",
             )
         order = np.lexsort((places[:, 1], places[:, 0]))
+        if _version(header) >= SORTED and (order != range(len(order))).any():
+            logger.info("%s: its PSFs are taken by y, then x, as STPSF sorts them, not in the order"
+                        " of the cards %s", source, CARD.format("n"))  # fmt: skip
+            order = np.arange(len(order))
         return cls(cube[order].reshape(len(ys), len(xs), *cube.shape[1:]), ys, xs, 1 / samples)
 
     def at(self, y: float, x: float) -> Array:
@@ -98,6 +108,18 @@ class GriddedPsf:
         pair = self.images[i]
         across = pair[:, j[0]] * (1 - u) + pair[:, j[1]] * u
         return np.asarray(across[0] * (1 - v) + across[1] * v)
+
+
+def _version(header: Any) -> tuple[int, int]:
+    """Of WebbPSF or STPSF; (0, 0) if nothing is said.
+
+    Examples
+    --------
+    >>> _version({"VERSION": "1.2.1"}), _version({})
+    ((1, 2), (0, 0))
+    """
+    found = re.match(r"(\d+)\.(\d+)", str(header.get("VERSION", "")))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _numbers(text: str) -> tuple[float, float]:

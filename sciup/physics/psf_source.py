@@ -22,7 +22,7 @@ from sciup.physics.psf import image_fwhm, over_pixel
 from sciup.physics.psf_cells import PsfCells
 from sciup.physics.psf_error import fine
 from sciup.physics.psf_gridded import GriddedPsf
-from sciup.physics.psfex import TABLE, Psfex
+from sciup.physics.psfex import Psfex, psfex_table
 
 logger = logging.getLogger("sciup")
 Array = NDArray[np.float64]
@@ -121,7 +121,7 @@ def _of_file(source: str, image: Image, region: Box) -> PsfImage:
     fits = detect_format(path) == "fits"
     if not fits:
         return _of_image(open_image(path), part, image, None)
-    model, names = _fits_contents(path)
+    model, names = _fits_contents(path, part)
     if model is not None:
         return _varying(model, Path(path).name, image, region)
     hdu = part or next((name for name in STPSF if name in names), None)
@@ -135,7 +135,7 @@ def _named(text: str) -> tuple[str, str | None]:
     return (found[1], found[2]) if found else (text, None)
 
 
-def _fits_contents(path: str) -> tuple[Psfex | GriddedPsf | None, set[str]]:
+def _fits_contents(path: str, part: str | None) -> tuple[Psfex | GriddedPsf | None, set[str]]:
     """The PSF of a field that a FITS file may hold, and the names of its HDUs."""
     from astropy.io import fits
 
@@ -149,9 +149,10 @@ def _fits_contents(path: str) -> tuple[Psfex | GriddedPsf | None, set[str]]:
         fits.open(local_file(path, None), memmap=False) as hdus,
     ):
         names = {hdu.name for hdu in hdus}
+        table = psfex_table(hdus, part, path)
+        if table is not None:
+            return Psfex.read(table, path), names
         for hdu in hdus:
-            if hdu.name == TABLE and isinstance(hdu, fits.BinTableHDU):
-                return Psfex.read(hdu, path), names
             if GriddedPsf.fits(hdu):
                 return GriddedPsf.read(hdu, path), names
         return None, names

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.errors import InputError
+from sciup.errors import InputError, OptionError
 from sciup.io._check import input_errors
 
 Array = NDArray[np.float64]
@@ -116,4 +116,39 @@ class Psfex:
         return np.asarray(np.tensordot(powers, self.terms, 1))
 
 
-__all__ = ["OUTSIDE", "TABLE", "Psfex"]
+def psfex_table(hdus: Any, part: str | None, source: str) -> Any | None:
+    """The table of a file by PSFEx, which has one for each extension of the image; None of others.
+
+    Parameters
+    ----------
+    hdus : astropy.io.fits.HDUList
+    part : str or None
+        Number of the HDU that is meant.
+    source : str
+        Of the file, for errors.
+
+    Raises
+    ------
+    OptionError
+        If there are several and none of them is named.
+    """
+    from astropy.io import fits
+
+    tables = {
+        str(number): hdu
+        for number, hdu in enumerate(hdus)
+        if hdu.name == TABLE and isinstance(hdu, fits.BinTableHDU)
+    }
+    if tables and part is None and len(tables) == 1:
+        return next(iter(tables.values()))
+    if tables and part not in tables:
+        several = "several PSFs, one for each extension of the image"
+        raise OptionError(
+            f"the PSFEx file {source} has {f'no PSF in HDU {part}' if part else several}",
+            f"HDU {', '.join(tables)}",
+            f"for example --psf {source}[{next(iter(tables))}]",
+        )
+    return tables.get(part or "")
+
+
+__all__ = ["OUTSIDE", "Psfex", "psfex_table"]

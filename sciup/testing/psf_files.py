@@ -48,11 +48,13 @@ def write_psfex(
     degree: int = 1,
     size: int = 31,
     field: tuple[int, int] = (256, 256),
+    append: bool = False,
     **cards: Any,
 ) -> Path:
     """A table as PSFEx writes it: `fwhm` [input px] in the middle of the field.
 
-    At its right rim the PSF has the light of one that is `slope` wider in half of a mixture.
+    At its right rim the PSF has the light of one that is `slope` wider in half of a mixture. With
+    `append` it goes behind those that the file has: PSFEx writes one for each extension.
     """
     from astropy.io import fits
 
@@ -75,7 +77,10 @@ def write_psfex(
               "PSFAXIS3": len(terms)} | cards  # fmt: skip
     for key, value in known.items():
         table.header[key] = value
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, overwrite=True)
+    if append:
+        fits.append(path, table.data, table.header)
+    else:
+        fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, overwrite=True)
     return path
 
 
@@ -111,16 +116,28 @@ def write_psf_grid(
     *,
     oversample: int = 4,
     side: int = 25,
+    version: str | None = None,
 ) -> Path:
-    """A cube with Gaussians of FWHM `widths` [input px] at places of a grid, as STPSF writes it."""
+    """A cube with Gaussians of FWHM `widths` [input px] at places of a grid, as STPSF writes it.
+
+    Of a `version` cards go by x, then y, as in its files; images, too, up to WebbPSF 1.2; from 1.3
+    on they go by y, then x. Tried with the code that writes grids in WebbPSF 1.2.1 and STPSF 2.2.
+    """
     from astropy.io import fits
 
     n = side * oversample | 1
+    places = [(y, x) for y in ys for x in xs]
     flat = np.asarray(widths, float).ravel()
+    if version is not None:
+        by_x = sorted(range(len(places)), key=lambda i: places[i][::-1])
+        places = [places[i] for i in by_x]
+        flat = flat[by_x] if version < "1.3" else flat
     cube = [gaussian_pixels((n, n), (n // 2,) * 2, w, 1 / oversample, 1) for w in flat]
     hdu = fits.PrimaryHDU(np.asarray(cube, np.float32))
     hdu.header["OVERSAMP"] = oversample
-    for i, (y, x) in enumerate((y, x) for y in ys for x in xs):
+    if version is not None:
+        hdu.header["VERSION"] = version
+    for i, (y, x) in enumerate(places):
         hdu.header[f"DET_YX{i}"] = str((float(y), float(x)))
     hdu.writeto(path, overwrite=True)
     return path

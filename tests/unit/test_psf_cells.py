@@ -333,6 +333,29 @@ def test_a_grid_of_stpsf(tmp_path, step):
     assert "grid of PSFs grid.fits, at y 69.5, x 149.5" in found.note
 
 
+@pytest.mark.parametrize("version", ["1.2.1", "1.3.0", "2.2.0"])
+def test_images_and_cards_of_a_grid_in_their_orders(tmp_path, version, caplog):
+    """As the code of these versions writes them; STPSF 2.2 has them in two orders."""
+    caplog.set_level("INFO", "sciup")
+    ys, xs = (0.0, 99.0, 139.0), (0.0, 150.0, 299.0)
+    widths = np.array([[2.2, 2.4, 3.2], [2.5, 2.6, 3.3], [2.7, 2.8, 3.4]])
+    path = write_psf_grid(tmp_path / "grid.fits", ys, xs, widths, version=version)
+    assert fits.getheader(path)["DET_YX1"] == "(99.0, 0.0)"
+    with fits.open(path) as hdus:
+        psf = GriddedPsf.read(hdus[0], "grid.fits")
+    found = [[image_fwhm(psf.at(y, x), psf.step) for x in xs] for y in ys]
+    np.testing.assert_allclose(found, widths, rtol=0.02)
+    assert ("not in the order of the cards DET_YXn" in caplog.text) == (version > "1.3")
+
+
+def test_a_grid_of_one_that_is_no_cube(tmp_path):
+    path = write_psf_grid(tmp_path / "g.fits", (70.0,), (90.0,), np.array([[2.4]]))
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].data = hdus[0].data[0]
+    found = read_psf(path, sky())
+    assert image_fwhm(found.values, found.step) == pytest.approx(2.4, rel=0.02)
+
+
 @pytest.mark.parametrize("harm", ["gap", "few", "zero"])
 def test_what_is_no_grid(tmp_path, harm):
     path = write_psf_grid(tmp_path / "g.fits", (0.0, 139.0), (0.0, 299.0), np.full((2, 2), 2.4))

@@ -218,6 +218,18 @@ def test_psfex_of_another_image_is_told(tmp_path, caplog):
     assert "lie elsewhere" in caplog.text
 
 
+def test_psfex_of_several_extensions(tmp_path):
+    """PSFEx 3.21 writes a table for each extension of the catalogue, all of the same name."""
+    path = write_psfex(tmp_path / "f.psf", 2.4)
+    write_psfex(path, 3.3, append=True)
+    with pytest.raises(OptionError, match=r"several PSFs, one.*HDU 1, 2.*f.psf\[1\]"):
+        read_psf(path, sky())
+    with pytest.raises(OptionError, match="no PSF in HDU 3"):
+        read_psf(f"{path}[3]", sky())
+    widths = [image_fwhm(*_pair(read_psf(f"{path}[{n}]", sky()))) for n in (1, 2)]
+    assert widths == pytest.approx([2.4, 3.3], rel=0.03)
+
+
 @pytest.mark.parametrize(("fwhm", "step", "told"), [(2.4, 0.9, False), (2.0, 1.3, True)])
 def test_too_few_samples_are_told(tmp_path, caplog, fwhm, step, told):
     read_psf(write_psfex(tmp_path / "f.psf", fwhm, step=step), sky())
