@@ -14,6 +14,9 @@ from sciup.console import console
 
 Opt = typer.Option
 
+SHOWN = ("image", "method", "kind", "chi2", "flux", "psnr")
+"""Columns that are printed."""
+
 
 @grouped
 def compare(
@@ -70,12 +73,12 @@ def compare(
 
       sciup compare small_1.tif small_2.tif --truth sharp_1.tif --truth sharp_2.tif
     """
-    from sciup.compare.run import compare as run
-    from sciup.science.measure.roi import region_of
-
-    images = [(name_of(path), source.open(path)) for path in inputs]
-    chosen = [part.strip() for part in methods.split(",")] if methods is not None else None
     with all_or_nothing(out):
+        from sciup.compare.run import compare as run
+        from sciup.science.measure.roi import region_of
+
+        images = [(name_of(path), source.open(path)) for path in inputs]
+        chosen = [part.strip() for part in methods.split(",")] if methods is not None else None
         table = run(
             images,
             out,
@@ -90,17 +93,18 @@ def compare(
             **physics.options(),
         )
     _show(table)
-    console.print(f"[green]done[/green]  {escape(str(out))}")
+    console.print(f"[green]done[/green]  {escape(str(out))} (comparison.md has all numbers)")
 
 
 def _show(table: Any) -> None:
-    """The table on the console, without what is told before it or stands in the files."""
+    """What matters most of the table, narrow enough for a console; all of it is in the files."""
     from rich.table import Table
 
     from sciup.evaluate.tables import cell
 
-    one = len({row["image"] for row in table.rows}) == 1
-    keys = [key for key in table.keys if key != "settings" and not (one and key == "image")]
+    keys = [key for key in SHOWN if key in table.keys]
+    if len({row["image"] for row in table.rows}) == 1:
+        keys.remove("image")
     shown = Table(title=table.title, title_justify="left", box=None)
     for key in keys:
         left = key in ("image", "method", "kind")

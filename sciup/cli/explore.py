@@ -86,14 +86,14 @@ def explore(
 
       sciup explore cells.tif --roi 0:16,0:16 --scale 64 --answers 2 --out sixtyfour
     """
-    from sciup.explorer import run
-    from sciup.explorer.write import check_place
-    from sciup.science.measure.roi import region_of
-
-    image = source.open(input)
-    places = [_place(text) for text in at or []]
-    check_place(out, overwrite, len(roi or places or [0]), image.format, image.source)
     with all_or_nothing(out):
+        from sciup.explorer import run
+        from sciup.explorer.write import check_place
+        from sciup.science.measure.roi import region_of
+
+        image = source.open(input)
+        places = [_place(text) for text in at or []]
+        check_place(out, overwrite, len(roi or places or [0]), image.format, image.source)
         with _bar() as progress:
             found = run.explore(
                 image,

@@ -13,8 +13,7 @@ from sciup.console import console
 
 @contextmanager
 def all_or_nothing(out: Path) -> Iterator[None]:
-    """Say in one line that nothing was finished; the exit code is 130, as in a shell.
-    """
+    """Say in one line that nothing was finished; the exit code is 130, as in a shell."""
     try:
         yield
     except KeyboardInterrupt:
