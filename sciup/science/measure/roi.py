@@ -95,8 +95,11 @@ def region_of_result(text: str, result: Finished | Draws) -> Box:
     OptionError
         If it cannot be read, is not inside the result, or the result has no sky.
     """
-    finished = isinstance(result, Finished)
-    placed: Placed = OnImage.of_result(result) if finished else result
+    placed: Placed
+    if isinstance(result, Finished):
+        placed, shape = OnImage.of_result(result), result.facts["fingerprint"]["shape"][-2:]
+    else:
+        placed, shape = result, result.input_shape
     (y0, x0), (y1, x1) = placed.region.start, placed.region.stop
     covered = f"{y0}:{y1},{x0}:{x1}"
     ground = Ground(placed.name, f"the result of {covered}", placed.region, placed.scale)
@@ -104,8 +107,7 @@ def region_of_result(text: str, result: Finished | Draws) -> Box:
         return ground.inputs(text, _outline(text, Frame(placed)))
     if is_on_sky(text):
         return find_on_sky(text, ground, placed.sky and placed.sky.wcs)
-    shape = result.facts["fingerprint"]["shape"][-2:] if finished else result.input_shape
-    box = parse_roi(text, tuple(shape))
+    box = parse_roi(text, (shape[0], shape[1]))
     if not placed.region.contains(box):
         raise OptionError(f"--roi {text!r} is not inside the result", covered)
     return box
