@@ -22,9 +22,11 @@ SAMPLED = 16
 
 PATCH = 8
 """Side of the patches whose variance is taken, px."""
+DARKEST = 0.01
+"""Share of patches that are as dark as the darkest."""
 LOWER, LOWER_VARIANCE = 0.3, 0.807
 """Share of patches without structure below the line, and their variance there over the noise's."""
-REACHES = np.geomspace(1e-3, 1e2, 101)
+REACHES = np.geomspace(1e-5, 1e2, 141)
 """How far below the dark end the noise may vanish, over the distance of dark and bright end."""
 PRIOR = 0.1
 """Weight of the prior of that distance: a factor of 2 costs as much as one patch off by 2."""
@@ -96,10 +98,13 @@ class PhotonTransfer:
         Electrons per image unit.
     zero : float
         Level at which the line meets 0, image units; read noise lowers it.
+    dark : float
+        Mean of the darkest patches, image units.
     """
 
     gain: float
     zero: float
+    dark: float
 
     def variance(self, level: float) -> float:
         """Noise variance at a level, image units squared; never negative."""
@@ -136,8 +141,8 @@ def photon_transfer(sample: Probe) -> PhotonTransfer | None:
     mean, variance = mean[tells], variance[tells]
     if not len(mean):
         return None
-    dark, bright = levels(sample)
-    below = (bright - dark) * REACHES
+    dark = float(np.quantile(mean, DARKEST))
+    below = max(float(mean.max()) - dark, 1e-30) * REACHES
     expected = max(dark - float(sample.valid.min()), below[0])
     # rows: where the line may meet 0; a patch below that tells nothing of the gain
     above = np.maximum(mean - (dark - below)[:, None], below[:, None] / 10)
@@ -146,7 +151,7 @@ def photon_transfer(sample: Probe) -> PhotonTransfer | None:
     off = slopes - slope[:, None]
     loss = np.where(off > 0, LOWER * off, (LOWER - 1) * off).sum(1)
     best = int(np.argmin(loss + PRIOR * np.log(below / expected) ** 2))
-    return PhotonTransfer(float(np.exp(-slope[best])), float(dark - below[best]))
+    return PhotonTransfer(float(np.exp(-slope[best])), dark - float(below[best]), dark)
 
 
 def _patches(block: Values) -> NDArray[np.float64]:

@@ -18,7 +18,8 @@ from sciup.physics.psf_source import PsfImage
 from sciup.physics.resolve_psf import first, micrograph_psf, psf_step, sky_psf
 
 ASSUMED_ELECTRONS_PER_SIGMA = 50.0
-ASSUMED_READ_NOISE = 1.0
+ASSUMED_READ_NOISE, LEAST_READ_NOISE = 1.0, 0.5
+"""Electrons; the generators were trained with 0.5 and more."""
 LEAST_ELECTRONS, MOST_ELECTRONS = 10.0, 5000.0
 """At the bright end: what is noisier or cleaner is treated as such. Training went to 2000."""
 
@@ -107,22 +108,23 @@ def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrum
     dark, bright = estimate.levels(sample)
     if not bright > dark:
         raise InputError(f"{image.source}: the image has no contrast above single pixels")
-    read = first(given.read_noise, image, "read_noise", "--read-noise") or Fact(
-        ASSUMED_READ_NOISE, "assumed", "electrons"
-    )
     electrons = first(given.electrons_per_unit, image, "electrons_per_unit", "--gain")
     pedestal = first(given.background, image, "pedestal", "--background")
     line = estimate.photon_transfer(sample)
     if electrons is None:
         electrons = _gain(line, dark, bright)
+    read = first(given.read_noise, image, "read_noise", "--read-noise")
+    if read is None:
+        read = _read_noise(line, electrons.value)
     if pedestal is None:
-        pedestal = _pedestal(line, electrons.value, read.value, dark, float(sample.valid.min()))
+        pedestal = _pedestal(line, electrons.value, read.value, float(sample.valid.min()))
+    darkest = dark if line is None else line.dark
     if given.noise_sigma is not None:
         # the stated noise at the dark end fixes what photons do not explain
-        photons = max(dark - pedestal.value, 0) * electrons.value
+        photons = max(darkest - pedestal.value, 0) * electrons.value
         rest = (given.noise_sigma * electrons.value) ** 2 - photons
         read = Fact(float(np.sqrt(max(rest, 0.01))), "given", "from --noise-sigma")
-    variance = max(dark - pedestal.value, 0) * electrons.value + read.value**2
+    variance = max(darkest - pedestal.value, 0) * electrons.value + read.value**2
     return Instrument(
         psf_fwhm=fwhm,
         psf=psf,
@@ -152,14 +154,20 @@ def _gain(line: PhotonTransfer | None, dark: float, bright: float) -> Fact:
     return Fact(float(np.clip(line.gain, least, most)), "estimated", note)
 
 
-def _pedestal(
-    line: PhotonTransfer | None, electrons: float, read: float, dark: float, least: float
-) -> Fact:
-    """Level without light that gives the dark end the noise it has."""
+def _read_noise(line: PhotonTransfer | None, electrons: float) -> Fact:
+    """What is usual for a camera, or less where the darkest patches have less noise than that."""
+    seen = np.inf if line is None else electrons * float(np.sqrt(line.variance(line.dark)))
+    if seen >= ASSUMED_READ_NOISE:
+        return Fact(ASSUMED_READ_NOISE, "assumed", "electrons")
+    return Fact(max(seen, LEAST_READ_NOISE), "estimated", "electrons, all noise where it is dark")
+
+
+def _pedestal(line: PhotonTransfer | None, electrons: float, read: float, least: float) -> Fact:
+    """Level without light that gives the darkest patches the noise they have."""
     if line is None:
-        return Fact(float(min(least, dark)), "estimated", "smallest sampled value")
-    photons = max(electrons**2 * line.variance(dark) - read**2, 0.0)
-    return Fact(dark - photons / electrons, "estimated", "from the noise at the dark end")
+        return Fact(least, "estimated", "smallest sampled value")
+    photons = max(electrons**2 * line.variance(line.dark) - read**2, 0.0)
+    return Fact(line.dark - photons / electrons, "estimated", "from the noise where it is dark")
 
 
 __all__ = ["Believed", "resolve"]

@@ -46,12 +46,12 @@ def test_gain_of_a_flat_poisson_image_with_a_gradient():
     st.floats(0, 3),
     st.floats(5, 2000),
     st.floats(0, 30),
-    st.integers(20, 200),
+    st.integers(48, 200),
 )
 def test_noise_of_images_without_structure(seed, gain, dark, light, read, side):
-    """Whatever gain, light that was there before, range and read noise: noise within a quarter.
+    """Whatever gain, light that was there before, range and read noise: variance within a half.
 
-    Of 20 x 20 px as of more; range and size decide which ends can be told.
+    Of 25 patches as of more.
     """
     rng = np.random.default_rng(seed)
     mean = dark * light + np.linspace(0, light, side) * np.ones((side, 1))
@@ -80,6 +80,22 @@ def test_light_that_was_there_before_is_no_pedestal():
     found = resolve(image, (), "fluorescence", Given()).instrument
     dark = found.dark.value
     assert found.noise_sigma.value == pytest.approx(np.sqrt(dark + dark - 400), rel=0.15)
+
+
+@pytest.mark.parametrize(("read", "believed"), [(0.2, 0.5), (0.7, 0.7), (1.3, 1.0), (4.0, 1.0)])
+def test_read_noise_is_no_more_than_the_dark_end_has(read, believed):
+    """Where there is no light 0.5 to 1 electron can be told; more than 1 looks like a background.
+
+    The noise at the dark end is right in any case, down to the least that generators know.
+    """
+    light = np.zeros((256, 256))
+    light[:, 128:] = np.linspace(0, 200, 128)
+    rng = np.random.default_rng(0)
+    values = rng.poisson(light) + rng.normal(100, read, light.shape)
+    image = open_array(values.astype(np.float32), domain="fluorescence")
+    found = resolve(image, (), "fluorescence", Given()).instrument
+    assert found.read_noise.value == pytest.approx(believed, rel=0.2)
+    assert found.noise_sigma.value == pytest.approx(max(read, 0.5), rel=0.25)
 
 
 @pytest.mark.parametrize("values", [np.ones((300, 300)), np.eye(9), np.full((64, 64), np.nan)])
