@@ -125,8 +125,7 @@ class Explored:
         from sciup.explorer.run import open_stamp
 
         began, job = time.perf_counter(), seen.result.job
-        result = again(model=job.model.folder, precision="fp32", psf_error=None)
-        stamp = open_stamp(result, job.region)
+        stamp = open_stamp(seen.result, job.region)
         found = Asker(stamp, Question(self.goal, steps=self.steps), lambda: None).region()
         if not found.answers:
             raise InputError(f"{self.name} of {found.roi}: {found.failure}")
