@@ -27,9 +27,9 @@ DARKEST = 0.01
 LOWER, LOWER_VARIANCE = 0.3, 0.807
 """Share of patches without structure below the line, and their variance there over the noise's."""
 REACHES = np.geomspace(1e-5, 1e2, 141)
-"""How far below the dark end the noise may vanish, over the distance of dark and bright end."""
-PRIOR = 0.1
-"""Weight of the prior of that distance: a factor of 2 costs as much as one patch off by 2."""
+"""How far below the dark patches the noise may vanish, over the range of their means."""
+PRIOR = 0.3
+"""Weight of the prior of that distance: a factor of e costs what one patch above by it costs."""
 
 Values = NDArray[np.float32]
 
@@ -116,9 +116,9 @@ def photon_transfer(sample: Probe) -> PhotonTransfer | None:
 
     The variance of second differences in patches of 8 x 8 px. Structure only adds to it, so that
     the line is the one that `LOWER` of the patches lie below: quantile regression of the logarithm,
-    its slope known to be positive. How far below the dark end the line meets 0 is believed to lie
-    within a factor of about 2 of the smallest value's distance: this decides where patches are few,
-    or do not tell noise that grows from noise that does not.
+    its slope known to be positive. How far below the dark patches the line meets 0 is believed to be
+    like the smallest value's distance: this decides where patches are few, or do not tell noise
+    that grows from noise that does not.
 
     References
     ----------
