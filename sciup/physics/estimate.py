@@ -116,8 +116,8 @@ def photon_transfer(sample: Probe) -> PhotonTransfer | None:
 
     The variance of second differences in patches of 8 x 8 px. Structure only adds to it, so that
     the line is the one that `LOWER` of the patches lie below: quantile regression of the logarithm,
-    its slope known to be positive. How far below the dark patches the line meets 0 is believed to be
-    like the smallest value's distance: this decides where patches are few, or do not tell noise
+    its slope known to be positive. How far below the dark patches it meets 0 is believed to be like
+    the distance of the smallest value: this decides where patches are few, or do not tell noise
     that grows from noise that does not.
 
     References
