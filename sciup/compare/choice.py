@@ -14,7 +14,7 @@ from sciup.compare.seen import Seen
 from sciup.errors import ModelError, OptionError
 from sciup.explorer.where import LARGEST
 from sciup.generators.facts import TEXTURE, ModelFacts, TextureFacts, read_recipe
-from sciup.resources import find_model, is_trained, model_folders
+from sciup.resources import RECIPE, find_model, is_trained, model_folders
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def choose(names: Sequence[str] | None, model: ModelFacts, shape: tuple[int, ...
     Raises
     ------
     OptionError
-        For an unknown or unfitting name, with the nearest one and all that there are.
+        For an unknown or unfitting name, with the nearest one and all that there are; for two
+        models that call themselves the same.
     """
     if names is None:
         return Chosen(METHODS)
@@ -69,7 +70,10 @@ def choose(names: Sequence[str] | None, model: ModelFacts, shape: tuple[int, ...
     usual = {name.lower(): name for name in METHODS}
     asked = dict.fromkeys(name.strip() for name in names)
     wanted = {usual[name.lower()] for name in asked if name.lower() in usual}
-    others = {o.name: o for o in (_other(n, model) for n in asked if n.lower() not in usual)}
+    others: dict[str, Other] = {}
+    for name in asked:
+        if name.lower() not in usual:
+            _add(_other(name, model), name, others)
     if max(shape) > LARGEST and (few := [n for n in others if n.startswith(EXPLORE)]):
         raise OptionError(
             f"--methods {few[0]} in a region of {shape[0]} x {shape[1]} px",
@@ -77,6 +81,16 @@ def choose(names: Sequence[str] | None, model: ModelFacts, shape: tuple[int, ...
             "give a smaller --roi, or leave it out",
         )
     return Chosen(tuple(name for name in METHODS if name in wanted), tuple(others.values()))
+
+
+def _add(other: Other, name: str, others: dict[str, Other]) -> None:
+    """Refuse another model of the same name: its pictures would go to the same place."""
+    if others.setdefault(other.name, other) != other:
+        raise OptionError(
+            f"--methods: {name} is a second model named {other.name}",
+            "models of different names",
+            f"change name in its {RECIPE}",
+        )
 
 
 def _other(name: str, model: ModelFacts) -> Other:

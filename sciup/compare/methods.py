@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sciup.compare.place import folder_of
 from sciup.compare.seen import Seen
 from sciup.evaluate.draws import draw_samples
 from sciup.evaluate.fluorescence.protocol import Case
@@ -58,8 +59,8 @@ class Entry:
 
     @property
     def folder(self) -> str:
-        """Where its pictures are: the name, as all file systems take it."""
-        return self.method.replace(":", "-")
+        """Where its pictures are."""
+        return folder_of(self.method)
 
 
 def classical(seen: Seen, name: str) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,17 @@ from sciup.errors import OutputError
 
 TABLE = "comparison"
 """Stem of the tables, which are moved last."""
+
+
+def folder_of(method: str) -> str:
+    """A method's folder: its name, as all file systems take it.
+
+    Examples
+    --------
+    >>> folder_of("explore:farthest"), folder_of("../up")
+    ('explore-farthest', '-.-up')
+    """
+    return re.sub(r'[<>:"/\\|?*]|^\.', "-", method)
 
 
 def check_place(out: Path, overwrite: bool, sources: Iterable[str | Path] = ()) -> None:
@@ -78,11 +90,11 @@ def _written(out: Path) -> list[Path]:
     try:
         rows = json.loads((out / f"{TABLE}.json").read_text(encoding="utf-8"))["rows"]
         names = {f"{row['image']}.png" for row in rows}
-        names |= {str(row["method"]).replace(":", "-") for row in rows}
+        names |= {folder_of(str(row["method"])) for row in rows}
     except (OSError, ValueError, LookupError, TypeError):
         return []  # none, or not ours
     tables = [f"{TABLE}.{kind}" for kind in ("md", "csv", "json")]
-    return [out / name for name in [*tables, "truth", *names] if name == Path(name).name]
+    return [out / name for name in [*tables, "truth", *names] if name and name == Path(name).name]
 
 
 def _remove(path: Path) -> None:

@@ -168,6 +168,33 @@ def test_the_explorer_refuses_large_regions_before_anything_is_computed(models):
         choose(["explore:farthest"], facts, (16, 129))
 
 
+def test_two_models_of_one_name_are_refused_and_one_named_twice_is_not(models):
+    """Only the second would be shown, under the name of both."""
+    facts = ModelFacts.read(models["first"])
+    twin = write_toy_model(models["first"].parent / "sub" / "second", seed=2, domain=facts.domain)
+    second = str(models["second"])
+    assert choose([second, f"{second}/", second], facts, (32, 32)).names == ("second",)
+    with pytest.raises(OptionError, match=r"sub/second is a second model named second"):
+        choose([second, str(twin)], facts, (32, 32))
+
+
+@pytest.mark.parametrize("method", ["..", ".", "", "../other", "beside/it"])
+def test_a_table_that_was_not_written_by_compare_removes_nothing_else(
+    cell, models, tmp_path, method
+):
+    out, others = tmp_path / "study" / "out", tmp_path / "study" / "other" / "mine.txt"
+    rated = out / "ratings" / "anna.csv"
+    for path in (others, rated):
+        path.parent.mkdir(parents=True)
+        path.write_text("1")
+    table = {"rows": [{"image": "one", "method": method}]}
+    (out / "comparison.json").write_text(json.dumps(table))
+    run(cell, out, models["first"], "bicubic", overwrite=True)
+    assert others.is_file()
+    assert rated.is_file()
+    assert picture(out, "bicubic").shape == (64, 64)
+
+
 def test_an_error_on_the_way_leaves_what_was_there(cell, models, tmp_path, monkeypatch):
     out = tmp_path / "out"
     run(cell, out, models["first"], "bicubic")
