@@ -117,10 +117,10 @@ def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrum
     if read is None:
         read = _read_noise(line, electrons.value)
     if pedestal is None:
-        pedestal = _pedestal(line, electrons.value, read.value, float(sample.valid.min()))
+        pedestal = _pedestal(line, electrons.value, read.value, dark, float(sample.valid.min()))
     darkest = dark if line is None else line.dark
     if given.noise_sigma is not None:
-        # the stated noise at the dark end fixes what photons do not explain
+        # the stated noise where it is darkest fixes what photons do not explain
         photons = max(darkest - pedestal.value, 0) * electrons.value
         rest = (given.noise_sigma * electrons.value) ** 2 - photons
         read = Fact(float(np.sqrt(max(rest, 0.01))), "given", "from --noise-sigma")
@@ -132,7 +132,7 @@ def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrum
         read_noise=read,
         background=pedestal,
         noise_sigma=Fact(
-            float(np.sqrt(variance)) / electrons.value, "estimated", "at the dark end"
+            float(np.sqrt(variance)) / electrons.value, "estimated", "where it is darkest"
         ),
         correlation=Fact(0.0, "assumed", "camera pixels are independent"),
         dark=Fact(dark, "estimated", "1st percentile of 3 x 3 means"),
@@ -162,12 +162,15 @@ def _read_noise(line: PhotonTransfer | None, electrons: float) -> Fact:
     return Fact(max(seen, LEAST_READ_NOISE), "estimated", "electrons, all noise where it is dark")
 
 
-def _pedestal(line: PhotonTransfer | None, electrons: float, read: float, least: float) -> Fact:
+def _pedestal(
+    line: PhotonTransfer | None, electrons: float, read: float, dark: float, least: float
+) -> Fact:
     """Level without light that gives the darkest patches the noise they have."""
     if line is None:
-        return Fact(least, "estimated", "smallest sampled value")
+        return Fact(min(least, dark), "estimated", "smallest sampled value")
     photons = max(electrons**2 * line.variance(line.dark) - read**2, 0.0)
-    return Fact(line.dark - photons / electrons, "estimated", "from the noise where it is dark")
+    level = min(line.dark - photons / electrons, dark)
+    return Fact(level, "estimated", "from the noise where it is dark")
 
 
 __all__ = ["Believed", "resolve"]

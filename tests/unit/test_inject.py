@@ -479,14 +479,15 @@ def test_blank_fields_have_what_is_believed_and_no_star(model):
     assert blank(field, 5).job.instruments == field.job.instruments
 
 
-def test_blank_micrographs_have_the_noise_of_the_dark_end(tmp_path):
+def test_blank_micrographs_have_level_and_noise_of_the_darkest_places(tmp_path):
     toy = write_toy_model(tmp_path / "toy", scale=2, domain="fluorescence", channels=4,
                           head_channels=4)  # fmt: skip
     image = cells((200, 200), pedestal=100.0, electrons_per_unit=0.5)
     result = sciup.upscale(image, model=toy, psf_fwhm=2.2, gain=0.5, background=100.0, **FIXED)
     i = result.instrument
     values = blank(result, 0).job.image.read((), Box.of_shape((200, 200)))[0]
-    assert values.mean() == pytest.approx(float(i.dark.value), abs=0.1)
+    # photons of this level and read noise of 1 electron
+    assert values.mean() == pytest.approx(100 + (i.noise_sigma.value**2 - 2**2) * 0.5, abs=0.1)
     assert values.std() == pytest.approx(float(i.noise_sigma.value), rel=0.02)
 
 

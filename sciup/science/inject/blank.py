@@ -25,8 +25,8 @@ BLOCK = 256
 class Blank(Image):
     """A lazy image of the believed level and its noise, with the mask of another image.
 
-    Night sky: Gaussian noise of the mesh of the sky. Micrographs: the photons of the dark end and
-    read noise. Independent from pixel to pixel, and the same in whatever window it is read.
+    Night sky: Gaussian noise of the mesh of the sky. Micrographs: photons and read noise where it
+    is darkest. Independent from pixel to pixel, and the same in whatever window it is read.
 
     Attributes
     ----------
@@ -72,7 +72,8 @@ class Blank(Image):
         )
         noise = rng.standard_normal(shape)
         if isinstance(units, Electrons):
-            photons = rng.poisson(max(units.background, 0.0), shape)
+            sigma = float(self.instrument.noise_sigma.value) * units.gain
+            photons = rng.poisson(max(sigma**2 - units.read_noise**2, 0.0), shape)
             noise = photons + noise * max(units.read_noise, LEAST_NOISE)
         return noise.astype(np.float32)
 
