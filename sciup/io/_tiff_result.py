@@ -15,7 +15,7 @@ from sciup.io._check import input_errors
 from sciup.io._tiff import TiffImage
 from sciup.io._tiff_note import read_note, read_provenance
 from sciup.io._tiff_order import MapOrder
-from sciup.io._tiff_pages import Order
+from sciup.io._tiff_pages import Order, check_chain
 
 AXES = "tczyx"
 
@@ -120,6 +120,7 @@ def _check_pages(path: Path, order: MapOrder) -> None:
 
     what = f"the pages of {path} cannot be read: it may be cut off"
     with input_errors(what), tifffile.TiffFile(path) as tiff:
+        check_chain(tiff, path)
         page, count = tiff.series[0].keyframe, len(tiff.series[0])
         got = (count, (page.imagelength, page.imagewidth), str(page.dtype))
     wanted = (int(np.prod(order.sizes)), order.shape[-2:], "float32")

@@ -266,9 +266,22 @@ def truncate(path: Path, fraction: float = 0.5) -> Path:
     return path
 
 
+def point_back(path: Path, page: int) -> Path:
+    """Have page `page` of a TIFF follow its last one, so that the list of pages has no end."""
+    with tifffile.TiffFile(path) as tiff:
+        kind, places = tiff.tiff, [p.offset for p in tiff.pages]
+        end = places[-1] + kind.tagnosize + kind.tagsize * len(tiff.pages[-1].tags)
+        order: Literal["little", "big"] = "little" if tiff.byteorder == "<" else "big"
+    with path.open("r+b") as stream:
+        stream.seek(end)
+        stream.write(places[page].to_bytes(kind.offsetsize, order))
+    return path
+
+
 __all__ = [
     "TIFF_KINDS",
     "add_header",
+    "point_back",
     "truncate",
     "write_container",
     "write_group",

@@ -26,6 +26,7 @@ from sciup.results.convert import convert
 from sciup.results.draws import Draws
 from sciup.results.finished import Finished
 from sciup.results.verify import verify
+from sciup.testing.microscopy_files import point_back
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,14 @@ def test_a_file_that_is_cut_off_is_damaged(share, tiff, tmp_path):
     assert done.exit_code == 3
     with pytest.raises(InputError):
         convert(tiff, tmp_path / "c.fits")
+
+
+def test_pages_in_a_circle_are_damage_of_the_pages(tiff):
+    """Not of some map; and a list of more than a hundred pages would have no end."""
+    point_back(tiff, 1)
+    assert [(d.where, "in a circle" in d.what) for d in verify(tiff).damage] == [("pages", True)]
+    with pytest.raises(InputError, match="in a circle"):
+        Finished.open(tiff)
 
 
 @pytest.mark.parametrize(("old", "new"), [

@@ -15,7 +15,7 @@ from sciup.geometry import Box
 from sciup.io import _tiff
 from sciup.io._tiff import open_tiff
 from sciup.io._tiff_pages import Raw
-from sciup.testing.microscopy_files import TIFF_KINDS, truncate, write_tiff
+from sciup.testing.microscopy_files import TIFF_KINDS, point_back, truncate, write_tiff
 
 RNG = np.random.default_rng(0)
 STACK = RNG.integers(0, 60000, (3, 2, 70, 90), np.uint16)
@@ -311,12 +311,7 @@ def test_pages_that_follow_each_other_in_a_circle(pages, back, bigtiff, tmp_path
     with tifffile.TiffWriter(path, bigtiff=bigtiff) as writer:
         for number in range(pages):
             writer.write(np.ones((8, 9 + number % 2), np.uint8), metadata=None)
-    with tifffile.TiffFile(path) as tiff:
-        kind, places = tiff.tiff, [page.offset for page in tiff.pages]
-        end = places[-1] + kind.tagnosize + kind.tagsize * len(tiff.pages[-1].tags)
-    with path.open("r+b") as stream:
-        stream.seek(end)
-        stream.write(places[back].to_bytes(kind.offsetsize, "little"))
+    point_back(path, back)
     with pytest.raises(InputError, match=f"circle: number {pages} points back"):
         open_tiff(path)
 
