@@ -22,7 +22,7 @@ from sciup.physics.psf import image_fwhm, over_pixel
 from sciup.physics.psf_cells import PsfCells
 from sciup.physics.psf_error import fine
 from sciup.physics.psf_gridded import GriddedPsf
-from sciup.physics.psfex import Psfex, psfex_table
+from sciup.physics.psfex import Psfex, is_meant, psfex_table
 
 logger = logging.getLogger("sciup")
 Array = NDArray[np.float64]
@@ -152,8 +152,8 @@ def _fits_contents(path: str, part: str | None) -> tuple[Psfex | GriddedPsf | No
         table = psfex_table(hdus, part, path)
         if table is not None:
             return Psfex.read(table, path), names
-        for hdu in hdus:
-            if GriddedPsf.fits(hdu):
+        for number, hdu in enumerate(hdus):
+            if GriddedPsf.fits(hdu) and is_meant(part, number, hdu):
                 return GriddedPsf.read(hdu, path), names
         return None, names
 

@@ -123,7 +123,7 @@ def psfex_table(hdus: Any, part: str | None, source: str) -> Any | None:
     ----------
     hdus : astropy.io.fits.HDUList
     part : str or None
-        Number of the HDU that is meant.
+        Number or name of the HDU that is meant.
     source : str
         Of the file, for errors.
 
@@ -135,20 +135,24 @@ def psfex_table(hdus: Any, part: str | None, source: str) -> Any | None:
     from astropy.io import fits
 
     tables = {
-        str(number): hdu
+        number: hdu
         for number, hdu in enumerate(hdus)
         if hdu.name == TABLE and isinstance(hdu, fits.BinTableHDU)
     }
-    if tables and part is None and len(tables) == 1:
-        return next(iter(tables.values()))
-    if tables and part not in tables:
+    meant = [hdu for number, hdu in tables.items() if is_meant(part, number, hdu)]
+    if tables and len(meant) != 1:
         several = "several PSFs, one for each extension of the image"
         raise OptionError(
-            f"the PSFEx file {source} has {f'no PSF in HDU {part}' if part else several}",
-            f"HDU {', '.join(tables)}",
+            f"the PSFEx file {source} has {several if meant else f'no PSF in HDU {part}'}",
+            f"HDU {', '.join(map(str, tables))}",
             f"for example --psf {source}[{next(iter(tables))}]",
         )
-    return tables.get(part or "")
+    return meant[0] if meant else None
 
 
-__all__ = ["OUTSIDE", "Psfex", "psfex_table"]
+def is_meant(part: str | None, number: int, hdu: Any) -> bool:
+    """Whether ``FILE[PART]`` may mean an HDU, by number or name; every one without a part."""
+    return part is None or part.upper() in (str(number), hdu.name)
+
+
+__all__ = ["OUTSIDE", "Psfex", "is_meant", "psfex_table"]

@@ -356,6 +356,17 @@ def test_a_grid_of_one_that_is_no_cube(tmp_path):
     assert image_fwhm(found.values, found.step) == pytest.approx(2.4, rel=0.02)
 
 
+def test_the_grid_that_is_named_is_taken(tmp_path):
+    """Before, it was the first of the file, whatever was named."""
+    path = write_psf_grid(tmp_path / "g.fits", (70.0,), (90.0,), np.array([[2.4]]))
+    with fits.open(write_psf_grid(tmp_path / "h.fits", (70.0,), (90.0,), np.array([[3.3]]))) as hdu:
+        hdu[0].header["EXTNAME"] = "RED"
+        fits.append(path, hdu[0].data, hdu[0].header)
+    for part, fwhm in (("", 2.4), ("[0]", 2.4), ("[1]", 3.3), ("[red]", 3.3)):
+        found = read_psf(f"{path}{part}", sky())
+        assert image_fwhm(found.values, found.step) == pytest.approx(fwhm, rel=0.02), part
+
+
 @pytest.mark.parametrize("harm", ["gap", "few", "zero"])
 def test_what_is_no_grid(tmp_path, harm):
     path = write_psf_grid(tmp_path / "g.fits", (0.0, 139.0), (0.0, 299.0), np.full((2, 2), 2.4))

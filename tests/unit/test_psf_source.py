@@ -224,10 +224,14 @@ def test_psfex_of_several_extensions(tmp_path):
     write_psfex(path, 3.3, append=True)
     with pytest.raises(OptionError, match=r"several PSFs, one.*HDU 1, 2.*f.psf\[1\]"):
         read_psf(path, sky())
+    with pytest.raises(OptionError, match=r"several PSFs, one.*HDU 1, 2"):
+        read_psf(f"{path}[PSF_DATA]", sky())
     with pytest.raises(OptionError, match="no PSF in HDU 3"):
         read_psf(f"{path}[3]", sky())
     widths = [image_fwhm(*_pair(read_psf(f"{path}[{n}]", sky()))) for n in (1, 2)]
     assert widths == pytest.approx([2.4, 3.3], rel=0.03)
+    one = write_psfex(tmp_path / "one.psf", 2.4)
+    assert image_fwhm(*_pair(read_psf(f"{one}[psf_data]", sky()))) == pytest.approx(2.4, rel=0.03)
 
 
 @pytest.mark.parametrize(("fwhm", "step", "told"), [(2.4, 0.9, False), (2.0, 1.3, True)])
