@@ -247,7 +247,9 @@ def parse_roi(text: str, shape: tuple[int, int]) -> Box:
         )
     except ValueError:
         raise OptionError(
-            f"--roi {text!r} cannot be read", allowed, "for example --roi 0:256,0:256"
+            f"--roi {text!r} cannot be read",
+            allowed,
+            "for example --roi 0:256,0:256, or on the sky --roi '150.1 2.2 30arcsec'",
         ) from None
     box = Box((y0, x0), (y1, x1))
     if box.size == 0 or not Box.of_shape(shape).contains(box):

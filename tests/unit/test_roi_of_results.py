@@ -130,6 +130,7 @@ def test_it_is_what_the_place_is_on_the_input(folder, drawn, y, x, side, data):
     ("{} {} 3arcsec".format(*sky_of(3, 3)), r"not on the result of 8:68,10:86: it is \d"),
     ("330.1 -62.2 3arcsec", "not on the result of 8:68,10:86: its sky"),
     ("150.1 62.2 3", "ends in no size"), ("150.1 92 3arcsec", "cannot be read"),
+    ("150.1 62.2", "on the sky --roi '150.1 2.2 30arcsec'"),
     ("0:20,20:40", "not inside the result"), ("0:20,20:999", "inside the image of 70 x 90"),
     ("none.reg", "none.reg cannot be read"),
 ])  # fmt: skip
