@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
@@ -32,16 +32,16 @@ class Chosen:
     usual: tuple[str, ...]
     others: tuple[Other, ...] = ()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of all, as they are shown."""
-        return (*self.usual, *(other.name for other in self.others))
-
-    def entries(self, seen: Seen, again: Again) -> list[Entry]:
-        """What all methods make of the region."""
+    def entries(self, seen: Seen, again: Again, progress: Callable[[str], None]) -> list[Entry]:
+        """What all methods make of the region; the usual ones take seconds, others minutes each."""
+        if self.usual:
+            progress(", ".join(self.usual))
         made = [classical(seen, name) for name in self.usual if name not in OURS]
         made += ours(seen, [name for name in self.usual if name in OURS])
-        return made + [entry for other in self.others for entry in other.entries(seen, again)]
+        for other in self.others:
+            progress(other.name)
+            made += other.entries(seen, again)
+        return made
 
 
 def choose(names: Sequence[str] | None, model: ModelFacts, shape: tuple[int, ...]) -> Chosen:

@@ -67,7 +67,7 @@ def compare(
     overwrite : bool
         Write into a folder that is there already.
     progress : callable
-        Gets image and method before each is computed.
+        Gets the image and what is computed of it next: the usual methods, then every other.
     **options
         For `sciup.upscale`: model, psf_fwhm, samples, ...
 
@@ -92,11 +92,10 @@ def compare(
     rows: list[Row] = []
     with place(out) as work:
         for i, (name, image) in enumerate(images):
-            progress(name, ", ".join(chosen[i].names))
             again = partial(upscale, image, **options | {"roi": boxes[i]})
             seen = Seen.of(again())
             truth = _truth(truths[i], seen) if truths else None
-            made = chosen[i].entries(seen, again)
+            made = chosen[i].entries(seen, again, partial(progress, name))
             scored = [score(entry, seen, truth) for entry in made]
             with told(out):
                 _write(work, name, seen, made, truth)

@@ -187,7 +187,7 @@ def test_a_second_run_leaves_no_pictures_of_the_first(cell, tmp_path, models):
 
 def test_names_have_no_case(models):
     facts = ModelFacts.read(models["fluorescence"])
-    assert choose(["tv", "MEAN", "Bicubic"], facts, (40, 40)).names == ("bicubic", "TV", "mean")
+    assert choose(["tv", "MEAN", "Bicubic"], facts, (40, 40)).usual == ("bicubic", "TV", "mean")
 
 
 def test_the_command_prints_the_table_and_refuses_with_2(cell, tmp_path, models, capsys):

@@ -126,9 +126,12 @@ def test_the_explorer_s_picture_is_that_of_sciup_explore(cell, models, goal):
 
 def test_only_the_explorer_s_rows_say_how_far_noise_was_moved(cell, models, tmp_path, monkeypatch):
     monkeypatch.setattr("sciup.compare.choice.Explored", partial(Explored, steps=2))
-    run(cell, tmp_path / "out", models["first"], "explore:brightest", "bicubic")
+    told = []
+    tell = {"progress": lambda *what: told.append(what)}
+    run(cell, tmp_path / "out", models["first"], "explore:brightest", "TV", "bicubic", **tell)
+    assert told == [("one", "bicubic, TV"), ("one", "explore:brightest")]
     with (tmp_path / "out" / "comparison.csv").open() as file:
-        assert [bool(row["moved_sigma"]) for row in csv.DictReader(file)] == [False, True]
+        assert [bool(row["moved_sigma"]) for row in csv.DictReader(file)] == [False, False, True]
     assert picture(tmp_path / "out", "explore-brightest").shape == (64, 64)
 
 
@@ -163,7 +166,8 @@ def test_a_texture_is_no_stage(models):
 
 def test_the_explorer_refuses_large_regions_before_anything_is_computed(models):
     facts = ModelFacts.read(models["first"])
-    assert choose(["explore:farthest"], facts, (128, 128)).names == ("explore:farthest",)
+    (found,) = choose(["explore:farthest"], facts, (128, 128)).others
+    assert found.name == "explore:farthest"
     with pytest.raises(OptionError, match="up to 128 x 128"):
         choose(["explore:farthest"], facts, (16, 129))
 
@@ -173,7 +177,8 @@ def test_two_models_of_one_name_are_refused_and_one_named_twice_is_not(models):
     facts = ModelFacts.read(models["first"])
     twin = write_toy_model(models["first"].parent / "sub" / "second", seed=2, domain=facts.domain)
     second = str(models["second"])
-    assert choose([second, f"{second}/", second], facts, (32, 32)).names == ("second",)
+    (found,) = choose([second, f"{second}/", second], facts, (32, 32)).others
+    assert found.name == "second"
     with pytest.raises(OptionError, match=r"sub/second is a second model named second"):
         choose([second, str(twin)], facts, (32, 32))
 
