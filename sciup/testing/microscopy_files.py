@@ -270,11 +270,14 @@ def point_back(path: Path, page: int) -> Path:
     """Have page `page` of a TIFF follow its last one, so that the list of pages has no end."""
     with tifffile.TiffFile(path) as tiff:
         kind, places = tiff.tiff, [p.offset for p in tiff.pages]
-        end = places[-1] + kind.tagnosize + kind.tagsize * len(tiff.pages[-1].tags)
+        stream = tiff.filehandle
+        stream.seek(places[-1])
+        tags = np.frombuffer(stream.read(kind.tagnosize), f"{tiff.byteorder}u{kind.tagnosize}")
+        end = places[-1] + kind.tagnosize + kind.tagsize * int(tags[0])
         order: Literal["little", "big"] = "little" if tiff.byteorder == "<" else "big"
-    with path.open("r+b") as stream:
-        stream.seek(end)
-        stream.write(places[page].to_bytes(kind.offsetsize, order))
+    with path.open("r+b") as file:
+        file.seek(end)
+        file.write(places[page].to_bytes(kind.offsetsize, order))
     return path
 
 
