@@ -18,9 +18,9 @@ from sciup.evaluate.tables import Table
 from sciup.risk.badge import field_score
 from sciup.risk.calibration import Calibration
 from sciup.risk.evidence import PRODUCTS, STRATA, TOLERANCES
+from sciup.risk.familiar import STATISTICS, strangest
 from sciup.risk.fitting import ALPHA
 from sciup.risk.folds import by_unit
-from sciup.risk.outside import STATISTICS, strangest
 from sciup.risk.score import tail
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import sliding_mean, verdict

@@ -23,8 +23,8 @@ from sciup.generators.facts import ModelFacts
 from sciup.risk.calibration import FILE, VERSION, Calibration
 from sciup.risk.columns import Columns
 from sciup.risk.evidence import Evidence, tally
+from sciup.risk.familiar import Familiar
 from sciup.risk.fitting import calibrate
-from sciup.risk.outside import Familiar
 
 Array = NDArray[np.float64]
 

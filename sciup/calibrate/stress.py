@@ -18,7 +18,8 @@ from sciup.calibrate.spoil import SPOILS, Spoilt
 from sciup.evaluate.tables import Table
 from sciup.risk.calibration import Calibration
 from sciup.risk.evidence import TOLERANCES
-from sciup.risk.outside import BLOCK, strangest
+from sciup.risk.familiar import strangest
+from sciup.risk.innovation import BLOCK
 
 Row = dict[str, Any]
 

@@ -18,7 +18,7 @@ from sciup.physics.instrument import Instrument
 from sciup.risk.badge import field_score
 from sciup.risk.calibration import EVERYTHING, FILE, Calibration, Promise
 from sciup.risk.evidence import PRODUCTS, STRATA
-from sciup.risk.outside import STATISTICS, strangest
+from sciup.risk.familiar import STATISTICS, strangest
 from sciup.risk.plain import jsonable
 from sciup.risk.words import meaning
 

@@ -11,7 +11,7 @@ from sciup.engine.margins import RIM
 from sciup.generators.noise import second_lag
 from sciup.generators.posterior import crop
 from sciup.risk.appearance import appearance
-from sciup.risk.outside import block_scores
+from sciup.risk.innovation import block_scores
 
 if TYPE_CHECKING:
     from sciup.engine.block import Window
@@ -23,7 +23,7 @@ LEAST = 1e-3
 
 
 def statistics(window: Window) -> Array:
-    """Raw statistics of the core of a window, as `sciup.risk.outside.Familiar` wants them.
+    """Raw statistics of the core of a window, as `sciup.risk.familiar.Familiar` wants them.
 
     The innovation is what the data have that the network's mean does not explain: after the
     projection it would be small by construction. Features are the mean of each channel of the

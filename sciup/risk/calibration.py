@@ -17,8 +17,8 @@ from sciup.risk.badge import Domain
 from sciup.risk.certificate import Certificate
 from sciup.risk.control import Alarm, Interval
 from sciup.risk.evidence import KINDS, STRATA, cells
+from sciup.risk.familiar import Familiar
 from sciup.risk.isotonic import RiskMap
-from sciup.risk.outside import Familiar
 from sciup.risk.plain import checked, numbers
 from sciup.risk.score import MIDDLES, level
 from sciup.risk.stored import Key, Stored

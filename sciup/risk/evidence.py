@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sciup.errors import InputError
 from sciup.risk.columns import Columns
-from sciup.risk.outside import BLOCK
+from sciup.risk.innovation import BLOCK
 from sciup.risk.score import LEVELS, MIDDLES, level, tail
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import SCALES, block_mean, mean_at
@@ -54,7 +54,7 @@ class Evidence(Columns):
     pixels, width : ndarray (n, interval scales)
         Pixels in all; sum of their spreads in units of the input noise.
     statistics : ndarray (n, d)
-        Of the block, for the badge; see `sciup.risk.outside.Familiar`.
+        Of the block, for the badge; see `sciup.risk.familiar.Familiar`.
     """
 
     unit: NDArray[np.str_]

@@ -23,9 +23,9 @@ from sciup.risk.evidence import (
     Evidence,
     cells,
 )
+from sciup.risk.familiar import Familiar, strangest
 from sciup.risk.folds import DELTA, by_unit, split
 from sciup.risk.isotonic import RiskMap, fit
-from sciup.risk.outside import Familiar, strangest
 from sciup.risk.stored import Key
 from sciup.risk.votes import SCALES
 

@@ -11,8 +11,8 @@ from sciup.generators.facts import ModelFacts, read_recipe
 from sciup.risk.appearance import COUNT
 from sciup.risk.calibration import FILE, Calibration
 from sciup.risk.evidence import Evidence, tally
+from sciup.risk.familiar import INNOVATION, STATISTICS, Familiar, Features
 from sciup.risk.fitting import calibrate
-from sciup.risk.outside import INNOVATION, STATISTICS, Familiar, Features
 
 UNITS = 148
 SIDE = 32

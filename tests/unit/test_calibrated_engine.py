@@ -17,7 +17,7 @@ from sciup.io._array import open_array
 from sciup.io._provenance import read_provenance
 from sciup.risk.calibration import Calibration
 from sciup.risk.evidence import KINDS, STRATA, scored
-from sciup.risk.outside import STATISTICS
+from sciup.risk.familiar import STATISTICS
 from sciup.risk.tolerance import Tolerance
 from sciup.risk.votes import mean_at
 from sciup.testing.toy_calibration import write_toy_calibration

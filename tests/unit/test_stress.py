@@ -14,7 +14,7 @@ from sciup.evaluate.fluorescence.protocol import Case, Condition
 from sciup.evaluate.sky.fields import make_field
 from sciup.generators.facts import ModelFacts
 from sciup.risk.appearance import COUNT
-from sciup.risk.outside import INNOVATION
+from sciup.risk.familiar import INNOVATION
 from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model

@@ -19,9 +19,9 @@ from sciup.risk.control import (
     outside_shares,
     unflagged_shares,
 )
+from sciup.risk.familiar import strangest
 from sciup.risk.folds import field_shares
 from sciup.risk.isotonic import fit
-from sciup.risk.outside import strangest
 from sciup.risk.votes import verdict, vote
 
 FIELDS, SIDE, DRAWS, UNITS, DELTA = 800, 16, 8, 60, 0.1

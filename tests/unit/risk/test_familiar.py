@@ -14,15 +14,8 @@ from sciup.risk.badge import (
     field_score,
     pick_blocks,
 )
-from sciup.risk.outside import (
-    BLOCK,
-    Familiar,
-    Features,
-    block_scores,
-    shrunk_covariance,
-    spikes,
-    strangest,
-)
+from sciup.risk.familiar import Familiar, Features, shrunk_covariance, strangest
+from sciup.risk.innovation import BLOCK, block_scores, spikes
 
 
 def noise(seed=0, shape=(BLOCK, BLOCK)):
