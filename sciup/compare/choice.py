@@ -62,6 +62,8 @@ def choose(names: Sequence[str] | None, model: ModelFacts, shape: tuple[int, ...
     OptionError
         For an unknown or unfitting name, with the nearest one and all that there are; for two
         models that call themselves the same.
+    ModelError
+        For a damaged model, and for a texture model without its sampler.
     """
     if names is None:
         return Chosen(METHODS)
@@ -112,8 +114,16 @@ def _other(name: str, model: ModelFacts) -> Other:
             "name samplers whose scales multiply to that of the comparison, or change --scale",
         )
     if last.architecture == TEXTURE:
-        return Texture(TextureFacts.read(folders[0]))
+        return _texture(folders[0], model)
     return Sampler(stages)
+
+
+def _texture(folder: Path, model: ModelFacts) -> Texture:
+    """A texture model on its own sampler, which need not be the one of the comparison."""
+    facts = TextureFacts.read(folder)
+    own = facts.sampler_weights == model.weights
+    sampler = model if own else ModelFacts.read(find_model(facts.sampler))
+    return Texture(TextureFacts.beside(sampler, folder), sampler.folder)
 
 
 def _folder(part: str, name: str, model: ModelFacts) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,6 @@ from sciup.errors import InputError
 from sciup.evaluate.draws import draw_samples, draw_texture
 from sciup.explorer.question import STEPS, Question
 from sciup.generators.facts import ModelFacts, TextureFacts
-from sciup.resources import find_model
 
 Again = Callable[..., Result]
 """The same region with the same options by another model; takes those of `sciup.upscale`."""
@@ -46,6 +46,7 @@ class Texture:
     """The one picture of a texture model, on the sampler that it stands on."""
 
     facts: TextureFacts
+    sampler: Path
 
     @property
     def name(self) -> str:
@@ -54,10 +55,8 @@ class Texture:
 
     def entries(self, seen: Seen, again: Again) -> list[Entry]:
         """An illustration: made to look measured, not to be measured on."""
-        began, main = time.perf_counter(), seen.result.job.model
-        fits = main.weights == self.facts.sampler_weights
-        sampler = main.folder if fits else find_model(self.facts.sampler)
-        values = draw_texture(again(model=sampler, scale=None, texture=self.facts.folder))
+        began = time.perf_counter()
+        values = draw_texture(again(model=self.sampler, scale=None, texture=self.facts.folder))
         words = f"on {self.facts.sampler}, do not measure on it"
         return [Entry(self.name, values, time.perf_counter() - began, words, ILLUSTRATION)]
 

@@ -16,7 +16,7 @@ from sciup.compare.others import Explored
 from sciup.compare.run import compare
 from sciup.compare.scores import score
 from sciup.compare.seen import Seen
-from sciup.errors import OptionError, OutputError
+from sciup.errors import ModelError, OptionError, OutputError
 from sciup.evaluate.draws import draw_samples, draw_texture
 from sciup.explorer.cascade import Cascade, sharpen
 from sciup.generators.facts import ModelFacts
@@ -156,6 +156,11 @@ def test_names_that_do_not_fit_are_refused_with_all_that_do(models, name, words)
     assert asked in str(caught.value)
     listed = ("bicubic, Lanczos, Richardson-Lucy", "explore:farthest", "fluorescence-x2", "joined")
     assert all(part in caught.value.allowed for part in listed)
+
+
+def test_a_texture_without_its_sampler_is_refused_before_anything_is_computed(models):
+    with pytest.raises(ModelError, match="no model 'first'"):
+        choose([str(models["texture"])], ModelFacts.read(models["second"]), (32, 32))
 
 
 def test_a_texture_is_no_stage(models):
