@@ -22,7 +22,7 @@ from sciup.physics.psf import image_fwhm, over_pixel
 from sciup.physics.psf_cells import PsfCells
 from sciup.physics.psf_error import fine
 from sciup.physics.psf_gridded import GriddedPsf
-from sciup.physics.psfex import Psfex, is_meant, psfex_table
+from sciup.physics.psfex import Psfex
 
 logger = logging.getLogger("sciup")
 Array = NDArray[np.float64]
@@ -149,13 +149,26 @@ def _fits_contents(path: str, part: str | None) -> tuple[Psfex | GriddedPsf | No
         fits.open(local_file(path, None), memmap=False) as hdus,
     ):
         names = {hdu.name for hdu in hdus}
-        table = psfex_table(hdus, part, path)
-        if table is not None:
-            return Psfex.read(table, path), names
-        for number, hdu in enumerate(hdus):
-            if GriddedPsf.fits(hdu) and is_meant(part, number, hdu):
-                return GriddedPsf.read(hdu, path), names
-        return None, names
+        hdu = _of_a_field(hdus, part, path)
+        if hdu is None:
+            return None, names
+        return (Psfex if Psfex.fits(hdu) else GriddedPsf).read(hdu, path), names
+
+
+def _of_a_field(hdus: Any, part: str | None, source: str) -> Any | None:
+    """The HDU, by number or name, with the PSF of a field; None of other files.
+
+    PSFEx writes one for each extension of the image.
+    """
+    fields = {n: h for n, h in enumerate(hdus) if Psfex.fits(h) or GriddedPsf.fits(h)}
+    meant = [h for n, h in fields.items() if part is None or part.upper() in (str(n), h.name)]
+    if fields and len(meant) != 1:
+        raise OptionError(
+            f"the PSF file {source} has {'several PSFs' if meant else f'no PSF in HDU {part}'}",
+            f"HDU {', '.join(map(str, fields))}",
+            f"for example --psf {source}[{next(iter(fields))}]",
+        )
+    return meant[0] if meant else None
 
 
 def _varying(model: Psfex | GriddedPsf, name: str, image: Image, region: Box) -> PsfImage:

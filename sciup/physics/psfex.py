@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciup.errors import InputError, OptionError
+from sciup.errors import InputError
 from sciup.io._check import input_errors
 
 Array = NDArray[np.float64]
@@ -55,6 +55,11 @@ class Psfex:
     def far(self, y: float, x: float) -> bool:
         """Whether a place in input px lies far from the stars of the fit."""
         return self.varies and max(map(abs, self.place(y, x))) > OUTSIDE
+
+    @staticmethod
+    def fits(hdu: Any) -> bool:
+        """Whether an HDU of astropy is such a table."""
+        return bool(hdu.name == TABLE and hdu.header.get("XTENSION") == "BINTABLE")
 
     @classmethod
     def read(cls, table: Any, source: str) -> Psfex:
@@ -116,43 +121,4 @@ class Psfex:
         return np.asarray(np.tensordot(powers, self.terms, 1))
 
 
-def psfex_table(hdus: Any, part: str | None, source: str) -> Any | None:
-    """The table of a file by PSFEx, which has one for each extension of the image; None of others.
-
-    Parameters
-    ----------
-    hdus : astropy.io.fits.HDUList
-    part : str or None
-        Number or name of the HDU that is meant.
-    source : str
-        Of the file, for errors.
-
-    Raises
-    ------
-    OptionError
-        If there are several and none of them is named.
-    """
-    from astropy.io import fits
-
-    tables = {
-        number: hdu
-        for number, hdu in enumerate(hdus)
-        if hdu.name == TABLE and isinstance(hdu, fits.BinTableHDU)
-    }
-    meant = [hdu for number, hdu in tables.items() if is_meant(part, number, hdu)]
-    if tables and len(meant) != 1:
-        several = "several PSFs, one for each extension of the image"
-        raise OptionError(
-            f"the PSFEx file {source} has {several if meant else f'no PSF in HDU {part}'}",
-            f"HDU {', '.join(map(str, tables))}",
-            f"for example --psf {source}[{next(iter(tables))}]",
-        )
-    return meant[0] if meant else None
-
-
-def is_meant(part: str | None, number: int, hdu: Any) -> bool:
-    """Whether ``FILE[PART]`` may mean an HDU, by number or name; every one without a part."""
-    return part is None or part.upper() in (str(number), hdu.name)
-
-
-__all__ = ["OUTSIDE", "Psfex", "is_meant", "psfex_table"]
+__all__ = ["OUTSIDE", "Psfex"]

@@ -14,7 +14,7 @@ import sciup
 from sciup.engine.job import Worker
 from sciup.engine.margins import CORE
 from sciup.engine.provenance import fingerprint
-from sciup.errors import InputError
+from sciup.errors import InputError, OptionError
 from sciup.evaluate.draws import predict
 from sciup.explorer.run import open_stamp
 from sciup.geometry import Box
@@ -357,12 +357,14 @@ def test_a_grid_of_one_that_is_no_cube(tmp_path):
 
 
 def test_the_grid_that_is_named_is_taken(tmp_path):
-    """Before, it was the first of the file, whatever was named."""
+    """Before, it was the first of the file, whatever was named, or was not."""
     path = write_psf_grid(tmp_path / "g.fits", (70.0,), (90.0,), np.array([[2.4]]))
     with fits.open(write_psf_grid(tmp_path / "h.fits", (70.0,), (90.0,), np.array([[3.3]]))) as hdu:
         hdu[0].header["EXTNAME"] = "RED"
         fits.append(path, hdu[0].data, hdu[0].header)
-    for part, fwhm in (("", 2.4), ("[0]", 2.4), ("[1]", 3.3), ("[red]", 3.3)):
+    with pytest.raises(OptionError, match=r"several PSFs.*HDU 0, 1.*g.fits\[0\]"):
+        read_psf(path, sky())
+    for part, fwhm in (("[0]", 2.4), ("[1]", 3.3), ("[red]", 3.3)):
         found = read_psf(f"{path}{part}", sky())
         assert image_fwhm(found.values, found.step) == pytest.approx(fwhm, rel=0.02), part
 
