@@ -184,6 +184,8 @@ class Opened:
     tolerance : str
     countable : bool
         Whether votes can be counted anew, at another tolerance or about another draw.
+    alarm : float, optional
+        Risk of a draw from which pixels were flagged, at this tolerance, when a result was made.
     """
 
     number: int
@@ -201,6 +203,7 @@ class Opened:
     calibration: str | None
     tolerance: str
     countable: bool = True
+    alarm: float | None = None
 
 
 @dataclass(frozen=True)

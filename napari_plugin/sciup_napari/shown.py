@@ -174,7 +174,13 @@ class Shown(QObject):
         """The risk from which a pixel is flagged."""
         if self.lens.alarm is not None:
             return self.lens.alarm
-        return self.judge.alarm(self.tolerance, "mean" if self.risk_of_mean else "sample")
+        product, facts = "mean" if self.risk_of_mean else "sample", self.facts
+        if self.judge.promise(self.tolerance, product) is None and facts is not None:
+            # a finished result whose model was calibrated again, or is not here
+            own = product == "sample" and self.tolerance == facts.tolerance
+            if own and facts.alarm is not None:
+                return facts.alarm
+        return self.judge.alarm(self.tolerance, product)
 
     @property
     def risk_of_mean(self) -> bool:

@@ -106,7 +106,14 @@ class Stored:
             calibration=calibration_of(facts),
             tolerance=str(self.done.tolerance),
             countable=self.countable,
+            alarm=alarm_of(facts),
         )
+
+
+def alarm_of(facts: Mapping[str, Any]) -> float | None:
+    """The risk from which a result flags, by its provenance; None if it is not calibrated."""
+    told = facts["risk"]
+    return float(told["alarm"]["threshold"]) if told.get("calibrated") else None
 
 
 def calibration_of(facts: Mapping[str, Any]) -> str | None:

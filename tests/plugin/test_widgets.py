@@ -29,11 +29,11 @@ from sciup_napari.lens_state import LensState
 from sciup_napari.lens_words import pixel_words
 from sciup_napari.live import LiveView
 from sciup_napari.messages import Failed, Opened, Source
-from sciup_napari.readout import Judge
+from sciup_napari.readout import COMMON_ALARM, Judge
 from sciup_napari.regions import NAME, region_of
 from sciup_napari.run_dialog import RunDialog
 from sciup_napari.session import session_of
-from sciup_napari.stored import Stored, calibration_of
+from sciup_napari.stored import Stored, alarm_of, calibration_of
 
 SAMPLES = 4
 ROWS = (
@@ -261,6 +261,21 @@ def test_a_result_gets_no_calibration_that_is_not_its_own(
     facts = {"risk": {"calibrated": calibrated}, "model": "toy"}
     facts |= {"fingerprint": {"calibration": own}}
     assert (calibration_of(facts) is not None) == found
+
+
+def test_a_result_of_an_older_calibration_keeps_the_alarm_it_was_made_with(viewer, qtbot):
+    lens = TrustLens(viewer)
+    qtbot.addWidget(lens)
+    layer = viewer.add_image(cells((300, 280)))
+    opened(lens.live, layer, calibration=None, alarm=0.03)
+    assert lens.live.alarm == 0.03
+    lens._words()
+    assert lens.alarm_words.text().startswith("risk 0.03 — calibrated level")
+    lens.live.set_lens(tolerance=2.2)  # of this nobody promised anything
+    assert lens.live.alarm == COMMON_ALARM
+    risk = {"calibrated": True, "alarm": {"threshold": 0.03}}
+    assert alarm_of({"risk": risk}) == 0.03
+    assert alarm_of({"risk": {"calibrated": False}}) is None
 
 
 def test_a_result_without_draws_is_refused(monkeypatch):
