@@ -126,7 +126,7 @@ class Asker:
             "flux_high": found.high,
             "flux_middle": found.middle,
             "flux_unit": measure,
-            "flux_above": "the sky" if self._sky else "the pedestal",
+            "flux_above": "the sky" if self._sky else self._pedestal,
             "range": f"profile: chi^2 of noise and latents rises by {RISE**2:.2f} (95 %)",
             "at": q.aperture.at,
             "radius": q.aperture.radius,
@@ -273,6 +273,12 @@ class Asker:
     @property
     def _sky(self) -> bool:
         return self.stamp.sampler.net.spec.domain == "night-sky"
+
+    @property
+    def _pedestal(self) -> str:
+        """Its level and where that is from: a flux is wrong by as much in every pixel as it is."""
+        level = self.stamp.sampler.instrument.background
+        return f"the pedestal of {float(level.value):.4g} ({level.origin})"
 
     def _unit_of_flux(self) -> str:
         image = self.stamp.sampler.image

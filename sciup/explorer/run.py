@@ -199,7 +199,7 @@ def explore(
     >>> options = {"psf_fwhm": 2.0, "gain": 1.0, "background": 0.0, "device": "cpu"}
     >>> found = sciup.explore(image, goal="brightest", at=(20, 20), radius=3, scale=2, **options)
     >>> found.regions[0].words
-    'flux of the aperture between ... input units x input px (95 %), above the pedestal'
+    'flux of the aperture between ... (95 %), above the pedestal of 0 (given)'
     """
     opened = open_image(image)
     cascade = Cascade.choose(opened, spread(opened, "--model", model)[0], scale)

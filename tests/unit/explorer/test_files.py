@@ -237,6 +237,16 @@ def test_masked_pixels_of_a_flux_are_told(field, models, roi, masked):
     assert told == bool(masked)
 
 
+@pytest.mark.parametrize(("stated", "told"), [
+    ({"background": -3}, "the pedestal of -3 (given)"), ({}, " (estimated)"),
+])  # fmt: skip
+def test_the_level_above_which_flux_counts_is_told(micrograph, models, stated, told):
+    """One that is too low by 13 adds 13 in every pixel, and the range does not know."""
+    options = {"psf_fwhm": 2.2, "model": models["cells"], "device": "cpu", "steps": 1} | stated
+    region = sciup.explore(micrograph, goal="faintest", roi="8:20,10:22", **options).regions[0]
+    assert told in region.as_json()["flux_above"]
+
+
 def test_a_sketch_may_be_a_png(capfd, micrograph, models, tmp_path):
     from matplotlib.image import imsave
 
