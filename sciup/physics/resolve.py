@@ -10,18 +10,14 @@ import numpy as np
 from sciup.errors import InputError
 from sciup.image import Domain, Fact, Image, Plane
 from sciup.physics import estimate
-from sciup.physics.estimate import PhotonTransfer
 from sciup.physics.given import Given
 from sciup.physics.instrument import NONE, Instrument
 from sciup.physics.mesh import block_sky
 from sciup.physics.psf_source import PsfImage
+from sciup.physics.resolve_camera import micrograph_camera
 from sciup.physics.resolve_psf import first, micrograph_psf, psf_step, sky_psf
 
 ASSUMED_ELECTRONS_PER_SIGMA = 50.0
-ASSUMED_READ_NOISE, LEAST_READ_NOISE = 1.0, 0.5
-"""Electrons; the generators were trained with 0.5 and more."""
-LEAST_ELECTRONS, MOST_ELECTRONS = 10.0, 5000.0
-"""At the bright end: what is noisier or cleaner is treated as such. Training went to 2000."""
 
 
 class Believed(NamedTuple):
@@ -108,69 +104,19 @@ def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrum
     dark, bright = estimate.levels(sample)
     if not bright > dark:
         raise InputError(f"{image.source}: the image has no contrast above single pixels")
-    electrons = first(given.electrons_per_unit, image, "electrons_per_unit", "--gain")
-    pedestal = first(given.background, image, "pedestal", "--background")
-    line = estimate.photon_transfer(sample)
-    if electrons is None:
-        electrons = _gain(line, dark, bright)
-    read = first(given.read_noise, image, "read_noise", "--read-noise")
-    if read is None:
-        read = _read_noise(line, electrons.value)
-    if pedestal is None:
-        pedestal = _pedestal(line, electrons.value, read.value, dark, float(sample.valid.min()))
-    darkest = dark if line is None else line.dark
-    if given.noise_sigma is not None:
-        # the stated noise where it is darkest fixes what photons do not explain
-        photons = max(darkest - pedestal.value, 0) * electrons.value
-        rest = (given.noise_sigma * electrons.value) ** 2 - photons
-        read = Fact(float(np.sqrt(max(rest, 0.01))), "given", "from --noise-sigma")
-    variance = max(darkest - pedestal.value, 0) * electrons.value + read.value**2
+    camera = micrograph_camera(image, given, sample, (dark, bright))
     return Instrument(
         psf_fwhm=fwhm,
         psf=psf,
-        electrons_per_unit=electrons,
-        read_noise=read,
-        background=pedestal,
-        noise_sigma=Fact(
-            float(np.sqrt(variance)) / electrons.value, "estimated", "where it is darkest"
-        ),
+        electrons_per_unit=camera.gain,
+        read_noise=camera.read_noise,
+        background=camera.pedestal,
+        noise_sigma=camera.sigma,
         correlation=Fact(0.0, "assumed", "camera pixels are independent"),
         dark=Fact(dark, "estimated", "1st percentile of 3 x 3 means"),
         bright=Fact(bright, "estimated", "99.9th percentile of 3 x 3 means"),
         psf_step=psf_step(given),
     )
-
-
-def _gain(line: PhotonTransfer | None, dark: float, bright: float) -> Fact:
-    """Electrons per unit from the noise, kept within what the generators know."""
-    most, least = MOST_ELECTRONS / (bright - dark), LEAST_ELECTRONS / (bright - dark)
-    if line is None:
-        return Fact(0.1 * most, "assumed", "noise cannot be seen: 500 electrons at the bright end")
-    note = "noise variance against mean (photon transfer)"
-    if line.gain > most:
-        note = f"cleaner than {MOST_ELECTRONS:g} electrons: treated as such"
-    if line.gain < least:
-        note = f"noisier than {LEAST_ELECTRONS:g} electrons: treated as such"
-    return Fact(float(np.clip(line.gain, least, most)), "estimated", note)
-
-
-def _read_noise(line: PhotonTransfer | None, electrons: float) -> Fact:
-    """What is usual for a camera, or less where the darkest patches have less noise than that."""
-    seen = np.inf if line is None else electrons * float(np.sqrt(line.variance(line.dark)))
-    if seen >= ASSUMED_READ_NOISE:
-        return Fact(ASSUMED_READ_NOISE, "assumed", "electrons")
-    return Fact(max(seen, LEAST_READ_NOISE), "estimated", "electrons, all noise where it is dark")
-
-
-def _pedestal(
-    line: PhotonTransfer | None, electrons: float, read: float, dark: float, least: float
-) -> Fact:
-    """Level without light that gives the darkest patches the noise they have."""
-    if line is None:
-        return Fact(min(least, dark), "estimated", "smallest sampled value")
-    photons = max(electrons**2 * line.variance(line.dark) - read**2, 0.0)
-    level = min(line.dark - photons / electrons, dark)
-    return Fact(level, "estimated", "from the noise where it is dark")
 
 
 __all__ = ["Believed", "resolve"]

@@ -88,14 +88,38 @@ def test_read_noise_is_no_more_than_the_dark_end_has(read, believed):
 
     The noise at the dark end is right in any case, down to the least that generators know.
     """
-    light = np.zeros((256, 256))
-    light[:, 128:] = np.linspace(0, 200, 128)
-    rng = np.random.default_rng(0)
-    values = rng.poisson(light) + rng.normal(100, read, light.shape)
-    image = open_array(values.astype(np.float32), domain="fluorescence")
+    image = open_array(offset_camera(read).astype(np.float32), domain="fluorescence")
     found = resolve(image, (), "fluorescence", Given()).instrument
     assert found.read_noise.value == pytest.approx(believed, rel=0.2)
     assert found.noise_sigma.value == pytest.approx(max(read, 0.5), rel=0.25)
+
+
+def offset_camera(read):
+    """A gradient of up to 200 electrons above an offset of 100, half of it dark."""
+    light = np.zeros((256, 256))
+    light[:, 128:] = np.linspace(0, 200, 128)
+    rng = np.random.default_rng(0)
+    return rng.poisson(light) + rng.normal(100, read, light.shape)
+
+
+@pytest.mark.parametrize("read", [0.2, 1.5, 4.0])
+def test_a_stated_pedestal_leaves_the_noise_to_reading(read):
+    """Before, one electron of read noise was assumed, whatever the dark pixels showed."""
+    image = open_array(offset_camera(read).astype(np.float32), domain="fluorescence")
+    found = resolve(image, (), "fluorescence", Given(background=100.0)).instrument
+    assert found.read_noise.value == pytest.approx(max(read, 0.5), rel=0.2)
+    noise = found.noise_sigma.value * found.electrons_per_unit.value
+    assert noise == pytest.approx(max(read, 0.5), rel=0.2)
+
+
+@pytest.mark.parametrize("stated", [2.0, 9.0])
+@pytest.mark.parametrize("more", [{}, {"background": 100.0}, {"read_noise": 0.5}])
+def test_a_stated_noise_is_the_noise(stated, more):
+    image = open_array(offset_camera(3.0).astype(np.float32), domain="fluorescence")
+    given_of_it = Given(noise_sigma=stated, electrons_per_unit=1.0, **more)
+    sigma = resolve(image, (), "fluorescence", given_of_it).instrument.noise_sigma
+    assert sigma.value == pytest.approx(stated, rel=0.01)
+    assert sigma.origin == "given"
 
 
 @pytest.mark.parametrize("values", [np.ones((300, 300)), np.eye(9), np.full((64, 64), np.nan)])

@@ -1,6 +1,7 @@
 """Given goes before header, header before estimate, estimate before assumption; kept exactly."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,10 +91,18 @@ def test_impossible_psf_images_are_refused(picture):
         found(SKY, "night-sky", Given(psf=picture))
 
 
-def test_given_noise_of_a_micrograph_moves_the_read_noise():
-    loud = found(CELLS, "fluorescence", Given(noise_sigma=20.0, electrons_per_unit=2.0))
-    assert loud.read_noise.origin == "given"
-    assert loud.noise_sigma.value == pytest.approx(20, rel=0.05)
+@pytest.mark.parametrize("background", [None, 90.0])
+def test_given_noise_of_a_micrograph_is_the_noise(background):
+    """Read noise follows where the level without light is known, else that level does."""
+    given = Given(noise_sigma=20.0, electrons_per_unit=2.0, background=background)
+    loud, calm = (
+        found(CELLS, "fluorescence", g) for g in (given, replace(given, noise_sigma=None))
+    )
+    assert loud.noise_sigma.value == pytest.approx(20, rel=1e-6)
+    assert loud.noise_sigma.origin == "given"
+    moved = loud.read_noise if background else loud.background
+    assert moved.value != (calm.read_noise if background else calm.background).value
+    assert moved.origin == ("given" if background else "estimated")
 
 
 @pytest.mark.parametrize("domain", ["night-sky", "fluorescence"])
