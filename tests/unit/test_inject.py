@@ -486,8 +486,8 @@ def test_blank_micrographs_have_level_and_noise_of_the_darkest_places(tmp_path):
     result = sciup.upscale(image, model=toy, psf_fwhm=2.2, gain=0.5, background=100.0, **FIXED)
     i = result.instrument
     values = blank(result, 0).job.image.read((), Box.of_shape((200, 200)))[0]
-    # photons of this level and read noise of 1 electron
-    assert values.mean() == pytest.approx(100 + (i.noise_sigma.value**2 - 2**2) * 0.5, abs=0.1)
+    photons = (0.5 * i.noise_sigma.value) ** 2 - i.read_noise.value**2
+    assert values.mean() == pytest.approx(100 + photons / 0.5, abs=0.1)
     assert values.std() == pytest.approx(float(i.noise_sigma.value), rel=0.02)
 
 

@@ -19,8 +19,8 @@ STATED = ("given", "header")
 FACTS = {"PSF": ("psf_fwhm",), "noise": ("noise_sigma",), "background": ("background",)}
 """What the program found out on the fields of every calibration."""
 
-CAMERA = {"noise": ("electrons_per_unit", "read_noise")}
-"""What the noise of a micrograph is made of: --noise-sigma states its read noise."""
+CAMERA = {"noise": ("electrons_per_unit", "read_noise", "noise_sigma")}
+"""What the noise of a micrograph is, and what it is made of."""
 
 LEARNED = (
     "{0.candidates} candidates of {0.units} independent fields, of which the program found out PSF,"
