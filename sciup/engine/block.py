@@ -161,7 +161,7 @@ class PlaneSampler:
             out["tolerance"] = self.units.width(tau, tile.core, s)
         for name in set(wanted) & set(PROGRESSIVE):
             out[name] = self._progressive(window, name, tile)
-        if window.texture is not None:
+        if self.texture is not None:
             out["texture"] = self._values(self._core(window.textured()), tile)
         if "snr" in wanted:
             snr = np.asarray(crop(window.snr, RIM)[0, 0].cpu().numpy())

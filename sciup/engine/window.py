@@ -48,7 +48,7 @@ class Window:
     lock: Tensor  # weight of the data where they are bright
     mask: Tensor
     core_footprint: NDArray[np.bool_]
-    texture: Tensor | None = None  # what the texture head says, network units
+    seen: Tensor | None = None  # what the trunk made of them, for a texture head
     _others: dict[int, Any] = field(default_factory=dict)  # features with other PSFs, by node
     _optics: dict[int, Optics] = field(default_factory=dict)  # by node
 
@@ -76,8 +76,6 @@ class Window:
         planes = planes.to(memory_format=torch.channels_last)
         seen = net.see(planes)
         features = net.encode(planes, seen)
-        head = sampler.texture
-        texture = None if head is None else head(planes, seen, features.mean)
         margin = net.spec.margin
         measured, sigma, signal, inner = (
             crop(x, margin) for x in (crop(vt, 1), sigma, signal, crop(ft, 1))
@@ -100,7 +98,7 @@ class Window:
             lock_weight(signal - units.background, sigma, net.spec.trust.lock),
             mask,
             footprint[halo:-halo, halo:-halo],
-            texture,
+            None if sampler.texture is None else seen,
         )
 
     def optics(self, node: int = 0) -> Optics:
@@ -136,12 +134,21 @@ class Window:
     def textured(self) -> Tensor:
         """What the texture head says, made to agree with the measurement, on `inner`.
 
-        Without noise of the instrument: there is one image, not a draw of many.
+        With the noise field of sample 0, but without noise of the instrument: there is one image,
+        not a draw of many.
         """
-        if self.texture is None:
-            raise ValueError("the window was read without a texture head")
-        v = self.sampler.units.stretch.inverse(self.texture)
+        v = self.sampler.units.stretch.inverse(self._texture())
         return self.inner(self._agreeing(v, self.measured))
+
+    def _texture(self) -> Tensor:
+        """What the texture head says, network units."""
+        s, head = self.sampler, self.sampler.texture
+        if head is None or self.seen is None:
+            raise ValueError("the window was read without a texture head")
+        drawn = head.chance is not None
+        noise = self._noise(noise_key(s.settings.seed, s.digest, 0)) if drawn else None
+        said: Tensor = head(self.planes, self.seen, self.features.mean, noise)
+        return said
 
     def _agreeing(self, v: Tensor, y: Tensor, node: int = 0) -> Tensor:
         """A pre-draw in working units, projected on the data `y` with the PSF of a node."""

@@ -92,8 +92,8 @@ def load_texture(facts: TextureFacts, sampler: PosteriorSampler) -> TextureHead:
     return head
 
 
-SIZES = ("channels", "blocks", "fine")
-"""Keys under ``texture`` in a recipe that say how large the head is."""
+SIZES = ("channels", "blocks", "fine", "noise")
+"""Keys under ``texture`` in a recipe that say what the head is made of."""
 
 Net = TypeVar("Net", PosteriorSampler, TextureHead)
 

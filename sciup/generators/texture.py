@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sciup.generators.posterior import Block, PosteriorSampler, _small, crop, equal_phases
+from sciup.generators.posterior import COARSE, Block, PosteriorSampler, _small, crop, equal_phases
 from sciup.generators.spec import GeneratorSpec
 
 FINE = 2
@@ -40,8 +40,9 @@ class Fine(nn.Module):
 class TextureHead(nn.Module):
     """Adds texture to what the mean head of a sampler says.
 
-    It sees the features of the sampler's trunk and the measurement itself, whose noise is all the
-    chance that it has: the same input gives the same image.
+    It sees the features of the sampler's trunk, the measurement itself, and on request the noise
+    field from which sample 0 is drawn. Without that field the same features give the same motif
+    wherever the data say little, and a texture that repeats itself is seen at once.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ class TextureHead(nn.Module):
         Width and depth on the input grid.
     fine : int
         Channels on the fine grid.
+    noise : bool
+        Whether it gets the noise field.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class TextureHead(nn.Module):
         channels: int = 48,
         blocks: int = 2,
         fine: int = 16,
+        noise: bool = False,
     ) -> None:
         super().__init__()
         base = sampler.spec
@@ -79,6 +83,8 @@ class TextureHead(nn.Module):
             raise ValueError("at scale 1 there is no texture to add: use scale 2 or 4")
         self.entry = nn.Conv2d(sampler.entry.out_channels, channels, 3)
         self.look = nn.Conv2d(1, channels, 3, bias=False)
+        fields = base.fine_noise + COARSE
+        self.chance = nn.Conv2d(fields, channels, 3, bias=False) if noise else None
         self.body = nn.Sequential(*(Block(channels, "relu") for _ in range(blocks)))
         self.fine = Fine(channels, base.scale, fine)
         margin = 1 + 2 * blocks + 1 + self.fine.lost
@@ -101,7 +107,7 @@ class TextureHead(nn.Module):
             stochastic=False,
         )
 
-    def forward(self, planes: Tensor, seen: Tensor, mean: Tensor) -> Tensor:
+    def forward(self, planes: Tensor, seen: Tensor, mean: Tensor, noise: Tensor | None) -> Tensor:
         """The image (B, 1, s n, s n), float32, network units.
 
         Parameters
@@ -112,9 +118,13 @@ class TextureHead(nn.Module):
             What the sampler's trunk made of them, `PosteriorSampler.see`.
         mean : Tensor (B, 1, s n, s n)
             What its mean head says.
+        noise : Tensor (B, s^2 + 1, m, m), optional
+            For a head that draws, the field of its draw head; m as in `seen`.
         """
         dtype = self.entry.weight.dtype
         hidden = self.entry(crop(seen, self.rim).to(dtype))
         hidden = hidden + self.look(crop(planes[:, :1], self.outer).to(dtype))
+        if self.chance is not None and noise is not None:
+            hidden = hidden + self.chance(crop(noise, self.rim).to(dtype))
         delta: Tensor = self.fine(self.body(hidden))
         return mean + delta.float()

@@ -92,7 +92,13 @@ def write_toy_model(
 
 
 def write_toy_texture(
-    folder: str | Path, sampler: str | Path, *, seed: int = 0, channels: int = 8, fine: int = 4
+    folder: str | Path,
+    sampler: str | Path,
+    *,
+    seed: int = 0,
+    channels: int = 8,
+    fine: int = 4,
+    noise: bool = False,
 ) -> Path:
     """Write a texture model that stands on a toy model.
 
@@ -106,6 +112,8 @@ def write_toy_texture(
         Seed of the weights.
     channels, fine : int
         Size of the head.
+    noise : bool
+        Whether it gets the noise field of sample 0.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def write_toy_texture(
     """
     folder = Path(folder)
     facts, net = ModelFacts.read(Path(sampler)), load_generator(Path(sampler))
-    sizes = {"channels": channels, "blocks": 1, "fine": fine}
+    sizes = {"channels": channels, "blocks": 1, "fine": fine, "noise": noise}
     recipe = {
         "name": folder.name,
         "architecture": "texture",
@@ -127,7 +135,7 @@ def write_toy_texture(
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = TextureHead(folder.name, net, **sizes)
+        head = TextureHead(folder.name, net, channels, 1, fine, noise)
     with torch.no_grad():
         head.fine.last.weight.mul_(SPREAD)
     return _written(folder, recipe, head)

@@ -226,6 +226,8 @@ class Texture:
     ----------
     channels, blocks, fine : int
         Width and depth on the input grid, width on the fine grid.
+    noise : bool
+        Whether the head gets the noise field of a draw.
     pixels, means : float
         Shares of the squared error of pixels, and of means over 2 and 4 px.
     texture, statistics, adversarial : float
@@ -244,6 +246,7 @@ class Texture:
     channels: int = 48
     blocks: int = 2
     fine: int = 16
+    noise: bool = False
     pixels: float = 1.0
     means: float = 0.0
     texture: float = 0.0

@@ -17,7 +17,7 @@ from sciup.physics.projection import Projection, lock_weight
 from sciup.train import texture_losses as terms
 from sciup.train.degrade import Batch
 from sciup.train.kernels import RIM
-from sciup.train.objective import bicubic, gain
+from sciup.train.objective import bicubic, gain, random_noise
 from sciup.train.pack import STANDS_ON, Pack
 from sciup.train.recipe import Recipe
 from sciup.train.state import Row, State, build, fill
@@ -92,11 +92,20 @@ class Made:
 
 
 def made_of(
-    head: TextureHead, sampler: PosteriorSampler, batch: Batch, bank: Projection, seen: Seen
+    head: TextureHead,
+    sampler: PosteriorSampler,
+    batch: Batch,
+    bank: Projection,
+    seen: Seen,
+    rng: torch.Generator,
 ) -> Made:
     """The head's image, projected without noise of the instrument, as in use."""
+    noise = None
+    if head.chance is not None:
+        count, side = seen.features.shape[0], seen.features.shape[-1]
+        noise = random_noise(rng, count, sampler.spec.fine_noise, side)
     with torch.autocast(batch.planes.device.type, torch.bfloat16):
-        u = head(batch.planes, seen.features, seen.mean)
+        u = head(batch.planes, seen.features, seen.mean, noise)
     v = batch.stretch.inverse(u)
     lock = lock_weight(batch.signal - batch.background, batch.sigma, bank.trust.lock)
     edge = RIM * sampler.spec.scale
@@ -160,7 +169,7 @@ class TextureState(State):
     def learn(self, batch: Batch, bank: Projection, rng: torch.Generator, tell: bool) -> Row | None:
         """One step of critic and head; what is to be told of it, if it is."""
         recipe = self.recipe.texture
-        made = made_of(self.net, self.sampler, batch, bank, self.look(batch))
+        made = made_of(self.net, self.sampler, batch, bank, self.look(batch), rng)
         fresh = torch.randn(made.u.shape, generator=rng, device=made.u.device)
         rivals = self.recipe.texture.adversarial > 0
         if rivals:
@@ -299,7 +308,7 @@ class TextureState(State):
         seen = self.see(batch)
         head = head_of(self.recipe, self.sampler).to(self.device)
         head.load_state_dict(self.average)
-        made = made_of(head, self.sampler, batch, bank, seen)
+        made = made_of(head, self.sampler, batch, bank, seen, rng)
         fresh = torch.randn(made.u.shape, generator=rng, device=made.u.device)
         edge = RIM * self.recipe.scale
         y = batch.stretch.forward(batch.measured)[..., RIM:-RIM, RIM:-RIM]
@@ -334,4 +343,4 @@ class TextureState(State):
 def head_of(recipe: Recipe, sampler: PosteriorSampler) -> TextureHead:
     """A head with the sizes of a recipe."""
     size = recipe.texture
-    return TextureHead(recipe.name, sampler, size.channels, size.blocks, size.fine)
+    return TextureHead(recipe.name, sampler, size.channels, size.blocks, size.fine, size.noise)

@@ -43,7 +43,7 @@ PAT = {
     "adversarial": 0.5,
     "imprint": 0.3,
 }
-SMALL = {"channels": 4, "blocks": 1, "fine": 2, "warm": 1, "pool": 2}
+SMALL = {"channels": 4, "blocks": 1, "fine": 2, "noise": True, "warm": 1, "pool": 2}
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +275,7 @@ def test_the_texture_agrees_with_the_measurement_as_a_draw_does(sampler, head):
     plane = worker.sampler(0, task.plane)
     with torch.inference_mode():
         window = Window.read(plane, tile)
-        whole = plane.units.stretch.inverse(window.texture)
+        whole = plane.units.stretch.inverse(window._texture())
         images = (whole, window._agreeing(whole.clone(), window.measured), window.project(0))
         said, agreed, draw = (
             float(((plane.projection.observe(v) - window.measured) * window.mask).abs().sum())
@@ -296,6 +296,18 @@ def test_the_map_is_added_to_the_usual_ones_and_changes_none(sampler, head):
     assert with_it.token != without.token
     with pytest.raises(OptionError, match="texture=True"):
         without.texture  # noqa: B018 - the property raises
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_another_seed_is_another_texture_where_the_head_gets_noise(sampler, tmp_path, noise):
+    head = write_toy_texture(tmp_path / "texture-toy", sampler, noise=noise)
+    image = cells((40, 40))
+    one, same, other = (
+        upscale(sampler, image, texture=head, seed=n).texture.compute(scheduler="synchronous")
+        for n in (1, 1, 2)
+    )
+    assert np.array_equal(one, same)
+    assert np.array_equal(one, other) != noise
 
 
 def test_asking_for_the_map_finds_the_usual_model(sampler, shipped):
