@@ -92,7 +92,7 @@ def load_texture(facts: TextureFacts, sampler: PosteriorSampler) -> TextureHead:
     return head
 
 
-SIZES = ("channels", "blocks", "fine", "noise")
+SIZES = ("channels", "blocks", "fine", "noise", "lit")
 """Keys under ``texture`` in a recipe that say what the head is made of."""
 
 Net = TypeVar("Net", PosteriorSampler, TextureHead)

@@ -10,10 +10,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciup.generators.posterior import COARSE, Block, PosteriorSampler, _small, crop, equal_phases
-from sciup.generators.spec import GeneratorSpec
+from sciup.generators.spec import PLANES, GeneratorSpec
 
 FINE = 2
 """Convolutions on the fine grid; each loses one fine pixel on each side."""
+
+AROUND = 5
+"""Side of the squares whose mean decides whether there is light, input px."""
+
+LIT = (5.0, 10.0)
+"""S/N of that mean below which nothing is added, and from which everything."""
+
+
+def lit(planes: Tensor) -> Tensor:
+    """Where the sky has measured light: 0 to 1, (B, 1, n - 4, n - 4) from planes (B, ., n, n).
+
+    The sky itself is at 0 in network units. Noise that neighbours share with a correlation of c
+    makes means of squares noisier by about 1 + 2 c.
+    """
+    index = PLANES.index
+    image, noise = planes[:, :1].float(), 3 * planes[:, index("log_noise")][:, None].float()
+    shared = 1 + 2 * planes[:, index("noise_correlation")][:, None].float()
+    mean, noise, shared = (F.avg_pool2d(x, AROUND, stride=1) for x in (image, noise.exp(), shared))
+    low, high = LIT
+    t = ((AROUND * mean / (noise * shared) - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
 
 
 class Fine(nn.Module):
@@ -56,11 +77,14 @@ class TextureHead(nn.Module):
         Channels on the fine grid.
     noise : bool
         Whether it gets the noise field.
+    lit : bool
+        Night sky only: add nothing where no light was measured, so that no source is made up there.
 
     Raises
     ------
     ValueError
-        If it would need more of the window than the sampler's own head, or at scale 1.
+        For `lit` in another domain, whose background is not known here; if it would need more
+        of the window than the sampler's own head; or at scale 1.
 
     References
     ----------
@@ -76,11 +100,15 @@ class TextureHead(nn.Module):
         blocks: int = 2,
         fine: int = 16,
         noise: bool = False,
+        lit: bool = False,
     ) -> None:
         super().__init__()
         base = sampler.spec
         if base.scale == 1:
             raise ValueError("at scale 1 there is no texture to add: use scale 2 or 4")
+        if lit and base.domain != "night-sky":
+            raise ValueError("lit is for the night sky: elsewhere the background is not known")
+        self.lit = lit
         self.entry = nn.Conv2d(sampler.entry.out_channels, channels, 3)
         self.look = nn.Conv2d(1, channels, 3, bias=False)
         fields = base.fine_noise + COARSE
@@ -127,4 +155,12 @@ class TextureHead(nn.Module):
         if self.chance is not None and noise is not None:
             hidden = hidden + self.chance(crop(noise, self.rim).to(dtype))
         delta: Tensor = self.fine(self.body(hidden))
-        return mean + delta.float()
+        return mean + delta.float() * self.share(planes)
+
+    def share(self, planes: Tensor) -> Tensor | float:
+        """How much of what it says is added, (B, 1, s n, s n)."""
+        if not self.lit:
+            return 1.0
+        near = crop(lit(planes), self.spec.margin - AROUND // 2 - 1)
+        fine = F.interpolate(near, scale_factor=self.spec.scale, mode="bilinear")
+        return crop(fine, self.spec.scale)

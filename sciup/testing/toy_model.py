@@ -98,7 +98,7 @@ def write_toy_texture(
     seed: int = 0,
     channels: int = 8,
     fine: int = 4,
-    noise: bool = False,
+    **has: bool,
 ) -> Path:
     """Write a texture model that stands on a toy model.
 
@@ -112,8 +112,8 @@ def write_toy_texture(
         Seed of the weights.
     channels, fine : int
         Size of the head.
-    noise : bool
-        Whether it gets the noise field of sample 0.
+    has : bool
+        `noise` and `lit`, see `sciup.generators.texture.TextureHead`.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def write_toy_texture(
     """
     folder = Path(folder)
     facts, net = ModelFacts.read(Path(sampler)), load_generator(Path(sampler))
-    sizes = {"channels": channels, "blocks": 1, "fine": fine, "noise": noise}
+    sizes = {"channels": channels, "blocks": 1, "fine": fine} | has
     recipe = {
         "name": folder.name,
         "architecture": "texture",
@@ -135,7 +135,7 @@ def write_toy_texture(
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = TextureHead(folder.name, net, channels, 1, fine, noise)
+        head = TextureHead(folder.name, net, channels, 1, fine, **has)
     with torch.no_grad():
         head.fine.last.weight.mul_(SPREAD)
     return _written(folder, recipe, head)

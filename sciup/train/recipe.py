@@ -228,6 +228,8 @@ class Texture:
         Width and depth on the input grid, width on the fine grid.
     noise : bool
         Whether the head gets the noise field of a draw.
+    lit : bool
+        Night sky: whether it adds, and is judged, only where light was measured.
     pixels, means : float
         Shares of the squared error of pixels, and of means over 2 and 4 px.
     texture, statistics, adversarial : float
@@ -247,6 +249,7 @@ class Texture:
     blocks: int = 2
     fine: int = 16
     noise: bool = False
+    lit: bool = False
     pixels: float = 1.0
     means: float = 0.0
     texture: float = 0.0
@@ -329,6 +332,9 @@ class Recipe:
         if self.architecture == "texture":
             _require(self.sampler is not None, "a texture model needs the name of its sampler")
             _require(self.scale > 1, "at scale 1 there is no texture to add: use scale 2 or 4")
+            _require(
+                self.domain == "night-sky" or not self.texture.lit, "lit is for the night sky only"
+            )
             _require(
                 self.core * self.scale >= LEAST or not self.texture.adversarial,
                 f"a critic needs core * scale of {LEAST} output px and more",

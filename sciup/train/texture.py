@@ -74,12 +74,23 @@ class Made:
         One sigma of the truth's own noise there.
     truth, guide : Tensor
         Truth and interpolated measurement, network units.
+    share : Tensor or float
+        How much of what the head says is in `u`.
     """
 
     u: Tensor
     noise: Tensor
     truth: Tensor
     guide: Tensor
+    share: Tensor | float
+
+    def judged(self, x: Tensor) -> Tensor:
+        """An image as critic and statistics see it, `normalised`.
+
+        Where the head may add nothing they see the interpolated measurement: what only the truth
+        has there, faint sources, is not to be rewarded anywhere.
+        """
+        return self.normalised(self.guide + self.share * (x - self.guide))
 
     def normalised(self, x: Tensor) -> Tensor:
         """In units in which the interpolated measurement has mean 0 and variance 1, by crop.
@@ -108,7 +119,7 @@ def made_of(
         u = head(batch.planes, seen.features, seen.mean, noise)
     v = batch.stretch.inverse(u)
     lock = lock_weight(batch.signal - batch.background, batch.sigma, bank.trust.lock)
-    edge = RIM * sampler.spec.scale
+    edge, share = RIM * sampler.spec.scale, head.share(batch.planes)
     v = bank.agree(v, batch.measured, batch.mask, lock, batch.background)
     v = v[..., edge:-edge, edge:-edge]
     return Made(
@@ -116,6 +127,7 @@ def made_of(
         batch.truth_noise * batch.stretch.slope(v.detach()),
         batch.stretch.forward(batch.truth),
         bicubic(batch, sampler.spec.scale),
+        share[..., edge:-edge, edge:-edge] if isinstance(share, Tensor) else share,
     )
 
 
@@ -174,7 +186,7 @@ class TextureState(State):
         rivals = self.recipe.texture.adversarial > 0
         if rivals:
             with torch.no_grad():
-                noisy = made.normalised(made.u + fresh * made.noise)
+                noisy = made.judged(made.u + fresh * made.noise)
             self._teach(made, noisy)
         if rivals and self.step < recipe.warm:
             self.step += 1
@@ -220,8 +232,8 @@ class TextureState(State):
         if share.imprint:
             values["imprint"] = terms.grid(plain, self.recipe.scale)
         if any(getattr(share, name) for name in NEEDS_NOISE):
-            noisy = made.normalised(u + fresh * made.noise)
-            values |= self._judged(made, noisy, truth)
+            noisy = made.judged(u + fresh * made.noise)
+            values |= self._judged(made, noisy, made.judged(made.truth))
         return {k: v for k, v in values.items() if getattr(share, k)}
 
     def _judged(self, made: Made, noisy: Tensor, truth: Tensor) -> dict[str, Tensor]:
@@ -264,7 +276,7 @@ class TextureState(State):
 
     def _teach(self, made: Made, noisy: Tensor) -> None:
         """One step of the critic, unless it is too sure already."""
-        truth, guide = made.normalised(made.truth), made.normalised(made.guide)
+        truth, guide = made.judged(made.truth), made.normalised(made.guide)
         self.critic.requires_grad_(True)
         with torch.autocast(noisy.device.type, torch.bfloat16):
             both, _ = self.critic(torch.cat([truth, noisy]), torch.cat([guide, guide]))
@@ -293,8 +305,8 @@ class TextureState(State):
 
         `spectrum`: root mean square of the logarithm of the ratio of powers, dB.
         """
-        noisy = made.normalised(made.u + fresh * made.noise)
-        apart = terms.levels(noisy) - terms.levels(made.normalised(made.truth))
+        noisy = made.judged(made.u + fresh * made.noise)
+        apart = terms.levels(noisy) - terms.levels(made.judged(made.truth))
         return {
             "gain": gain(made.u, made.truth, made.guide),
             "spectrum": float(apart.square().mean().sqrt()) * 4.343,
@@ -343,4 +355,6 @@ class TextureState(State):
 def head_of(recipe: Recipe, sampler: PosteriorSampler) -> TextureHead:
     """A head with the sizes of a recipe."""
     size = recipe.texture
-    return TextureHead(recipe.name, sampler, size.channels, size.blocks, size.fine, size.noise)
+    return TextureHead(
+        recipe.name, sampler, size.channels, size.blocks, size.fine, size.noise, size.lit
+    )

@@ -269,12 +269,9 @@ def upscale(sampler, image, **more):
 def test_the_texture_agrees_with_the_measurement_as_a_draw_does(sampler, head):
     """What no sharp image can explain, noise finer than the PSF, stays."""
     job = upscale(sampler, cells((60, 60)), texture=head, noise_free=True, precision="fp32").job
-    worker = Worker(job)
-    (task,) = job.tasks()
-    (tile,) = worker.tiles(job.input_box(task))
-    plane = worker.sampler(0, task.plane)
     with torch.inference_mode():
-        window = Window.read(plane, tile)
+        window = window_of(job)
+        plane = window.sampler
         whole = plane.units.stretch.inverse(window._texture())
         images = (whole, window._agreeing(whole.clone(), window.measured), window.project(0))
         said, agreed, draw = (
@@ -308,6 +305,46 @@ def test_another_seed_is_another_texture_where_the_head_gets_noise(sampler, tmp_
     )
     assert np.array_equal(one, same)
     assert np.array_equal(one, other) != noise
+
+
+def window_of(job):
+    worker = Worker(job)
+    (task,) = job.tasks()
+    (tile,) = worker.tiles(job.input_box(task))
+    return Window.read(worker.sampler(0, task.plane), tile)
+
+
+@torch.inference_mode()
+def test_a_lit_head_adds_nothing_to_an_empty_sky(tmp_path):
+    sampler = write_toy_model(tmp_path / "toy-x2", channels=4, head_channels=4)
+    head = write_toy_texture(tmp_path / "texture-toy", sampler, lit=True)
+    sky = np.random.default_rng(1).normal(0, 1, (60, 60)).astype(np.float32)
+    star = sky.copy()
+    star[28:33, 28:33] += 20
+    options = {"psf_fwhm": 2.0, "background": 0.0, "noise_sigma": 1.0}
+    added = []
+    for image in (sky, star):
+        window = window_of(sciup.upscale(image, model=sampler, texture=head, **options).job)
+        added.append((window._texture() - window.features.mean).abs()[0, 0])
+    dark, bright = added
+    assert float(dark.max()) == 0.0
+    assert float(bright.max()) > 0
+    assert float((bright > 0).float().mean()) < 0.05  # the star, and mirrored beyond the edge
+
+
+def test_a_head_is_judged_only_where_light_was_measured():
+    guide = torch.randn(1, 1, 8, 8)
+    share = torch.zeros(1, 1, 8, 8)
+    share[..., :4] = 1.0
+    made = texture.Made(*(torch.randn(1, 1, 8, 8) for _ in range(3)), guide, share)
+    seen, whole = made.judged(made.truth), made.normalised(made.truth)
+    assert torch.allclose(seen[..., :4], whole[..., :4])
+    assert torch.allclose(seen[..., 4:], made.normalised(guide)[..., 4:])
+
+
+def test_only_the_sky_is_lit(sampler):
+    with pytest.raises(ModelError, match="lit is for the night sky only"):
+        check_recipe(plain(sampler, texture={"pixels": 1.0, "lit": True}), "made")
 
 
 def test_asking_for_the_map_finds_the_usual_model(sampler, shipped):
