@@ -2,15 +2,17 @@
 
 xvfb-run -a -s "-screen 0 1400x900x24" python docs/scripts/napari_screenshots.py docs/images
 
-Behind the folder, names of tours: live, explore, measure; all unless given.
+Behind the folder, names of tours: live, explore, measure, states; all unless given.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import napari
@@ -47,21 +49,24 @@ class Studio:
         self.viewer = napari.Viewer()
         self.viewer.window.resize(*SIZE)
         self.viewer.open_sample("sciup", sample)
-        self.dock, self.enhance = self.viewer.window.add_plugin_dock_widget("sciup", "Enhance")
-        self.lens_dock, self.lens = self.viewer.window.add_plugin_dock_widget(
-            "sciup", "Trust lens", tabify=True
-        )
-        self.explore_dock, self.explore = self.viewer.window.add_plugin_dock_widget(
-            "sciup", "Explore", tabify=True
-        )
-        self.measure_dock, self.measure = self.viewer.window.add_plugin_dock_widget(
-            "sciup", "Measure", tabify=True
-        )
+        self.dock, self.enhance = self.open("Enhance")
+        self.lens_dock, self.lens = self.open("Trust lens")
+        self.explore_dock, self.explore = self.open("Explore")
+        self.measure_dock, self.measure = self.open("Measure")
+        self.viewer.canvas.overlays.scale_bar.visible = True  # View > Scale Bar
         self.truth = next(x for x in self.viewer.layers if x.name.endswith(truth))
         self.source = next(x for x in self.viewer.layers if x is not self.truth)
         self.viewer.layers.selection.active = self.source
+        for layer in (self.source, self.truth):
+            layer.contrast_limits, layer.gamma = STRETCH
         self.dock.raise_()
         rest(4)
+
+    def open(self, name: str) -> tuple[Any, Any]:
+        """Open a widget as the menu does: dock and widget."""
+        opened: tuple[Any, Any] = self.viewer.window.add_plugin_dock_widget("sciup", name)
+        rest(0.2)
+        return opened
 
     def look_at(self, y: float, x: float, zoom: float) -> None:
         """Centre and zoom by input pixels: canvas pixels per input pixel."""
@@ -75,13 +80,17 @@ class Studio:
         image = self.enhance.live.image
         return image is not None and self.enhance.status.text().count("all draws") == 1
 
-    def shoot(self, name: str, *, colourful: bool = False) -> None:
-        """Keep a picture of the window; with few colours it is a third as large."""
+    def shoot(self, name: str, *, colourful: bool = False, told: bool = False) -> None:
+        """Keep a picture of the window, with what was `told` just now if that is what it shows.
+
+        With few colours it is a third as large.
+        """
         rest()
         for notification in self.viewer.window._qt_window.findChildren(
             napari._qt.dialogs.qt_notification.NapariQtNotification
         ):
-            notification.close()
+            if not told:
+                notification.close()
         rest(0.5)
         shot = np.asarray(self.viewer.screenshot(canvas_only=False, flash=False))[..., :3]
         picture = Image.fromarray(shot)
@@ -98,17 +107,17 @@ class Studio:
 PLACE = (100.0, 100.0, 6.0)
 """Centre in input pixels (y, x), and canvas pixels per input pixel."""
 
-BRIGHT = (80, 1500)
-"""Contrast limits: electrons per pixel."""
+ASKED = (92.8, 133.3)
+"""The pixel that the lens tells of: the arm of a galaxy."""
+
+STRETCH = ((60, 3000), 0.6)
+"""Contrast limits in electrons per pixel, and gamma: cores of galaxies and faint sources."""
 
 
 def tour(folder: Path) -> None:
     """Live zoom, the lens, and a region as a result."""
     studio = Studio(folder, "hubble", "truth")
-    for layer in (studio.source, studio.truth):
-        layer.contrast_limits = BRIGHT
     studio.look_at(*PLACE)
-    studio.dock.raise_()
     studio.shoot("1_input")
     studio.enhance.follow.setChecked(True)
     wait(studio.complete)
@@ -117,8 +126,7 @@ def tour(folder: Path) -> None:
     studio.shoot("2_live")
     studio.lens_dock.raise_()
     lens.overlay.setCurrentText("risk")
-    y, x, _ = PLACE
-    lens.ask(tuple(studio.source.data_to_world((y + 4.6, x + 14.2))))
+    lens.ask(tuple(studio.source.data_to_world(ASKED)))
     studio.shoot("3_risk")
     lens.shows.button(2).click()
     lens.overlay.setCurrentText("nothing")
@@ -166,7 +174,6 @@ GALAXY = (100.0, 105.0, 16.0)
 def explore(folder: Path) -> None:
     """Which flux is permitted, and how different images can be."""
     studio = Studio(folder, "hubble", "truth")
-    studio.source.contrast_limits = BRIGHT
     y, x, zoom = GALAXY
     studio.look_at(y, x, zoom)
     dock = studio.explore
@@ -197,7 +204,6 @@ MEASURED = (100.0, 100.0, 7.0)
 def measure(folder: Path) -> None:
     """A region as a result, with what is measured and found in it."""
     studio = Studio(folder, "hubble", "truth")
-    studio.source.contrast_limits = BRIGHT
     y, x, zoom = MEASURED
     studio.look_at(y, x, zoom)
     studio.viewer.layers.selection.active = studio.source
@@ -226,7 +232,31 @@ def measure(folder: Path) -> None:
 SOURCES = ((99.7, 104.7), (88.5, 120.7), (109.9, 127.4))
 """Centres of what is measured, input pixels."""
 
-TOURS = {"live": tour, "explore": explore, "measure": measure}
+
+def states(folder: Path) -> None:
+    """An image that is refused, and a run that goes on."""
+    from skimage.data import hubble_deep_field
+
+    studio = Studio(folder, "hubble", "truth")
+    studio.look_at(*PLACE)
+    enhance, bar = studio.enhance, studio.viewer.window._qt_window.statusBar()
+    picture = studio.viewer.add_image(hubble_deep_field(), name="Hubble, a picture")
+    studio.viewer.reset_view()
+    enhance.preview.click()
+    studio.shoot("10_refused", told=True)
+    studio.viewer.layers.remove(picture)
+    studio.look_at(*PLACE)
+    with TemporaryDirectory() as made:
+        enhance._run(f"{made}/hubble_2x.ome.zarr")
+        bar._toggle_activity_dock(True)
+        wait(lambda: re.match("run: [1-9]", enhance.status.text()) is not None)
+        studio.shoot("11_running")
+        enhance.cancel.click()
+        wait(lambda: not enhance.session.busy)
+    studio.close()
+
+
+TOURS = {"live": tour, "explore": explore, "measure": measure, "states": states}
 
 
 def main() -> None:

@@ -141,7 +141,7 @@ class AnswerLayers(QObject):
     def _title(self, name: str) -> str:
         image = self.images[self.current]
         if name == RESIDUAL:
-            return f"explored: residual of {name_of(image)}"
+            return f"explored: residual, {name_of(image)}"
         image = next(i for i in self.images if i.name == name)
         return f"explored: {name_of(image)}" + " (possible)" * name.startswith("answer")
 

@@ -8,9 +8,11 @@ from napari.utils.notifications import show_error, show_info, show_warning
 
 from sciup.errors import SciupError
 from sciup_napari.enhance_panel import EnhancePanel
+from sciup_napari.instrument_table import in_words
 from sciup_napari.layer_source import check
+from sciup_napari.lens_words import domain_words
 from sciup_napari.messages import Opened
-from sciup_napari.parts import silent
+from sciup_napari.parts import WARNING, silent
 
 
 class EnhanceWidget(EnhancePanel):
@@ -45,13 +47,22 @@ class EnhanceWidget(EnhancePanel):
         self.live.opened.connect(self._opened)
         self.live.failed.connect(self._failed)
         self.live.cleared.connect(self._cleared)
-        self.live.status.connect(self.status.setText)
+        self.live.status.connect(self._say)
+        self.live.drawn.connect(self._judged)
         self.session.progress.connect(self._progressed)
         self.session.ended.connect(self._ended)
 
     def at_work(self) -> bool:
         """Whether the camera is followed."""
         return self.live.following
+
+    def _layer_changed(self, *changes: Any) -> None:
+        super()._layer_changed(*changes)
+        for note in (self.warning, self.risk):
+            note.setText("")  # of the layer before
+        if self.live.facts is not None and self.live.layer is self.layer:
+            self._tell(self.live.facts)
+        self._judged()
 
     def _model_changed(self, *_: Any) -> None:
         super()._model_changed()
@@ -72,7 +83,7 @@ class EnhanceWidget(EnhancePanel):
         try:
             check(self.layer)
         except SciupError as error:
-            show_error(str(error))
+            self._complain(str(error))
             self.follow.setChecked(False)
             return
         self.warning.setText("")
@@ -104,7 +115,13 @@ class EnhanceWidget(EnhancePanel):
         if self.live.layer is self.layer:  # not that of a result, or of the layer before
             self.table.fill(facts.instrument)
         self.risk.setText(f"Risk: {facts.words}.")
+        self.risk.setStyleSheet("" if facts.calibrated else WARNING)
         self.warning.setText("\n".join(facts.warnings))
+
+    def _judged(self) -> None:
+        """Say where the risk promises nothing: whoever has no lens open must know, too."""
+        mine = self.live.layer is self.layer
+        self.domain.setText(domain_words(*self.live.strange) if mine else "")
 
     def _catch_up(self, facts: Opened) -> None:
         """Show what goes on since before this widget was opened."""
@@ -125,15 +142,27 @@ class EnhanceWidget(EnhancePanel):
         self._check_follow()
         self._live_on = self.live.following
         self._stoppable()
+        self._complain(text)
+
+    def _complain(self, text: str) -> None:
+        """Say what is wrong here, too: a notification shows half a line, and goes."""
+        text = in_words(text)
         show_error(text)
+        self.warning.setText(text.partition("\n")[0])
+
+    def _say(self, text: str) -> None:
+        """What the live view does, and of which layer if another one is chosen."""
+        live = self.live.layer
+        other = text and live is not None and live is not self.layer
+        self.status.setText(f"{live.name}: {text}" if other else text)
 
     def _cleared(self) -> None:
         """The layer that was enhanced is gone."""
         self._live_on = False
         self._check_follow()
         self._stoppable()
-        self.warning.setText("")
-        self.risk.setText("")
+        for note in (self.warning, self.risk, self.domain):
+            note.setText("")
 
     def stop(self) -> None:
         """Cancel the run; if there is none, stop the live view."""
@@ -164,6 +193,7 @@ class EnhanceWidget(EnhancePanel):
             roi = region_of(self.viewer, self.layer)
         except SciupError as error:
             show_info(str(error))
+            self.status.setText(str(error))
             return
         self._run(self.session.temporary_output(), roi=roi, keep=True)
 
@@ -179,7 +209,7 @@ class EnhanceWidget(EnhancePanel):
         try:
             self.session.run(self.layer, self.order(), output, **how)
         except SciupError as error:
-            show_error(str(error))
+            self._complain(str(error))
             return
         self._stoppable()
         self.progress.setRange(0, 0)

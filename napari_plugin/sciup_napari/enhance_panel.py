@@ -18,14 +18,14 @@ class EnhancePanel(Subject):
 
     def __init__(self) -> None:
         super().__init__()
-        self.risk, self.warning = Note(), warning()
+        self.risk, self.warning, self.domain = Note(), warning(), warning()
         self._buttons()
         what = form(("layer", self.layer_box), ("model", self.model_box))
         parts: tuple[Any, ...] = (
             what, self.about, self.pixels,
             row(self.preview, self.follow), row(self.region, self.everything),
             self.progress, row(self.status, self.cancel), self.warning,
-            QLabel("<b>Instrument</b>"), self.table, self.risk, self._more(),
+            QLabel("<b>Instrument</b>"), self.table, self.risk, self.domain, self._more(),
         )  # fmt: skip
         fill(self, column(*parts))
 

@@ -9,6 +9,7 @@ from napari.utils.notifications import show_error, show_warning
 
 from sciup.errors import OptionError, SciupError
 from sciup_napari.explore_panel import FLUX, SEVERAL, ExplorePanel
+from sciup_napari.instrument_table import in_words
 from sciup_napari.layer_source import check
 from sciup_napari.messages import Explored
 from sciup_napari.models import Choice
@@ -49,7 +50,7 @@ class ExploreWidget(ExplorePanel):
         self.residual.toggled.connect(self.search.layers.show_residual)
         self.search.progress.connect(self._progressed)
         self.search.explored.connect(self._explored)
-        self.search.failed.connect(show_error)
+        self.search.failed.connect(self._complain)
         self.search.ended.connect(self._ended)
         self.search.cleared.connect(self._cleared)
 
@@ -114,11 +115,18 @@ class ExploreWidget(ExplorePanel):
                 raise OptionError("no model is chosen", fix="choose one above")
             self.search.begin(self.layer, self.order(), self.question())
         except SciupError as error:
-            show_error(str(error))
+            self._complain(str(error))
             return
+        self.failure.setText("")
         self._going(self.search.busy)
         self.progress.setRange(0, 0)
         self.status.setText("reading what the image says of its instrument")
+
+    def _complain(self, text: str) -> None:
+        """Say what is wrong here, too: a notification shows half a line, and goes."""
+        text = in_words(text)
+        show_error(text)
+        self.failure.setText(text.partition("\n")[0])
 
     def stop(self) -> None:
         """Cancel the search."""

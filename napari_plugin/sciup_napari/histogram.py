@@ -36,7 +36,7 @@ class Histogram(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._facts is None:
             painter.setPen(OTHERS)
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "click on the image")
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "no pixel chosen")
             return
         draws = np.asarray(self._facts["draws"], float)
         draws = draws[np.isfinite(draws)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, Signal
@@ -40,6 +41,15 @@ NAMES = {
     "star_fwhm": "stars' FWHM",
 }
 
+STATED = {
+    "psf_fwhm": "input px",
+    "electrons_per_unit": "electron per unit",
+    "read_noise": "electron",
+    "background": "input units",
+    "noise_sigma": "input units",
+}
+"""Their units."""
+
 UNITS = {"electron per unit": "e/unit", "electron": "e", "input px": "px", "input units": "unit"}
 
 COLOURS = {"given": "#009E73", "header": "#56B4E9", "estimated": "#E69F00", "assumed": "#D55E00"}
@@ -50,10 +60,25 @@ COLUMNS = ("", "value", "origin")
 NAME, TEXT = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 """What a value's cell keeps: the name of the value, and what was last shown."""
 
+OPEN = "Not read yet. Type a value to state it, or let sciup find out."
+
 MOST_HIGH = 280
 """Pixels of the screen: longer tables scroll."""
 
 Row = tuple[str, str, str, str, str]
+
+
+def in_words(text: str) -> str:
+    """What is said of options of the command line, by the names of the table.
+
+    Examples
+    --------
+    >>> in_words("--psf-fwhm -3 is not possible.")
+    'PSF FWHM -3 is not possible.'
+    """
+    for name, option in OPTIONS.items():
+        text = text.replace(f"--{option.replace('_', '-')}", NAMES[name])
+    return text
 
 
 class InstrumentTable(QTableWidget):
@@ -98,7 +123,7 @@ class InstrumentTable(QTableWidget):
             texts = (label, value, origin)
             for j, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(f"{origin}: {note}" if note else origin)
+                item.setToolTip(": ".join(filter(None, (origin, note))))
                 editable = j == 1 and name in OPTIONS
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
                 item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if editable else flags)
@@ -109,13 +134,28 @@ class InstrumentTable(QTableWidget):
                     item.setForeground(QColor(COLOURS.get(origin, "#999999")))
                 self.setItem(i, j, item)
         self._filling = False
-        rows_high = sum(self.rowHeight(i) for i in range(len(rows)))
-        self.setMinimumHeight(min(self.horizontalHeader().height() + rows_high + 4, MOST_HIGH))
+        self._fit()
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """Rows are as high as the style says, which is known once the table is seen."""
+        super().showEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        rows = sum(self.rowHeight(i) for i in range(self.rowCount()))
+        high = self.horizontalHeader().sizeHint().height() + rows + 4
+        self.setFixedHeight(min(high, MOST_HIGH))
 
     def fill_given(self) -> None:
-        """Show what is stated, before anything else is known."""
-        names = {option: name for name, option in OPTIONS.items()}
-        self.fill([(names[o], f"{v:g}", "", "given", "") for o, v in self.given.items()])
+        """Show what is stated and what can be, before anything else is known."""
+        rows: list[Row] = []
+        for name, option in OPTIONS.items():
+            known = option in self.given
+            value = f"{self.given[option]:.5g}" if known else ""
+            rows.append(
+                (name, value, STATED[name], "given" if known else "", "" if known else OPEN)
+            )
+        self.fill(rows)
 
     def _edited(self, item: QTableWidgetItem) -> None:
         name = item.data(NAME)
@@ -140,7 +180,17 @@ class InstrumentTable(QTableWidget):
             self._put(item, item.data(TEXT))
             return
         self._put(item, text)
+        self._put_origin(item.row(), "given" if text else "")
         self.stated.emit()
+
+    def _put_origin(self, row: int, origin: str) -> None:
+        """Say where a value is from, though nobody has read it yet."""
+        self._filling = True
+        item = self.item(row, 2)
+        if item is not None:
+            item.setText(origin)
+            item.setForeground(QColor(COLOURS.get(origin, "#999999")))
+        self._filling = False
 
     def _put(self, item: QTableWidgetItem, text: str) -> None:
         """Show a value that nobody has typed."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from sciup_napari.lens_panel import SHOWS, LensPanel
+from sciup_napari.lens_panel import CLICK, SHOWS, LensPanel
 from sciup_napari.lens_words import (
     alarm_words,
     domain_words,
     pixel_words,
+    place_words,
     shown_words,
     tolerance_words,
 )
 from sciup_napari.parts import BLINK, run, silent, ticking
+from sciup_napari.place import grid_of
 from sciup_napari.readout import chosen
 from sciup_napari.session import bare, session_of
 
@@ -22,6 +24,9 @@ TOLERANCE_STEP = 0.1
 
 ANIMATE = 350
 """Milliseconds per draw."""
+
+GAP = 4
+"""Pixels of the screen between the halves that are side by side."""
 
 
 class TrustLens(LensPanel):
@@ -37,6 +42,7 @@ class TrustLens(LensPanel):
         super().__init__()
         self.viewer = bare(napari_viewer)
         self.live = session_of(napari_viewer).live
+        self._asked: Any = None  # position in the world of the pixel that is told of
         self._animation = ticking(self, ANIMATE, self._next_frame)
         self._blinking = ticking(self, BLINK, self._wink)
         self._connect()
@@ -62,6 +68,7 @@ class TrustLens(LensPanel):
         self.result.clicked.connect(lambda: self.live.show_result(self._result_layer()))
         self.live.opened.connect(self._opened)
         self.live.drawn.connect(self._words)
+        self.live.cleared.connect(self._cleared)
 
     def _bind(self) -> None:
         """Keys, clicks and the layer list, as long as there is this widget."""
@@ -157,9 +164,9 @@ class TrustLens(LensPanel):
 
     def _beside(self, on: bool) -> None:
         """Show the live layers in one cell of a grid and those below in the other."""
-        grid = self.viewer.grid
+        grid = grid_of(self.viewer)
         if on:
-            grid.shape = (1, 2)
+            grid.shape, grid.spacing = (1, 2), GAP
             grid.stride = -max(self.live.layer_count, 1)
         grid.enabled = on
 
@@ -182,9 +189,10 @@ class TrustLens(LensPanel):
             self.ask(event.position)
 
     def ask(self, position: Any) -> None:
-        """Tell of the pixel at a position in the world."""
-        facts = self.live.at(position)
+        """Tell of the pixel at a position in the world, and again when something else is shown."""
+        self._asked, facts = position, self.live.at(position)
         self.histogram.show_facts(facts)
+        self.place.setText(place_words(facts))
         self.pixel.setText("Nothing is enhanced here yet." if facts is None else pixel_words(facts))
 
     # -- what it says --------------------------------------------------------------------------
@@ -228,8 +236,19 @@ class TrustLens(LensPanel):
         self.tolerance_words.setText(tolerance_words(self.live))
         self.alarm_words.setText(alarm_words(self.live))
         self.shown.setText(shown_words(self.live))
+        if self._asked is not None:
+            self.ask(self._asked)
         if self.live.lens.alarm is None:
             self._level()
+
+    def _cleared(self) -> None:
+        """Nothing is enhanced any longer: what was said of it is of nothing."""
+        self._asked = None
+        self.histogram.show_facts(None)
+        self.place.setText(place_words(None))
+        self.pixel.setText(CLICK)
+        for note in (self.domain, self.tolerance_words, self.alarm_words, self.shown):
+            note.setText("")
 
 
 def _pressed(action: Any) -> Any:

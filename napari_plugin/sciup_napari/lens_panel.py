@@ -11,13 +11,14 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QRadioButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
+from sciup_napari.docked import Docked
 from sciup_napari.histogram import Histogram
 from sciup_napari.lens_state import OVERLAYS
+from sciup_napari.lens_words import place_words
 from sciup_napari.parts import Note, column, fill, form, row, slider, spin, warning
 
 SHOWS = {
@@ -27,6 +28,8 @@ SHOWS = {
     "mix": ("Mix", "Sharpness by hand, from the mean to the draw: not calibrated"),
 }
 
+CLICK = "Click on the enhanced image to ask about a pixel."
+
 CHOSEN = {
     "nearest": "The draw nearest to the mean on this screen: chosen, so its risk is not calibrated",
     "typical": "The draw of middle distance from the mean on this screen: chosen",
@@ -34,16 +37,17 @@ CHOSEN = {
 }
 
 
-class LensPanel(QScrollArea):
+class LensPanel(Docked):
     """What is shown, what can be trusted, and one pixel, from top to bottom."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pixel, self.histogram = Note(), Histogram()
+        self.place = QLabel(place_words(None))
         self.pixel.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        parts = (self._show_part(), self._trust_part(), QLabel("<b>Pixel</b>"))
+        parts = (self._show_part(), self._trust_part(), self.place)
         fill(self, column(*parts, self.histogram, self.pixel))
-        self.pixel.setText("Click on the image to ask about a pixel.")
+        self.pixel.setText(CLICK)
 
     def _show_part(self) -> QVBoxLayout:
         self.result = QPushButton("Look at this result")

@@ -52,7 +52,7 @@ def alarm_words(shown: Shown) -> str:
     own = shown.lens.alarm is not None
     level = "calibrated level" if is_certified(shown) and not own else "exploratory"
     share = shown.flagged_share
-    flags = "" if share is None else f"; {100 * share:.0f} % of the screen flagged"
+    flags = "" if share is None else f"; {100 * share:.0f}\u00a0% of the screen flagged"
     return f"risk {shown.alarm:.2f} — {level}{flags}"
 
 
@@ -81,9 +81,24 @@ def is_calibrated(shown: Shown) -> bool:
     return facts.calibrated and shown.lens.draw == 0 and shown.tolerance == facts.tolerance
 
 
+def place_words(facts: Any) -> str:
+    """Which pixel is told of.
+
+    Examples
+    --------
+    >>> place_words({"place": (90.25, 125.75)}), place_words(None)
+    ('<b>Pixel</b> y 90.25, x 125.75 of the input', '<b>Pixel</b>')
+    """
+    if facts is None:
+        return "<b>Pixel</b>"
+    y, x = (round(float(v), 2) for v in facts["place"])
+    return f"<b>Pixel</b> y {y:g}, x {x:g} of the input"
+
+
 def pixel_words(facts: Any) -> str:
     """One pixel in words."""
-    lines = [summary(facts)]
+    said = summary(facts)
+    lines = [said[:1].upper() + said[1:]]
     lines.append(
         f"Value {facts['shown']:.4g}, spread {facts['std']:.3g}, S/N of the input"
         f" {facts['snr']:.1f}."

@@ -18,6 +18,9 @@ from sciup_napari.talk import Talk
 LEAST_PIXEL = 0.5
 """Canvas pixels that an output pixel must cover: below, finer detail cannot be seen."""
 
+PAUSE = 300
+"""Milliseconds on another plane until it is read: whoever scrolls through a stack passes most."""
+
 AT_ONCE = 2
 """Windows in the middle of which a few draws are wanted before all draws of any window."""
 
@@ -42,6 +45,8 @@ class LiveView(Shown):
         self._settle = Soon(
             self.look, self
         )  # zooming moves the centre, too: but one look is enough
+        self._planes = self._timer(PAUSE, self._follow_plane)
+        self._order: dict[str, Any] | None = None  # of the layer's planes; a result has none
         self._talk = Talk(self)
         self._connect()
 
@@ -94,6 +99,8 @@ class LiveView(Shown):
         if layer is not self.layer:
             self._layers.move_to(layer)
             self._sight.watch(layer)
+        self._planes.stop()
+        self._order = order if source is None else None
         self.following, self.facts = follow, None
         plane = self._plane = self._sight.plane
         self.status.emit("reading what the image says of its instrument")
@@ -103,6 +110,7 @@ class LiveView(Shown):
         """Follow no longer; what is shown stays."""
         self.following = False
         self._settle.stop()
+        self._planes.stop()
         if self.facts is None:
             self._talk.forget()
         self._ask(())
@@ -126,7 +134,7 @@ class LiveView(Shown):
 
     def _forget(self) -> None:
         """Answers to what was asked so far are not wanted any more."""
-        for timer in (self._settle, self._gather):
+        for timer in (self._settle, self._gather, self._planes):
             timer.stop()
         self._ask(())
         self._talk.forget()
@@ -170,6 +178,18 @@ class LiveView(Shown):
             self._changed()
         else:
             self._ask(())
+        if self._turned_on():
+            self._planes.start()
+
+    def _turned_on(self) -> bool:
+        """Whether the camera is followed, and another plane of the layer is on the screen."""
+        known = self.following and self._order is not None and self.layer is not None
+        return known and self._sight.flat and self._sight.plane != self._plane
+
+    def _follow_plane(self) -> None:
+        if self._turned_on() and self._order is not None:
+            self._layers.hide()
+            self.enhance(self.layer, True, **self._order)
 
     def _changed(self) -> None:
         if self.facts is not None:

@@ -9,14 +9,15 @@ from qtpy.QtWidgets import QApplication
 from sciup.errors import OptionError, SciupError
 from sciup_napari.candidate_layer import CandidateLayer
 from sciup_napari.ground import domain_of, facts_of, input_matrix, key_of, results, roi_of
+from sciup_napari.instrument_table import in_words
 from sciup_napari.layer_source import check
 from sciup_napari.measure_messages import Catalogue, Detected
 from sciup_napari.measure_panel import OWN, USUAL, MeasurePanel
-from sciup_napari.measure_rows import ask_for_file, joined, save, text_of
+from sciup_napari.measure_rows import ask_for_file, joined, save, standing, text_of
 from sciup_napari.measuring import Question
 from sciup_napari.models import Choice
 from sciup_napari.outlines import KINDS
-from sciup_napari.parts import silent
+from sciup_napari.parts import once_after, silent
 from sciup_napari.picked import Picked
 from sciup_napari.regions import NAME as ELSEWHERE
 from sciup_napari.regions import new_shapes
@@ -45,6 +46,7 @@ class MeasureWidget(MeasurePanel):
         self.found = CandidateLayer(self.viewer)
         self._picked = Picked(self.measured.choose)
         self._words = ("", "")
+        self._seen = once_after(0, lambda: self.ensureWidgetVisible(self.candidates), self)
         self._known: set[Any] = set()
         self._connect()
         self.destroyed.connect(lambda: measuring.ask(None))
@@ -218,12 +220,13 @@ class MeasureWidget(MeasurePanel):
         if self.measuring.waiting:
             self.failure.setText("")
         self.status.setText(self.measuring.words)
-        self.words.setText(str(known[0].row.meta["coverage"]) if known else "")
+        self.words.setText(standing(rows))
+        self.words.setToolTip(str(known[0].row.meta["coverage"]) if known else "")
         told = [text for a in answers for text in a.told]
         self.warning.setText("\n".join(dict.fromkeys(told)))
 
     def _failed(self, text: str) -> None:
-        self.failure.setText(text)
+        self.failure.setText(in_words(text))
         self.status.setText("failed")
         self._going(self.measuring.detecting)
 
@@ -278,6 +281,7 @@ class MeasureWidget(MeasurePanel):
         self.found.fill(message.found, self.layer)
         self._words = message.words
         self._show_found()
+        self._seen.start()
 
     def _show_found(self, *_: Any) -> None:
         """Show candidates from the least chance on; nothing is computed anew."""

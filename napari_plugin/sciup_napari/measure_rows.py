@@ -30,6 +30,30 @@ def joined(rows: Sequence[Row]) -> Catalogue:
     return Catalogue(heads, columns, known[0][1].meta if known else {})
 
 
+def standing(rows: Sequence[Row]) -> str:
+    """What the intervals that are up to date are worth, in one or two sentences."""
+    known = [(r.index + 1, r.answer.row) for r in rows if r.fresh and r.answer]
+    known = [(number, row) for number, row in known if row.columns]
+    good = [str(number) for number, row in known if is_calibrated(row)]
+    if not good:
+        return str(known[0][1].meta["coverage"]) if known else ""
+    which, others = "All intervals", ""
+    if len(good) < len(known):
+        which = f"Intervals of {', '.join(good)}"
+        others = " The others hold the spread of the draws as such."
+    return (
+        f"{which} are calibrated on regions of known truth: of the errors of the sampler, not of"
+        f" zero points or of the region itself.{others}"
+    )
+
+
+def is_calibrated(row: Catalogue) -> bool:
+    """Whether all numbers of a row have intervals that were tried on regions of known truth."""
+    names = [name for name in row.heads if f"{name}_lo68" in row.heads]
+    shares = [row.columns.get(f"{name}_covered68", [math.nan])[0] for name in names]
+    return all(math.isfinite(float(share)) for share in shares)
+
+
 def ask_for_file(parent: QWidget) -> Path | None:
     """Where a table is to be written; its name ends as the format that was chosen."""
     path, chosen = QFileDialog.getSaveFileName(parent, "Save the table", "", FILES)
@@ -73,4 +97,4 @@ def text_of(table: Catalogue) -> str:
     return "\n".join("\t".join(str(cell) for cell in row) for row in [head, *rows])
 
 
-__all__ = ["ask_for_file", "joined", "save", "text_of"]
+__all__ = ["ask_for_file", "is_calibrated", "joined", "save", "standing", "text_of"]

@@ -85,7 +85,7 @@ def title(lens: LensState) -> str:
     if lens.show == "mean":
         return "mean of all draws"
     if lens.show == "blend":
-        return f"draw {lens.draw}, faded to the mean where risky"
+        return f"blend of draw {lens.draw}"
     if lens.show == "mix":
         return f"{100 * lens.mix:.0f} % draw {lens.draw}, rest mean (not calibrated)"
     how = lens.chosen or ("delivered" if lens.draw == 0 else "")

@@ -18,6 +18,8 @@ def pixel_at(
 ) -> dict[str, Any] | None:
     """What is known at a position in the world; None if no window is there with all its draws.
 
+    Beside `pixel_facts`, ``place`` is its middle (y, x) in input px.
+
     Parameters
     ----------
     world : sequence of float
@@ -37,7 +39,9 @@ def pixel_at(
         return None
     if not (0 <= y < height and 0 <= x < width):
         return None
-    return pixel_facts(maps, y % step, x % step, lens, judge, facts.tolerance)
+    known = pixel_facts(maps, y % step, x % step, lens, judge, facts.tolerance)
+    middle = ((v + 0.5) / facts.scale - 0.5 for v in (y, x))
+    return known | {"place": tuple(middle)}
 
 
 def pixel_facts(

@@ -109,12 +109,12 @@ def cell_size(viewer: Any) -> tuple[float, float]:
     """Height and width of the canvas, or of one cell of its grid, in canvas pixels."""
     canvas = getattr(viewer, "canvas", None)  # napari 0.9; it was private before
     size = viewer._canvas_size if canvas is None else canvas.size
-    if not viewer.grid.enabled:
+    if not grid_of(viewer).enabled:
         return size[0], size[1]
     try:
-        rows, columns = viewer.grid.actual_shape(viewer.layers)
+        rows, columns = grid_of(viewer).actual_shape(viewer.layers)
     except TypeError:  # before napari 0.9
-        rows, columns = viewer.grid.actual_shape(len(viewer.layers))
+        rows, columns = grid_of(viewer).actual_shape(len(viewer.layers))
     return size[0] / rows, size[1] / columns
 
 
@@ -122,6 +122,11 @@ def camera_of(viewer: Any) -> Any:
     """The camera: napari 0.9 moved it from the viewer to its scene."""
     scene = getattr(viewer, "scene", None)
     return viewer.camera if scene is None else scene.camera
+
+
+def grid_of(viewer: Any) -> Any:
+    """The grid mode: napari 0.9 moved it from the viewer to its canvas."""
+    return getattr(viewer, "canvas", viewer).grid
 
 
 def pixel_on_canvas(layer: Any, zoom: float) -> float:

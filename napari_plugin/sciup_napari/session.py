@@ -113,7 +113,7 @@ class Session(QObject):
             return Run(0, Order(source, **order), output, **how)
 
         self._run_layer, self._output = layer, output
-        bar = Bar(f"sciup: {Path(output).name}")
+        bar = Bar(f"sciup: {Path(output).name.partition('.')[0]}")
         self._bar, self.running = bar, Running(prepare, self._threads, self)
         self.running.progress.connect(self._progressed)
         self.running.finished.connect(self._finished)
@@ -204,6 +204,7 @@ def fit(layer: Any, source: Any, *, placed: bool) -> None:
     flux = ours["scale"] ** 2 if values.startswith("flux") else 1
     if ours["map"] in LIGHT:
         layer.contrast_limits = [v / flux for v in source.contrast_limits]
+        layer.gamma = source.gamma
     if not placed:
         layer.scale, layer.translate = np.ones(layer.ndim), np.zeros(layer.ndim)
         matrix = np.eye(layer.ndim + 1)

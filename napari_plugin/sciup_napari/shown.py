@@ -162,7 +162,8 @@ class Shown(QObject):
         there, kept = sum(map(self.has, wanted)), f"{self.cache.megabytes:.0f} MB kept"
         if there < len(wanted):
             return f"{there} of {len(wanted)} windows; {kept}"
-        return f"{len(wanted)} windows, all draws; {kept}"
+        windows = "1 window" if len(wanted) == 1 else f"{len(wanted)} windows"
+        return f"{windows}, all draws; {kept}"
 
     @property
     def tolerance(self) -> str:

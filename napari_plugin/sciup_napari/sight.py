@@ -14,6 +14,7 @@ from sciup_napari.place import (
     camera_of,
     cores_in,
     frame_box,
+    grid_of,
     is_flat,
     on_screen,
     pixel_on_canvas,
@@ -53,7 +54,7 @@ class Sight(QObject):
         self._watched: list[Any] = []
         camera = camera_of(viewer).events
         canvas: Any = getattr(getattr(viewer, "canvas", None), "events", None)
-        moves = [camera.center, camera.zoom, viewer.grid.events.enabled]
+        moves = [camera.center, camera.zoom, grid_of(viewer).events.enabled]
         if hasattr(canvas, "size"):  # since napari 0.9
             moves.append(canvas.size)
         for event in moves:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QLabel, QProgressBar, QScrollArea, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QProgressBar, QWidget
 
+from sciup_napari.docked import Docked
 from sciup_napari.instrument_table import InstrumentTable
 from sciup_napari.model_box import OTHER, ModelBox
 from sciup_napari.models import Choice, size_words
@@ -15,7 +16,7 @@ from sciup_napari.session import bare, session_of
 DEVICES = ("auto", "cpu", "cuda")
 
 
-class Subject(QScrollArea):
+class Subject(Docked):
     """Controls for layer, model and instrument, and what they do; a base.
 
     Attributes
@@ -89,7 +90,7 @@ class Subject(QScrollArea):
             for layer, name in names.items():
                 self.layer_box.addItem(name, layer)
             self.layer_box.setCurrentIndex(offered.index(wanted) if wanted in offered else 0)
-        if self.layer is not chosen:
+        if self.layer is not chosen or self.layer is None:
             self._quiet = True
             self._layer_changed()
             self._quiet = False
@@ -138,7 +139,7 @@ class Subject(QScrollArea):
 
     def _layer_changed(self, *_: Any) -> None:
         self.table.given = {} if self.layer is None else self.session.given(self.layer)
-        self.table.fill_given()
+        self.table.fill_given() if self.layer is not None else self.table.fill(())
         self.model_box.offer(self.layer, self.able)
         self._model_changed()
 

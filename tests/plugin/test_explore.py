@@ -146,7 +146,7 @@ def a_row_shows_its_image_and_answers_blink(explore, qtbot):
     table.choose(0)
     assert shown_by(explore) == ["sample_0"]
     assert not np.array_equal(layers["residual"].data, residual)
-    assert layers["residual"].name == "explored: residual of sample 0"
+    assert layers["residual"].name == "explored: residual, sample 0"
     explore.residual.setChecked(True)
     assert shown_by(explore) == ["sample_0", "residual"]
     explore.residual.setChecked(False)

@@ -11,11 +11,12 @@ from sciup.testing.toy_calibration import write_toy_calibration
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_model import write_toy_model
 from sciup_napari import link as link_module
+from sciup_napari import live as live_module
 from sciup_napari.enhance import EnhanceWidget
 from sciup_napari.lens import TrustLens
 from sciup_napari.live import LiveView
 from sciup_napari.messages import QUICK
-from sciup_napari.place import camera_of
+from sciup_napari.place import camera_of, grid_of
 from sciup_napari.run_dialog import RunDialog
 from sciup_napari.session import session_of
 
@@ -217,6 +218,36 @@ def test_physical_scale_rotation_and_leading_axes(viewer, models, qtbot):
     viewer.dims.ndisplay = 2
 
 
+def test_live_zoom_follows_through_a_stack_and_passes_planes_that_are_passed(
+    viewer, models, qtbot, monkeypatch
+):
+    viewer.add_image(np.stack([cells((90, 80), seed=s) for s in range(4)]))
+    enhance = EnhanceWidget(viewer)
+    qtbot.addWidget(enhance)
+    enhance.model_box.add(models / "plain")
+    enhance.samples.setValue(2)
+    viewer.dims.set_current_step(0, 0)
+    camera_of(viewer).zoom = 4
+    live, asked = enhance.live, []
+    order = live._talk.order
+    monkeypatch.setattr(
+        live._talk, "order", lambda *a, **k: asked.append(live._plane) or order(*a, **k)
+    )
+    enhance.follow.setChecked(True)
+    qtbot.waitUntil(lambda: live.image is not None, timeout=PATIENCE)
+    for plane in (1, 2, 3):
+        viewer.dims.set_current_step(0, plane)
+    assert not live.image.visible  # what belongs to another plane is never shown
+    qtbot.waitUntil(lambda: live.image.visible, timeout=PATIENCE)
+    assert asked == [(0,), (3,)]
+    assert enhance.follow.isChecked()
+    enhance.follow.setChecked(False)
+    viewer.dims.set_current_step(0, 0)
+    qtbot.wait(2 * live_module.PAUSE)
+    assert len(asked) == 2
+    assert "press Preview view" in enhance.status.text()
+
+
 def test_masked_pixels_stay_masked(viewer, models, qtbot):
     values = cells((140, 150))
     values[60:70, 40:60] = np.nan
@@ -264,6 +295,7 @@ def test_rgb_is_refused_with_what_to_do(viewer, models, qtbot):
     enhance.follow.setChecked(True)
     assert not enhance.follow.isChecked()
     assert any("Split RGB" in str(n) for n in notification_manager.records)
+    assert "Split RGB" in enhance.warning.text()  # a notification shows half a line of it
 
 
 def test_wrong_options_are_told_and_the_next_try_works(scene):
@@ -501,6 +533,7 @@ def test_what_is_out_of_domain_is_said(scene, models):
     scene.enhance.model_box.add(models / "strange")
     scene.enhance.preview.click()
     scene.wait(lambda: "Out of domain" in scene.lens.domain.text())
+    assert scene.enhance.domain.text() == scene.lens.domain.text()
     scene.lens.ask((140.0, 130.0))
     assert "Not certified" in scene.lens.pixel.text()
 
@@ -508,10 +541,12 @@ def test_what_is_out_of_domain_is_said(scene, models):
 def test_side_by_side_and_back(scene):
     scene.follow()
     scene.lens.beside.setChecked(True)
-    assert scene.viewer.grid.enabled
-    assert abs(scene.viewer.grid.stride) == scene.live.layer_count == 2
+    grid = grid_of(scene.viewer)
+    assert grid.enabled
+    assert grid.spacing > 0  # whose half is whose can be seen
+    assert abs(grid.stride) == scene.live.layer_count == 2
     scene.lens.beside.setChecked(False)
-    assert not scene.viewer.grid.enabled
+    assert not grid.enabled
 
 
 def test_keys(scene):
@@ -559,6 +594,12 @@ def test_a_pixel_tells_all_its_draws(scene):
     assert facts["certified"]
     scene.lens.ask((140.0, 130.0))
     assert "pixels that look like this one" in scene.lens.pixel.text()
+    middles = ((v + 0.5) / 2 - 0.5 for v in (y, x))
+    assert "y {:g}, x {:g} of the input".format(*middles) in scene.lens.place.text()
+    scene.lens.tolerance.setValue(20)  # what is said follows what is shown
+    assert "2 sigma" in scene.lens.pixel.text()
+    scene.lens.draw.setValue(2)
+    assert f"Value {facts['draws'][2]:.4g}," in scene.lens.pixel.text()
     scene.lens.ask((-500.0, 0.0))
     assert "Nothing" in scene.lens.pixel.text()
     assert (

@@ -1,5 +1,7 @@
 """The Measure widget in a real viewer, with a toy model: the numbers are those of the library."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -16,7 +18,9 @@ from sciup_napari import kept_draws
 from sciup_napari.ground import input_matrix
 from sciup_napari.kept_draws import KeptDraws
 from sciup_napari.measure import MeasureWidget
+from sciup_napari.measure_messages import Catalogue, Head
 from sciup_napari.measure_panel import OWN
+from sciup_napari.measure_rows import standing
 from sciup_napari.outlines import around_ellipse
 from sciup_napari.session import session_of
 
@@ -351,3 +355,30 @@ def test_a_sheared_ellipse_keeps_its_points():
     points = (np.outer(np.cos(turn), u) + np.outer(np.sin(turn), v)) @ shear.T
     along, across = points @ a / (a @ a), points @ b / (b @ b)
     np.testing.assert_allclose(along**2 + across**2, 1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((0.7, 0.66), "All intervals are calibrated"),
+        ((0.7, float("nan"), 0.7), "Intervals of 1, 3 are calibrated"),
+        ((float("nan"),), "of the draws as such: no file fits"),
+        ((None, None), "of the draws as such: no file fits"),
+    ],
+)
+def test_the_dock_says_which_rows_are_calibrated_and_not_by_columns_that_it_does_not_show(
+    shares, said
+):
+    def row(index, share):
+        columns = {"flux": [1.0], "flux_lo68": [0.9]}
+        if share is not None:  # a table in which nothing is calibrated has no such column
+            columns["flux_covered68"] = [share]
+        meta = {"coverage": "intervals are those of the draws as such: no file fits"}
+        table = Catalogue(dict.fromkeys(columns, Head("", "")), columns, meta)
+        return SimpleNamespace(index=index, fresh=True, answer=SimpleNamespace(row=table))
+
+    words = standing([row(i, share) for i, share in enumerate(shares)])
+    assert said in words
+    assert "*_" not in words
+    assert ("others" in words) == (said.startswith("Intervals of"))
+    assert standing([]) == ""

@@ -24,6 +24,7 @@ from sciup_napari import runs as runs_module
 from sciup_napari import session as session_module
 from sciup_napari import stored as stored_module
 from sciup_napari.enhance import EnhanceWidget
+from sciup_napari.instrument_table import STATED
 from sciup_napari.lens import TrustLens
 from sciup_napari.lens_state import LensState
 from sciup_napari.lens_words import pixel_words
@@ -313,7 +314,48 @@ def test_what_is_stated_of_a_layer_is_kept(enhance, viewer):
     assert cell(enhance.table, "PSF FWHM").text() == "2.5"
 
 
+def test_values_can_be_stated_before_anything_is_read_in_the_units_of_later(enhance):
+    from sciup.show import UNITS
+
+    assert {name: UNITS[name] for name in STATED} == STATED
+    table = enhance.table
+    assert [table.item(i, 1).text() for i in range(table.rowCount())] == [""] * len(STATED)
+    cell(table, "read noise [e]").setText("2.25")
+    assert enhance.order()["instrument"] == {"read_noise": 2.25}
+    enhance.table.fill_given()
+    assert cell(table, "read noise [e]").text() == "2.25"
+    assert table.item(table.row(cell(table, "read noise [e]")), 2).text() == "given"
+    assert cell(table, "background").text() == ""
+
+
 # -- Enhance -----------------------------------------------------------------------------------
+
+
+def test_without_an_image_it_is_said_what_to_do(viewer, qtbot):
+    widget = EnhanceWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.about.text() == "Open an image first."
+    assert widget.table.rowCount() == 0  # of nothing, nothing is stated
+    viewer.add_image(cells((30, 20)))
+    assert "Open" not in widget.about.text()
+    viewer.layers.clear()
+    assert widget.about.text() == "Open an image first."
+
+
+def test_what_is_told_belongs_to_the_layer_that_is_chosen(enhance, viewer):
+    opened(enhance.live, enhance.layer)
+    assert "words" in enhance.risk.text()
+    enhance.live.status.emit("1 of 2 windows")
+    assert enhance.status.text() == "1 of 2 windows"
+    other = viewer.add_image(cells((30, 20)), name="other")
+    enhance.live.following = False
+    enhance.layer_box.setCurrentIndex(enhance.layer_box.findData(other))
+    assert enhance.risk.text() + enhance.warning.text() + enhance.domain.text() == ""
+    enhance.live.status.emit("2 of 2 windows")
+    assert enhance.status.text() == "cells: 2 of 2 windows"
+    enhance.layer_box.setCurrentIndex(enhance.layer_box.findText("cells"))
+    assert "words" in enhance.risk.text()
+    assert cell(enhance.table, "PSF FWHM").text() == "2.4"
 
 
 def test_no_model_opens_no_dialog_by_itself(viewer, qtbot, monkeypatch):
