@@ -74,6 +74,8 @@ def evaluate(
       sciup evaluate night-sky-x2 astronomy/test --scenes sky_test.npy --out report
 
       sciup evaluate night-sky-x2 --pairs 8 --out pairs
+
+      sciup evaluate texture-night-sky-x4 --scenes sky_test.npy --out report
     """
     from sciup.generators.registry import ModelFacts
     from sciup.resources import find_model
@@ -84,6 +86,14 @@ def evaluate(
     if facts.domain == "night-sky":
         _refuse({"--condition": condition, "--twin": twin}, facts)
         simulated = {"scenes": scenes, "data": galsim, "count": count, "role": split}
+        if heads:
+            if data is not None or pairs or not (scenes or galsim):
+                raise OptionError(
+                    "textures of the night sky are evaluated on simulated fields alone",
+                    "--scenes or --galsim, without DATA and --pairs",
+                )
+            _sky_textures(facts, heads, out, simulated | about)
+            return
         _sky(facts, data, out, simulated=simulated, pairs=pairs, about=about)
         return
     _refuse({"--scenes": scenes, "--galsim": galsim, "--pairs": pairs or None}, facts)
@@ -196,6 +206,19 @@ def _sky(
     console.print(f"[green]done[/green]  {escape(str(page))}")
 
 
+def _sky_textures(facts: Any, heads: Sequence[Any], out: Path, options: dict[str, Any]) -> None:
+    """Texture models of the night sky on simulated fields."""
+    from sciup.evaluate import report
+    from sciup.evaluate.sky import textures
+
+    with _bar("fields") as progress:
+        tables, figures = textures.evaluate(facts, heads, progress=progress, **options)
+    title = f"Evaluation of {heads[-1].name}"
+    page = report.write(out, title, [command_line()], tables, figures)
+    _show(tables[0], "texture models, the baseline first", TEXTURES)
+    console.print(f"[green]done[/green]  {escape(str(page))}")
+
+
 def _textured(facts: Any) -> tuple[Any, list[Any]]:
     """The sampler of a model, and texture models to evaluate beside it, the baseline first."""
     from sciup.generators.facts import TEXTURE, ModelFacts, TextureFacts
@@ -239,6 +262,9 @@ def _writable(out: Path) -> None:
         ) from None
 
 
+TEXTURES = ("method", "fields", "gain", "lsd", "pyramid", "imprint", "false_per_Mpx")
+"""Columns of the table of the night sky's textures."""
+
 SHOWN = {
     "paired": (
         "gain of the mean over the best rival, dB",
@@ -264,7 +290,7 @@ def _show(table: Any, title: str, keys: Sequence[str]) -> None:
     first: dict[str, str] = {}
     for row in table.rows:
         model = row.get("model")
-        if first.setdefault(row["condition"], model) == model:
+        if first.setdefault(row.get("condition", ""), model) == model:
             shown.add_row(*(escape(cell(row[key])) for key in keys))
     Console(highlight=False).print(shown)
 

@@ -227,6 +227,7 @@ def run_field(
     precision: str = "auto",
     seed: int = 0,
     samples: int = DRAWS - 1,
+    texture: bool | Path = False,
 ) -> Result:
     """The lazy result on a field."""
     image = open_array(field.observed, flux_per_pixel=True, domain="night-sky")
@@ -236,7 +237,13 @@ def run_field(
     elif told == "all":
         facts = {"psf": field.psf, "gain": ELECTRONS, "background": 0.0, "noise_sigma": 1.0}
     return upscale(
-        image, model=model.folder, samples=samples, precision=precision, seed=seed, **facts
+        image,
+        model=model.folder,
+        samples=samples,
+        precision=precision,
+        seed=seed,
+        texture=texture,
+        **facts,
     )
 
 

@@ -48,22 +48,24 @@ def sheet(fields: Sequence[tuple[Field, Array]], scale: int) -> Any:
 
     One stretch, asinh in units of the noise that one input pixel leaves in an output pixel.
     """
+    parts = []
+    for field, draws in fields:
+        first = bicubic(field.observed.astype(float) / scale**2, scale)
+        images = {"bicubic": first, "mean": draws.mean(0), "draw": draws[0], "another": draws[1]}
+        parts.append((field, images | {"std": draws.std(0)}))
+    return beside(parts, scale)
+
+
+def beside(fields: Sequence[tuple[Field, dict[str, Array]]], scale: int) -> Any:
+    """Input, images by name, and truth at the middle of a few fields; stretch as in `sheet`."""
     from matplotlib.figure import Figure
 
-    names = ("input", "bicubic", "mean", "draw", "another", "truth", "std")
+    names = ["input", *fields[0][1], "truth"]
     figure = Figure(figsize=(1.9 * len(names), 2.0 * len(fields)), layout="constrained")
     panels = figure.subplots(len(fields), len(names), squeeze=False)
-    for row, (field, draws) in zip(panels, fields, strict=True):
+    for row, (field, made) in zip(panels, fields, strict=True):
         flat = field.observed.astype(float) / scale**2
-        images = (
-            flat.repeat(scale, 0).repeat(scale, 1),
-            bicubic(flat, scale),
-            draws.mean(0),
-            draws[0],
-            draws[1],
-            field.truth,
-            draws.std(0),
-        )
+        images = [flat.repeat(scale, 0).repeat(scale, 1), *made.values(), field.truth]
         for axes, name, image in zip(row, names, images, strict=True):
             view = np.arcsinh(_middle(image) * scale**2)
             axes.imshow(view, cmap="gray", vmin=-1.5, vmax=5, origin="lower")
