@@ -21,6 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from sciup_napari.runs import GO_ON
+
 WHO = {
     "this computer": "",
     "several processes on this computer": "number of processes, for example 4",
@@ -57,7 +59,7 @@ class RunDialog(QDialog):
         self.who.currentTextChanged.connect(self._who_changed)
         self.planes = QCheckBox("all planes (z, time, channels), not only the one shown")
         self.keep = QCheckBox("keep all draws, for the trust lens (17 images more)")
-        self.resume = QCheckBox("go on with an unfinished run")
+        self.resume = QCheckBox(GO_ON)
         self.overwrite = QCheckBox("replace what is there")
         self.note = QLabel("The file name decides the format: .ome.zarr or .fits")
         self.problem = QLabel("")

@@ -15,6 +15,9 @@ from sciup.errors import SciupError
 from sciup_napari.link import Link
 from sciup_napari.messages import Done, Failed, Progress, Run
 
+GO_ON = "go on with an unfinished run"
+"""What the user ticks so that a cancelled run goes on."""
+
 _numbers = count(1)
 
 

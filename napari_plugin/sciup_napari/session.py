@@ -26,7 +26,7 @@ from sciup_napari.messages import Order, Run
 from sciup_napari.patience import step_by_step
 from sciup_napari.place import camera_of, finer, to_world
 from sciup_napari.reader import layers_of
-from sciup_napari.runs import Running
+from sciup_napari.runs import GO_ON, Running
 from sciup_napari.search import Search
 
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
@@ -186,7 +186,7 @@ class Session(QObject):
     def _failed(self, text: str) -> None:
         self._close_bar()
         lost = Path(self._folder.name) in Path(self._output).parents
-        cancelled = "cancelled" if lost else "cancelled; run again with Resume to go on"
+        cancelled = "cancelled" if lost else f"cancelled; run again and tick “{GO_ON}”"
         self.ended.emit("failed" if text else cancelled)
         if text:
             show_error(text)

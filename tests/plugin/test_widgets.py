@@ -423,7 +423,7 @@ def test_a_run_reads_its_pixels_in_a_thread_and_one_button_stops_one_thing(
     assert np.array_equal(np.load(path), enhance.layer.data)
     enhance.cancel.click()
     assert session.running.over
-    assert "Resume" in enhance.status.text()
+    assert RunDialog("cells").resume.text() in enhance.status.text()
     assert (enhance.cancel.text(), enhance.cancel.isEnabled()) == ("Stop", True)
     enhance.cancel.click()
     assert not enhance.cancel.isEnabled()
