@@ -2,7 +2,7 @@
 
 xvfb-run -a -s "-screen 0 1400x900x24" python docs/scripts/napari_screenshots.py docs/images
 
-Behind the folder, names of tours: live, explore, measure, states; all unless given.
+Behind the folder, names of tours: live, explore, measure, refuse, run; all unless given.
 """
 
 from __future__ import annotations
@@ -233,22 +233,26 @@ SOURCES = ((99.7, 104.7), (88.5, 120.7), (109.9, 127.4))
 """Centres of what is measured, input pixels."""
 
 
-def states(folder: Path) -> None:
-    """An image that is refused, and a run that goes on."""
+def refuse(folder: Path) -> None:
+    """An image that cannot be enhanced."""
     from skimage.data import hubble_deep_field
 
     studio = Studio(folder, "hubble", "truth")
-    studio.look_at(*PLACE)
-    enhance, bar = studio.enhance, studio.viewer.window._qt_window.statusBar()
-    picture = studio.viewer.add_image(hubble_deep_field(), name="Hubble, a picture")
+    studio.viewer.add_image(hubble_deep_field(), name="Hubble, a picture")
     studio.viewer.reset_view()
-    enhance.preview.click()
+    studio.enhance.preview.click()
     studio.shoot("10_refused", told=True)
-    studio.viewer.layers.remove(picture)
+    studio.close()
+
+
+def run(folder: Path) -> None:
+    """A whole image on its way."""
+    studio = Studio(folder, "hubble", "truth")
     studio.look_at(*PLACE)
+    enhance = studio.enhance
     with TemporaryDirectory() as made:
         enhance._run(f"{made}/hubble_2x.ome.zarr")
-        bar._toggle_activity_dock(True)
+        studio.viewer.window._qt_window.statusBar()._toggle_activity_dock(True)
         wait(lambda: re.match("run: [1-9]", enhance.status.text()) is not None)
         studio.shoot("11_running")
         enhance.cancel.click()
@@ -256,7 +260,7 @@ def states(folder: Path) -> None:
     studio.close()
 
 
-TOURS = {"live": tour, "explore": explore, "measure": measure, "states": states}
+TOURS = {"live": tour, "explore": explore, "measure": measure, "refuse": refuse, "run": run}
 
 
 def main() -> None:

@@ -75,6 +75,7 @@ class ExploreWidget(ExplorePanel):
                 if fits and not self.session.made(layer):
                     self.sketch.addItem(layer.name, layer)
             self.sketch.setCurrentIndex(max(self.sketch.findData(before), 0))
+        self._going(self.search.busy)
 
     def question(self) -> dict[str, Any]:
         """What is asked: keyword arguments of `sciup.explore`.

@@ -100,8 +100,7 @@ def pixel_words(facts: Any) -> str:
     said = summary(facts)
     lines = [said[:1].upper() + said[1:]]
     lines.append(
-        f"Value {facts['shown']:.4g}, spread {facts['std']:.3g}, S/N of the input"
-        f" {facts['snr']:.1f}."
+        f"Value {facts['shown']:.4g}, spread {facts['std']:.3g}, input S/N {facts['snr']:.1f}."
     )
     if np.isfinite(facts["support"]):
         lines.append(
@@ -112,5 +111,5 @@ def pixel_words(facts: Any) -> str:
         said = "as expected"
         if surprise >= 2:
             said = f"strange (1 in {10**surprise:.0f})" if surprise < 7 else "very strange"
-        lines.append(f"Fit to the data (chi squared of this window): {said}.")
+        lines.append(f"Chi squared of this window: {said}.")
     return "\n".join(lines)

@@ -178,16 +178,17 @@ class LiveView(Shown):
             self._changed()
         else:
             self._ask(())
-        if self._turned_on():
+        if self._elsewhere():
+            self.status.emit("another plane")
             self._planes.start()
 
-    def _turned_on(self) -> bool:
+    def _elsewhere(self) -> bool:
         """Whether the camera is followed, and another plane of the layer is on the screen."""
         known = self.following and self._order is not None and self.layer is not None
         return known and self._sight.flat and self._sight.plane != self._plane
 
     def _follow_plane(self) -> None:
-        if self._turned_on() and self._order is not None:
+        if self._elsewhere() and self._order is not None:
             self._layers.hide()
             self.enhance(self.layer, True, **self._order)
 

@@ -12,7 +12,7 @@ from sciup_napari.ground import domain_of, facts_of, input_matrix, key_of, resul
 from sciup_napari.instrument_table import in_words
 from sciup_napari.layer_source import check
 from sciup_napari.measure_messages import Catalogue, Detected
-from sciup_napari.measure_panel import OWN, USUAL, MeasurePanel
+from sciup_napari.measure_panel import HINT, OWN, USUAL, MeasurePanel
 from sciup_napari.measure_rows import ask_for_file, joined, save, standing, text_of
 from sciup_napari.measuring import Question
 from sciup_napari.models import Choice
@@ -192,6 +192,7 @@ class MeasureWidget(MeasurePanel):
             self.failure.setText(str(error))
         self._picked.follow(regions)
         self.measuring.ask(question)
+        self._going(self.measuring.detecting)  # another layer ends a search for candidates
 
     def measure_again(self) -> None:
         """Measure everything once more."""
@@ -219,7 +220,7 @@ class MeasureWidget(MeasurePanel):
         self.again.setEnabled(bool(rows))
         if self.measuring.waiting:
             self.failure.setText("")
-        self.status.setText(self.measuring.words)
+        self.status.setText(self.measuring.words or ("" if rows else HINT))
         self.words.setText(standing(rows))
         self.words.setToolTip(str(known[0].row.meta["coverage"]) if known else "")
         told = [text for a in answers for text in a.told]

@@ -32,6 +32,8 @@ from sciup_napari.subject import Subject
 
 OWN = "own function"
 
+HINT = "Press New, and draw around what is to be measured."
+
 USUAL = "usual"
 
 BACKGROUNDS = {

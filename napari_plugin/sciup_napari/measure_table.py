@@ -90,6 +90,7 @@ class MeasureTable(QTableWidget):
         self.setToolTip("Select a row to select its region")
         self.currentCellChanged.connect(self._gone)
         self._rows: list[Row] = []
+        self.hide()
 
     def fill(self, rows: Sequence[Row]) -> None:
         """Show rows; the one that was chosen stays chosen."""
@@ -108,6 +109,7 @@ class MeasureTable(QTableWidget):
         high = sum(self.rowHeight(i) for i in range(len(rows)))
         high += self.horizontalHeader().sizeHint().height() + 20
         self.setFixedHeight(min(max(high, HIGH[0]), HIGH[1]))
+        self.setVisible(bool(rows))
         self.blockSignals(False)
 
     def choose(self, index: int) -> None:

@@ -252,7 +252,7 @@ def summary(values: dict[str, Any]) -> str:
         if np.isfinite(values["bound"]):
             said += f" Certified: at most {100 * values['bound']:.0f}, averaged over fields."
         elif values["ood"] > 0:
-            said += " Not certified: this part looks unlike the fields of the calibration."
+            said += " Not certified: out of domain."
     else:
         said = (
             f"Exploratory: {share} of the other draws differ from this one by more than"

@@ -19,7 +19,7 @@ from sciup_napari.ground import input_matrix
 from sciup_napari.kept_draws import KeptDraws
 from sciup_napari.measure import MeasureWidget
 from sciup_napari.measure_messages import Catalogue, Head
-from sciup_napari.measure_panel import OWN
+from sciup_napari.measure_panel import HINT, OWN
 from sciup_napari.measure_rows import standing
 from sciup_napari.outlines import around_ellipse
 from sciup_napari.session import session_of
@@ -122,6 +122,7 @@ def test_shapes_anywhere_give_the_numbers_of_the_library_and_only_what_moved_is_
     dock, result, model, tmp_path, qtbot
 ):
     kinds = ("polygon", "ellipse")
+    assert (dock.status.text(), dock.measured.isHidden()) == (HINT, True)
     layer = drawn(dock)
     answers = rest(dock, qtbot, 2)
     saved = as_saved(tmp_path / "shapes.csv", (SQUARE, OVAL), kinds)
@@ -311,6 +312,17 @@ def test_what_is_measured_goes_while_it_is_measured(dock, viewer, qtbot):
     viewer.layers.clear()
     assert dock.measuring.question is None
     assert not dock.detect.isEnabled()
+
+
+def test_the_end_of_a_search_whose_layer_is_gone_is_seen(dock, viewer):
+    dock.detect.click()
+    viewer.add_image(np.zeros((8, 8)), name="other")
+    assert (dock.detect.isEnabled(), dock.cancel.isEnabled()) == (False, True)
+    for layer in [x for x in viewer.layers if x.name != "other"]:
+        viewer.layers.remove(layer)
+    assert not dock.measuring.detecting
+    assert (dock.detect.isEnabled(), dock.cancel.isEnabled()) == (True, False)
+    assert dock.progress.isHidden()
 
 
 def test_a_viewer_that_closes_ends_its_measurements(make_napari_viewer, result, qtbot):
