@@ -93,7 +93,7 @@ def cut(done: Finished, region: Box, result: Result | str) -> Cutout:
     found = Cutout(region)
     plane = done.planes[0]
     box = region.shifted(tuple(-a for a in done.region.start)).scaled(done.scale)
-    names = ("mean", "std", "risk", "risk_raw", "risk_bound", "support", "ood")
+    names = ("mean", "std", "risk", "risk_raw", "risk_bound", "risk_mean", "support", "ood")
     found.maps = {n: done.read(n, plane, box) for n in names if n in done.maps}
     for k in SAMPLES:
         values = done.sample(k, plane, box)

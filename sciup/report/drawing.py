@@ -119,9 +119,13 @@ def nice(length: float) -> float:
 
 def title_of(name: str) -> str:
     """What a risk map is called in a figure."""
-    return {"risk_raw": "raw vote (not calibrated)", "risk_bound": "certified bound"}.get(
-        name, name
-    )
+    words = {
+        "risk": "risk of sample 0",
+        "risk_raw": "raw vote (not calibrated)",
+        "risk_bound": "certified bound",
+        "risk_mean": "risk of the mean",
+    }
+    return words.get(name, name)
 
 
 def risk_image(figure: Any, ax: Any, done: Finished, values: Array, title: str) -> None:

@@ -12,6 +12,8 @@ from sciup.report.drawing import PANEL, image, panels, risk_image, scale_bar, st
 from sciup.report.survey import Survey
 from sciup.results.finished import Array, Finished
 
+RISKS = ("risk", "risk_raw", "risk_bound", "risk_mean")
+
 
 def samples(done: Finished, cutout: Cutout) -> Any:
     """Input, mean and the first draws at one stretch."""
@@ -43,7 +45,7 @@ def draw_values(
 
 def overview(done: Finished, found: Survey, cutout: Cutout) -> Any:
     """The whole first plane: mean and risk, small, with the region that is shown enlarged."""
-    names = [n for n in ("mean", "risk", "risk_raw", "risk_bound") if n in found.pictures]
+    names = [n for n in ("mean", *RISKS) if n in found.pictures]
     figure, axes = panels(max(len(names), 1))
     for ax, name in zip(axes, names, strict=False):
         values = found.pictures[name]
@@ -72,7 +74,7 @@ def _outline(ax: Any, done: Finished, found: Survey, cutout: Cutout) -> None:
 
 def risk(done: Finished, cutout: Cutout) -> Any:
     """Risk, bound and spread of the region."""
-    names = [n for n in ("risk", "risk_raw", "risk_bound") if n in cutout.maps]
+    names = [n for n in RISKS if n in cutout.maps]
     figure, axes = panels(len(names) + 1)
     for ax, name in zip(axes, names, strict=False):
         risk_image(figure, ax, done, cutout.maps[name], title_of(name))
@@ -122,7 +124,7 @@ def summary(done: Finished, cutout: Cutout, headline: str) -> Any:
     shown = [("input", "input"), ("mean", "mean")]
     shown += [(f"sample_{k}", f"sample {k}") for k in SAMPLES]
     shown = [(name, title) for name, title in shown if name in cutout.maps]
-    extra = [n for n in ("risk", "risk_raw", "risk_bound", "residual") if n in cutout.maps]
+    extra = [n for n in (*RISKS, "residual") if n in cutout.maps]
     columns = 4
     figure, axes = panels(columns, max(1, -(-(len(shown) + len(extra)) // columns)), PANEL * 1.02)
     if shown:

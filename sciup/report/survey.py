@@ -29,7 +29,7 @@ LIKELY = 0.5
 SIGNAL = 3.0
 """Noise sigmas above the background from which a place carries signal."""
 
-SHOWN = ("mean", "risk", "risk_raw", "risk_bound", "ood")
+SHOWN = ("mean", "risk", "risk_raw", "risk_bound", "risk_mean", "ood")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 import sciup
 from sciup import cli
 from sciup.io import open_image
-from sciup.report import curves
+from sciup.report import curves, plots
 from sciup.report import survey as surveying
 from sciup.report.survey import survey
 from sciup.report.write import write_report
@@ -154,6 +154,18 @@ def test_an_input_that_moved(model, field, result, tmp_path):
     assert "is no longer there" in page_of(result, model=str(model))
     page = page_of(result, model=str(model), source=str(tmp_path / "there" / "field.fits"))
     assert "Drawn again" in page
+
+
+def test_the_risk_of_the_mean_has_its_own_picture(field, tmp_path, monkeypatch):
+    model = write_toy_model(tmp_path / "toy", scale=2, channels=4, head_channels=4)
+    write_toy_calibration(model, samples=K)
+    titles = []
+    draw = plots.risk_image
+    monkeypatch.setattr(plots, "risk_image", lambda *a: (titles.append(a[-1]), draw(*a))[1])
+    maps = ("sample", "mean", "risk", "risk_mean")
+    page_of(make(model, field, tmp_path / "out.fits", maps=maps), model=str(model))
+    for where in ("", ", whole"):
+        assert {f"risk of sample 0{where}", f"risk of the mean{where}"} <= set(titles)
 
 
 @pytest.mark.parametrize("strange", [False, True])
