@@ -1,7 +1,7 @@
 """Terms that a texture is trained with: Gram matrices of patches, statistics, a critic's opinion.
 
-All take normalised images (B, 1, h, w), see `Seen`, and truths with the noise that they have; the
-images that are compared with them carry fresh noise of the same size.
+All take normalised images (B, 1, h, w), see `sciup.train.made.Made`, and truths with the noise
+that they have; the images that are compared with them carry fresh noise of the same size.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from sciup.train import kernels, loop, texture, watch
 from sciup.train.degrade import Degrader
 from sciup.train.kernels import pick
 from sciup.train.loop import Settings
+from sciup.train.made import Made
 from sciup.train.objective import generator
 from sciup.train.pack import Pack, make_pack
 from sciup.train.recipe_file import check_recipe
@@ -336,7 +337,7 @@ def test_a_head_is_judged_only_where_light_was_measured():
     guide = torch.randn(1, 1, 8, 8)
     share = torch.zeros(1, 1, 8, 8)
     share[..., :4] = 1.0
-    made = texture.Made(*(torch.randn(1, 1, 8, 8) for _ in range(3)), guide, share)
+    made = Made(*(torch.randn(1, 1, 8, 8) for _ in range(3)), guide, share)
     seen, whole = made.judged(made.truth), made.normalised(made.truth)
     assert torch.allclose(seen[..., :4], whole[..., :4])
     assert torch.allclose(seen[..., 4:], made.normalised(guide)[..., 4:])
