@@ -71,7 +71,7 @@ def calibration(promise: Promise) -> Any:
     left.plot([0, 1], [0, 1], color="0.8", lw=1)
     for label, x, y in zip(strata(found.strata), found.scores, found.probabilities, strict=True):
         left.plot(x, y, marker=".", lw=1.3, label=label)
-    left.set_xlabel("raw vote" if promise.votes_alone else "score: votes and spread of the draws")
+    left.set_xlabel("score: votes and spread of the draws")
     left.set_ylabel("share that is wrong (fitted)")
     left.legend(fontsize=8)
     edges = np.array([0.0, *found.edges, 1.0])

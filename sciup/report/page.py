@@ -241,11 +241,10 @@ def _calibration(c: Content) -> list[str]:
     if promise is None:
         return [html.paragraph(f"Not shown: there is none for {c.done.tolerance}.")]
     about = c.calibration.about
-    score = "raw vote" if promise.votes_alone else "score of the draws"
     caption = (
         f"Fitted on one part of {about.get('units', '?')} independent fields ({about.get('data')}),"
-        f" certified on the other. Left: what a {score} means, by local S/N. Right: the certified"
-        " bound of every bin of the risk."
+        f" certified on the other. Left: what a score of the draws means, by local"
+        " S/N. Right: the certified bound of every bin of the risk."
     )
     return [html.picture(uri(curves.calibration(promise)), caption)]
 

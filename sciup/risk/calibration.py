@@ -31,8 +31,6 @@ EVERYTHING = "all"
 FILE = "calibration.json"
 VERSION = 5
 """Raised whenever the same draws would give other numbers: 3 is the mean of docs/design/0021."""
-VOTES_ALONE = 4
-"""Still read: curves of numbers of votes, of models not calibrated since docs/design/0046."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +44,14 @@ class Promise:
     certificate : Certificate
         Of the bins of risk, per group.
     alarm : Alarm
-    votes_alone : bool
-        Whether the score is the number of votes alone, not that of `sciup.risk.score`.
     """
 
     maps: dict[str, RiskMap]
     certificate: Certificate
     alarm: Alarm
-    votes_alone: bool = False
 
     def column(self, votes: ArrayLike, chance: ArrayLike) -> NDArray[np.intp]:
         """Where in the rows of `tables` a pixel is found, by its votes and its `score.tail`."""
-        if self.votes_alone:
-            return np.asarray(votes, np.intp)
         return level(votes, chance, self.maps["risk"].draws)
 
     def tables(self, group: str = EVERYTHING) -> dict[str, Array]:
@@ -66,11 +59,7 @@ class Promise:
 
         By kind the calibrated probability, and as ``bound`` the certified bound of its bin.
         """
-        scores = MIDDLES
-        if self.votes_alone:
-            most = self.maps["risk"].draws + 1
-            scores = np.minimum((np.arange(most + 1) + 0.5) / most, 1.0)
-        score, snr = (x.reshape(len(STRATA) + 1, -1) for x in cells(scores))
+        score, snr = (x.reshape(len(STRATA) + 1, -1) for x in cells(MIDDLES))
         found = {kind: m.probability(score, snr) for kind, m in self.maps.items()}
         bounds = np.asarray(self.certificate.bound(group))
         return found | {"bound": bounds[self.maps["risk"].bin(found["risk"])]}
@@ -84,7 +73,7 @@ class Promise:
         }
 
     @classmethod
-    def from_dict(cls, data: object, votes_alone: bool = False) -> Promise:
+    def from_dict(cls, data: object) -> Promise:
         """Read what `to_dict` wrote; ModelError for anything else."""
         found = checked(data, ("maps", "certificate", "alarm"), "promise")
         maps = checked(found["maps"], KINDS, "table of risk maps")
@@ -93,7 +82,6 @@ class Promise:
             {kind: RiskMap.from_dict(maps[kind]) for kind in KINDS},
             Certificate.from_dict(found["certificate"]),
             Alarm(**_numbers(alarm, "alarm")),
-            votes_alone,
         )
 
 
@@ -160,14 +148,10 @@ class Calibration(Stored):
                 fix=f"run `sciup calibrate` for this model as it is, or remove {FILE}",
             )
 
-    @property
-    def _votes_alone(self) -> bool:
-        return any(p.votes_alone for p in self.promises.values())
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
-            "version": VOTES_ALONE if self._votes_alone else VERSION,
+            "version": VERSION,
             "key": vars(self.key),
             "about": self.about,
             "samples": self.samples,
@@ -181,9 +165,6 @@ class Calibration(Stored):
     @classmethod
     def from_dict(cls, data: object) -> Self:
         """Read what `to_dict` wrote; ModelError for anything else."""
-        old = False
-        if isinstance(data, Mapping) and data.get("version") == VOTES_ALONE:
-            old, data = True, {**data, "version": VERSION}
         found = cls.parts(data)
         intervals = {
             name: Interval(
@@ -196,9 +177,7 @@ class Calibration(Stored):
             about=dict(found["about"]),
             samples=int(numbers([found["samples"]], "samples", 1)[0]),
             seed=int(numbers([found["seed"]], "seed", 0)[0]),
-            promises={
-                name: Promise.from_dict(p, old) for name, p in dict(found["promises"]).items()
-            },
+            promises={name: Promise.from_dict(p) for name, p in dict(found["promises"]).items()},
             intervals=intervals,
             familiar=Familiar.from_dict(found["familiar"]),
             domain=Domain.from_dict(found["domain"]),

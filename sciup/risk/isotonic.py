@@ -57,8 +57,7 @@ class RiskMap:
         Parameters
         ----------
         score, snr : array_like (...)
-            Score of `sciup.risk.score` (of votes alone in calibrations before docs/design/0046)
-            and local S/N, NaN where masked.
+            Score of `sciup.risk.score` and local S/N, NaN where masked.
 
         Returns
         -------

@@ -15,7 +15,6 @@ from sciup.engine.settings import CALIBRATED, MAPS, USUAL, USUAL_RAW
 from sciup.errors import InterruptedRunError, ModelError, OptionError, ResumeError
 from sciup.io._array import open_array
 from sciup.io._provenance import read_provenance
-from sciup.risk.calibration import Calibration
 from sciup.risk.evidence import KINDS, STRATA, scored
 from sciup.risk.familiar import STATISTICS
 from sciup.risk.tolerance import Tolerance
@@ -102,18 +101,6 @@ def test_bright_pixels_use_the_curve_of_their_stratum(folder, calibration):
     _, level = levels(result, "sample", 1)
     table = calibration.promise("sample", "3sigma").tables()["risk"]
     assert maps["risk"][star] == np.float32(table[len(STRATA), level["risk"][star]])
-
-
-def test_calibrations_of_votes_alone_still_work(folder, calibration):
-    """The number of votes is the column of their tables."""
-    data = calibration.to_dict() | {"version": 4}
-    (folder / "calibration.json").write_text(json.dumps(data))
-    maps, _ = compute(upscale(folder, maps=MAPS))
-    votes = np.rint(maps["risk_raw"] * (K + 1) - 0.5).astype(int)
-    tables = Calibration.from_dict(data).promise("sample", "3sigma").tables()
-    for name, table in (("risk", tables["risk"]), ("risk_bound", tables["bound"])):
-        gap = np.abs(table[:, votes] - maps[name]).min(0)  # one of the strata fits
-        assert gap.max() < 1e-6, name
 
 
 def test_where_the_badge_fires_the_bound_is_withheld_and_the_risk_stays(folder):

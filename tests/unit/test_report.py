@@ -2,7 +2,6 @@
 
 import csv
 import re
-from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -13,7 +12,7 @@ from astropy.wcs import WCS
 import sciup
 from sciup import cli
 from sciup.io import open_image
-from sciup.report import curves, plots
+from sciup.report import plots
 from sciup.report import survey as surveying
 from sciup.report.survey import survey
 from sciup.report.write import write_report
@@ -191,17 +190,6 @@ def test_page_of_a_calibrated_result(field, tmp_path, strange):
         assert "Out of domain:" not in text
     (model / "calibration.json").unlink()
     assert "Not shown" in page_of(result, model=str(model))
-
-
-def test_curves_say_what_they_are_of(tmp_path):
-    """A score, or votes where the calibration is one of votes alone."""
-    model = write_toy_model(tmp_path / "toy", scale=2, channels=4, head_channels=4)
-    promise = write_toy_calibration(model, samples=K).promise("sample", "3sigma")
-    labels = [
-        curves.calibration(p).axes[0].get_xlabel()
-        for p in (promise, replace(promise, votes_alone=True))
-    ]
-    assert labels == ["score: votes and spread of the draws", "raw vote"]
 
 
 def plant(result, box):

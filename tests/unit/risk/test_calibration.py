@@ -190,21 +190,6 @@ def test_tables_say_what_the_maps_and_bounds_say(made):
         np.testing.assert_array_equal(tables["bound"][:, n], bound)
 
 
-def test_a_calibration_of_votes_alone_is_still_read(made, tmp_path):
-    """Models that were not calibrated again keep their tables by number of votes."""
-    data = made[1].to_dict() | {"version": 4}
-    (tmp_path / "calibration.json").write_text(json.dumps(data))
-    old = Calibration.read(tmp_path / "calibration.json")
-    promise = old.promise("sample", "3sigma")
-    assert promise.column([0, 7, 16], [0.9, 0.1, 0.0]).tolist() == [0, 7, 16]
-    tables = promise.tables()
-    assert all(x.shape == (len(STRATA) + 1, 18) for x in tables.values())
-    middle = np.array([1.0, 3.5, 10.0, 30.0])
-    said = promise.maps["risk"].probability(5.5 / 17, middle)
-    np.testing.assert_array_equal(tables["risk"][:, 5], said)
-    assert old.to_dict() == data
-
-
 def test_json_keeps_everything(made, tmp_path):
     _, calibration = made
     calibration.write(tmp_path / "calibration.json")
