@@ -272,7 +272,17 @@ SHOWN = {
     ),
     "texture": (
         "texture models, the baseline first",
-        ("condition", "set", "method", "gain", "loss", "lsd / first", "pyramid / first", "imprint"),
+        (
+            "condition",
+            "set",
+            "method",
+            "gain",
+            "loss",
+            "lsd / first",
+            "pyramid / first",
+            "imprint",
+            "false_per_Mpx",
+        ),
     ),
 }
 """Title and columns of the tables that are shown on standard output."""

@@ -22,6 +22,7 @@ from sciup.evaluate.draws import (
 )
 from sciup.evaluate.fluorescence.protocol import READ_NOISE, RIM, Case
 from sciup.evaluate.fluorescence.scores import Estimate
+from sciup.evaluate.fluorescence.spots import false_spots
 from sciup.evaluate.fluorescence.tuning import after_denoising, reconstruct, tuned
 from sciup.evaluate.metrics import chi2
 from sciup.evaluate.spectra import imprint
@@ -129,7 +130,11 @@ def texture(model: ModelFacts, options: Options, head: TextureFacts) -> Method:
         estimate = Estimate.of(case, fine[None])
         inner = np.s_[RIM:-RIM, RIM:-RIM]
         found = imprint(estimate.stretched[0][inner], case.scale // case.bins)
-        return estimate, {"imprint_texture": float(np.mean(list(found.values())))} if found else {}
+        more = {"imprint_texture": float(np.mean(list(found.values())))} if found else {}
+        if case.known:
+            count, empty = false_spots(estimate.linear[0], case, model.target_fwhm)
+            more |= {"false_spots": float(count), "empty_pixels": float(empty)}
+        return estimate, more
 
     return Method(f"texture {head.name}", "texture", run)
 

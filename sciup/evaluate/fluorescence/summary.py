@@ -165,8 +165,14 @@ def textures(found: Findings, title: str) -> Table:
             row[key.removesuffix("_mean")] = value
             change = "loss" if key == "gain_mean" else f"{key.removesuffix('_mean')} / first"
             row[change] = own - value if key == "gain_mean" else value / own
+        spots = [r for part in group for r in part if "false_spots" in r]
+        empty = sum(r["empty_pixels"] for r in spots) / 1e6
+        row["false_per_Mpx"] = sum(r["false_spots"] for r in spots) / empty if empty else np.nan
         rows.append(row | {"imprint": over(group, "imprint_texture").value})
-    notes = ["loss: PSNR given away, dB. The first is trained with squared errors alone."]
+    notes = [
+        "loss: PSNR given away, dB. The first is trained with squared errors alone. false: spots of"
+        " S/N 5 in 10^6 pixels where the truth has none; instrument known."
+    ]
     return Table("texture", f"What texture costs and brings. {title}", rows, [*notes, *GLOSSARY])
 
 
