@@ -43,7 +43,8 @@ def models():
         write_toy_model(folder / n, scale=s, domain=domain_of(n), channels=8, head_channels=8)
         write_toy_calibration(folder / n, samples=KEEP - 1)
         if s > 1:  # at scale 1 there is no texture to add
-            write_toy_texture(folder / f"texture-{n}", folder / n, noise=True)
+            lit = domain_of(n) == "night-sky"
+            write_toy_texture(folder / f"texture-{n}", folder / n, noise=True, lit=lit)
     return {n: folder / n for n in MODELS}
 
 
