@@ -103,3 +103,11 @@ def test_a_texture_model_of_the_sky_is_evaluated(model, field, tmp_path, monkeyp
     assert run("evaluate", "texture-toy-x2", "--scenes", tmp_path / "s.npy", "--out", out) == 0
     assert (out / "texture_sheet.png").stat().st_size > 1000
     assert "texture-toy-x2" in (out / "texture.csv").read_text()
+
+
+def test_without_fields_it_is_said_what_to_do(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sciup.resources._roots", lambda: [model.folder.parent])
+    monkeypatch.setattr(textures, "fields", lambda *_a, **_k: iter(()))
+    arguments = ("--scenes", tmp_path / "s.npy", "--count", 0, "--out", tmp_path / "out")
+    assert run("evaluate", "texture-toy-x2", *arguments) == 2
+    assert "no field to evaluate" in " ".join(capsys.readouterr().err.split())

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sciup.errors import OptionError
 from sciup.evaluate import baselines, metrics, pyramid, spectra
 from sciup.evaluate.draws import draw_samples, draw_texture
 from sciup.evaluate.intervals import ratio
@@ -92,6 +93,10 @@ def evaluate(
             names = ["bicubic", "mean", "sample", *(h.name for h in heads)]
             shown.append((field, {k: images[k] for k in names}))
     progress(total, total)
+    if not rows:
+        raise OptionError(
+            "there is no field to evaluate", "--count of 1 or more, scenes in --scenes"
+        )
     about = f"Simulated fields, {model.name} (weights {model.weights[:12]}), instrument known."
     tables = [table(rows, [h.name for h in heads], about), Table("fields", f"All. {about}", rows)]
     return tables, {"texture_sheet": plots.beside(shown, model.scale)}
