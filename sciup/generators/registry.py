@@ -88,7 +88,8 @@ def load_texture(facts: TextureFacts, sampler: PosteriorSampler) -> TextureHead:
         facts.folder, lambda: TextureHead(facts.name, sampler, **sizes), ", ".join(SIZES), TEXTURE
     )
     same = {key: recipe[key] for key in ("scale", "domain")}
-    _fill(head, facts.folder, same | {"sampler_weights": facts.sampler_weights})
+    stands = {"sampler_weights": facts.sampler_weights, "lit": head.lit}
+    _fill(head, facts.folder, same | stands)
     return head
 
 
@@ -121,10 +122,12 @@ def _fill(net: Net, folder: Path, stated: dict[str, Any]) -> None:
         net.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, OSError, ValueError) as error:
         raise ModelError(f"{path} does not fit its recipe: {str(error).splitlines()[0]}") from None
+    # no weight tells of lit, which a head either has or has not
+    said = {"lit": False} | dict(meta.get("texture") or {}) | meta
     for key, value in stated.items():
-        if meta and meta.get(key) != value:
+        if meta and said.get(key) != value:
             raise ModelError(
-                f"{path} was trained with {key} {meta.get(key)!r}, the recipe says {value!r}"
+                f"{path} was trained with {key} {said.get(key)!r}, the recipe says {value!r}"
             )
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.eval().requires_grad_(False)

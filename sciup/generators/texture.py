@@ -6,11 +6,13 @@ what is left to learn is small: a few convolutions from its features to the fine
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciup.generators.posterior import COARSE, Block, PosteriorSampler, _small, crop, equal_phases
-from sciup.generators.spec import PLANES, GeneratorSpec
+from sciup.generators.spec import PLANES
 
 FINE = 2
 """Convolutions on the fine grid; each loses one fine pixel on each side."""
@@ -123,17 +125,7 @@ class TextureHead(nn.Module):
             )
         self.rim = sampler.head_margin - margin
         self.outer = base.margin - margin
-        self.spec = GeneratorSpec(
-            name=name,
-            architecture="texture",
-            scale=base.scale,
-            margin=base.margin,
-            fine_noise=0,
-            domain=base.domain,
-            target_fwhm=base.target_fwhm,
-            trust=base.trust,
-            stochastic=False,
-        )
+        self.spec = replace(base, name=name, architecture="texture", fine_noise=0, stochastic=False)
 
     def forward(self, planes: Tensor, seen: Tensor, mean: Tensor, noise: Tensor | None) -> Tensor:
         """The image (B, 1, s n, s n), float32, network units.
@@ -146,13 +138,15 @@ class TextureHead(nn.Module):
             What the sampler's trunk made of them, `PosteriorSampler.see`.
         mean : Tensor (B, 1, s n, s n)
             What its mean head says.
-        noise : Tensor (B, s^2 + 1, m, m), optional
-            For a head that draws, the field of its draw head; m as in `seen`.
+        noise : Tensor (B, s^2 + 1, m, m) or None
+            The field of the sampler's draw head, m as in `seen`; a head without `noise` ignores it.
         """
         dtype = self.entry.weight.dtype
         hidden = self.entry(crop(seen, self.rim).to(dtype))
         hidden = hidden + self.look(crop(planes[:, :1], self.outer).to(dtype))
-        if self.chance is not None and noise is not None:
+        if self.chance is not None:
+            if noise is None:
+                raise ValueError("this head was trained with a noise field and needs one")
             hidden = hidden + self.chance(crop(noise, self.rim).to(dtype))
         delta: Tensor = self.fine(self.body(hidden))
         return mean + delta.float() * self.share(planes)

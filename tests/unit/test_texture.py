@@ -315,6 +315,28 @@ def window_of(job):
     return Window.read(worker.sampler(0, task.plane), tile)
 
 
+def test_a_head_that_was_trained_with_noise_asks_for_it(sampler, tmp_path):
+    folder = write_toy_texture(tmp_path / "texture-toy", sampler, noise=True)
+    image = cells((40, 40))
+    with torch.inference_mode():
+        window = window_of(upscale(sampler, image, texture=folder).job)
+        with pytest.raises(ValueError, match="needs one"):
+            window.sampler.texture(window.planes, window.seen, window.features.mean, None)
+
+
+def test_the_weights_know_whether_their_head_is_lit(tmp_path):
+    """The same numbers fit either, and would make sources up in an empty sky."""
+    sampler = write_toy_model(tmp_path / "toy-x2", channels=4, head_channels=4)
+    folder = write_toy_texture(tmp_path / "texture-toy", sampler, lit=True)
+    net = load_generator(sampler)
+    assert load_texture(TextureFacts.read(folder), net).lit
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    recipe["texture"]["lit"] = False
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(ModelError, match="was trained with lit True, the recipe says False"):
+        load_texture(TextureFacts.read(folder), net)
+
+
 @torch.inference_mode()
 def test_a_lit_head_adds_nothing_to_an_empty_sky(tmp_path):
     sampler = write_toy_model(tmp_path / "toy-x2", channels=4, head_channels=4)
