@@ -86,13 +86,13 @@ def place_words(facts: Any) -> str:
 
     Examples
     --------
-    >>> place_words({"place": (90.25, 125.75)}), place_words(None)
+    >>> place_words({"place": (90.25, 125.75), "of": "input"}), place_words(None)
     ('<b>Pixel</b> y 90.25, x 125.75 of the input', '<b>Pixel</b>')
     """
     if facts is None:
         return "<b>Pixel</b>"
     y, x = (round(float(v), 2) for v in facts["place"])
-    return f"<b>Pixel</b> y {y:g}, x {x:g} of the input"
+    return f"<b>Pixel</b> y {y:g}, x {x:g} of the {facts['of']}"
 
 
 def pixel_words(facts: Any) -> str:

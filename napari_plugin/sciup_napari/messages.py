@@ -186,6 +186,8 @@ class Opened:
         Whether votes can be counted anew, at another tolerance or about another draw.
     alarm : float, optional
         Risk of a draw from which pixels were flagged, at this tolerance, when a result was made.
+    of : {"input", "result"}
+        Whose pixels those of the plane are: a result is shown as it is, at scale 1.
     """
 
     number: int
@@ -204,6 +206,7 @@ class Opened:
     tolerance: str
     countable: bool = True
     alarm: float | None = None
+    of: str = "input"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def pixel_at(
 ) -> dict[str, Any] | None:
     """What is known at a position in the world; None if no window is there with all its draws.
 
-    Beside `pixel_facts`, ``place`` is its middle (y, x) in input px.
+    Beside `pixel_facts`, ``place`` is its middle (y, x) in pixels of what ``of`` names.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def pixel_at(
         return None
     known = pixel_facts(maps, y % step, x % step, lens, judge, facts.tolerance)
     middle = ((v + 0.5) / facts.scale - 0.5 for v in (y, x))
-    return known | {"place": tuple(middle)}
+    return known | {"place": tuple(middle), "of": facts.of}
 
 
 def pixel_facts(

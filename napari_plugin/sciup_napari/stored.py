@@ -107,6 +107,7 @@ class Stored:
             tolerance=str(self.done.tolerance),
             countable=self.countable,
             alarm=alarm_of(facts),
+            of="result",
         )
 
 

@@ -784,6 +784,7 @@ def test_the_lens_looks_at_a_finished_result_with_all_draws(viewer, results, qtb
         + list(np.array(viewer.layers["live: Risk"].data_to_world((40, 40))))
     )
     assert "pixels that look like this one" in lens.pixel.text()
+    assert lens.place.text().endswith("of the result")  # whose pixels are half those of the input
     lens.shows.button(1).click()
     assert "live: Risk of the mean" in names(viewer)
     assert "of the mean" in lens.tolerance_words.text()
