@@ -112,8 +112,9 @@ class EnhanceWidget(EnhancePanel):
             show_warning(text)
 
     def _tell(self, facts: Opened) -> None:
-        if self.live.layer is self.layer:  # not that of a result, or of the layer before
-            self.table.fill(facts.instrument)
+        if self.live.layer is not self.layer:  # but a result, or the layer before
+            return
+        self.table.fill(facts.instrument)
         self.risk.setText(f"Risk: {facts.words}.")
         self.risk.setStyleSheet("" if facts.calibrated else WARNING)
         self.warning.setText("\n".join(facts.warnings))

@@ -353,6 +353,8 @@ def test_what_is_told_belongs_to_the_layer_that_is_chosen(enhance, viewer):
     assert enhance.risk.text() + enhance.warning.text() + enhance.domain.text() == ""
     enhance.live.status.emit("2 of 2 windows")
     assert enhance.status.text() == "cells: 2 of 2 windows"
+    opened(enhance.live, enhance.live.layer, warnings=("of cells",))
+    assert enhance.risk.text() + enhance.warning.text() == ""
     enhance.layer_box.setCurrentIndex(enhance.layer_box.findText("cells"))
     assert "words" in enhance.risk.text()
     assert cell(enhance.table, "PSF FWHM").text() == "2.4"
