@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sciup.physics.projection import Projection, kernel_side
 from sciup.train.data import Rng, log_uniform
-from sciup.train.recipe import Degradation, Recipe
+from sciup.train.recipe import Recipe
+from sciup.train.recipe_parts import Degradation
 
 if TYPE_CHECKING:
     from sciup.physics.psf import Kernel

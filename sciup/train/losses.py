@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sciup.train.recipe import WAVE, LossWeights
+from sciup.train.recipe_parts import WAVE, LossWeights
 
 ALMOST = 0.95
 """Fairness of the CRPS: 1 is fair; a little less avoids its degenerate flat direction."""

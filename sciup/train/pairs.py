@@ -30,7 +30,8 @@ from sciup.physics.registration import shift_between
 from sciup.physics.resolve import resolve
 from sciup.train.data import Pairs
 from sciup.train.kernels import Kernels
-from sciup.train.recipe import Pair, Recipe
+from sciup.train.recipe import Recipe
+from sciup.train.recipe_parts import Pair
 from sciup.train.sources import KEPT, USED, Listed, below, held_out, own_files
 from sciup.train.truths import QUANTUM, SkipError, micrograph
 

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from sciup.generators.posterior import crop
 from sciup.generators.spec import Steps
 from sciup.train.kernels import RIM
-from sciup.train.recipe import Progressive, Recipe
+from sciup.train.recipe import Recipe
+from sciup.train.recipe_parts import Progressive
 
 if TYPE_CHECKING:
     from sciup.train.degrade import Batch

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from sciup.errors import InputError, SciupError
 from sciup.train.data import Pairs, Split, Truths
-from sciup.train.recipe import Recipe, Scenes, Source
+from sciup.train.recipe import Recipe
+from sciup.train.recipe_parts import Scenes, Source
 from sciup.train.truths import QUANTUM, SkipError, Truth, binned, frame, micrograph
 
 log = logging.getLogger("sciup")

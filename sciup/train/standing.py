@@ -13,7 +13,8 @@ from sciup.generators.facts import ModelFacts, read_recipe
 from sciup.physics.projection import Trust
 from sciup.resources import WEIGHTS, find_model
 from sciup.train.pack import STANDS_ON
-from sciup.train.recipe import Network, Recipe
+from sciup.train.recipe import Recipe
+from sciup.train.recipe_parts import Network
 
 
 def standing(recipe: Recipe, text: str) -> tuple[Recipe, str, dict[str, NDArray[Any]]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sciup.train.losses import ALMOST, WAVE, crps, energy, total, waves
-from sciup.train.recipe import LossWeights
+from sciup.train.recipe_parts import LossWeights
 
 
 def normal(*shape, seed=0):

@@ -21,8 +21,8 @@ from sciup.train.loop import Settings
 from sciup.train.losses import crps
 from sciup.train.pack import make_pack
 from sciup.train.progressive import attended, fade
-from sciup.train.recipe import Progressive
 from sciup.train.recipe_file import check_recipe
+from sciup.train.recipe_parts import Progressive
 from sciup.train.state import State
 
 INSTRUMENT = {"psf_fwhm": 2.0, "gain": 1.0, "read_noise": 2.0, "background": 10.0}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sciup.physics.psf import gaussian, moments
-from sciup.train.recipe import Degradation
+from sciup.train.recipe_parts import Degradation
 from sciup.train.sky.optics import draw_optics
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from sciup.physics import psf as shapes
 from sciup.physics.projection import kernel_side
 from sciup.train.data import Rng
-from sciup.train.recipe import Degradation
+from sciup.train.recipe_parts import Degradation
 
 BETAS = (2.0, 5.0)
 """Moffat exponents: 2.1 fits PSF images of NIRCam F444W, 4.765 pure Kolmogorov turbulence (Trujillo
