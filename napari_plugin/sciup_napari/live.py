@@ -178,6 +178,7 @@ class LiveView(Shown):
             self._changed()
         else:
             self._ask(())
+            self.drawn.emit()  # nothing is, where something was
         if self._elsewhere():
             self.status.emit("another plane")
             self._planes.start()

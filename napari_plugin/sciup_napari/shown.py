@@ -38,7 +38,7 @@ class Shown(QObject):
     status (str)
         What is going on, one line.
     drawn ()
-        The layers show something new.
+        The layers show something new, or nothing any longer.
     """
 
     failed = Signal(str)
@@ -226,6 +226,8 @@ class Shown(QObject):
             Position of the cursor, its last two axes.
         """
         if self.facts is None or self.layer is None or not self._sight.flat:
+            return None
+        if self._sight.plane != self._plane:  # what is kept is of another one
             return None
         matrix = finer(to_world(self.layer), self.facts.scale)
         return pixel_at(world, matrix, self.facts, self.cache, self.lens, self.judge)

@@ -205,14 +205,20 @@ def test_physical_scale_rotation_and_leading_axes(viewer, models, qtbot):
     frame = live.frame
     start = [0, 1, *(np.array(frame.box.start) - 0.5)]
     assert np.abs(corners(live.image)[0] - layer.data_to_world(start)[-2:]).max() < 1e-6
+    lens = TrustLens(viewer)
+    qtbot.addWidget(lens)
+    lens.ask(layer.data_to_world([0, 1, *np.array(frame.box.start) + 8.0]))
+    qtbot.waitUntil(lambda: "Value" in lens.pixel.text(), timeout=PATIENCE)
     viewer.dims.set_current_step(1, 0)
     assert not live.image.visible  # another plane is another image
+    assert "Nothing is enhanced here" in lens.pixel.text()
     camera_of(viewer).zoom *= 1.1
     live.set_lens(show="mean")
     live.look()
     assert not live.image.visible
     viewer.dims.set_current_step(1, 1)
     qtbot.waitUntil(lambda: live.image.visible, timeout=PATIENCE)
+    assert "Value" in lens.pixel.text()
     viewer.dims.ndisplay = 3
     assert not live.image.visible
     viewer.dims.ndisplay = 2
