@@ -16,22 +16,29 @@ FOLDER = Path(__file__).parent
 SIDE = 72
 REGION = "30:46,28:44"
 MAPS = ("sample", "mean", "std", "risk_raw", "support")
+TEXTURE = "texture-"
+
+
+def maps_of(name):
+    """Names of the maps that are kept of a model."""
+    return ("texture",) if name.startswith(TEXTURE) else MAPS
 
 
 def outputs(name):
     """Maps (map, y, x) of one model on a region of a fixed image, float32."""
-    domain = name.rpartition("-x")[0]
+    sampler = name.removeprefix(TEXTURE)
+    domain = sampler.rpartition("-x")[0]
     values = star_field((SIDE, SIDE)) if domain == "night-sky" else cells((SIDE, SIDE))
     image = open_array(values, domain=domain, flux_per_pixel=domain == "night-sky")
     result = sciup.upscale(
-        image, model=name, psf_fwhm=2.2, gain=1.0, samples=8, seed=1, roi=REGION, maps=MAPS,
-        precision="fp32", device="cpu",
+        image, model=sampler, psf_fwhm=2.2, gain=1.0, samples=8, seed=1, roi=REGION,
+        maps=maps_of(name), precision="fp32", device="cpu",
     )  # fmt: skip
     from sciup.engine.job import Worker
 
     (task,) = result.job.tasks()
     maps = Worker(result.job).compute(task)
-    return np.stack([maps[key] for key in MAPS]).astype(np.float32)
+    return np.stack([maps[key] for key in maps_of(name)]).astype(np.float32)
 
 
 def main():
@@ -39,8 +46,6 @@ def main():
     from sciup.resources import model_folders
 
     for folder in model_folders():
-        if folder.name.startswith("texture-"):
-            continue  # its map is made beside those of a sampler
         np.save(FOLDER / f"{folder.name}.npy", outputs(folder.name))
 
 
