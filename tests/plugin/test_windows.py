@@ -229,7 +229,7 @@ def test_words_tell_certified_from_exploratory():
     assert "at most 25" in summary(FACTS)
     assert "invented" in summary(FACTS)
     assert "Exploratory" in summary(FACTS | {"certified": False})
-    assert "unlike" in summary(FACTS | {"bound": np.nan, "ood": 1.0})
+    assert "Not certified: out of domain" in summary(FACTS | {"bound": np.nan, "ood": 1.0})
     assert summary(FACTS | {"risk": np.nan}) == "No risk is known here."
     assert "fewer than 1" in summary(FACTS | {"risk": 0.001})
 
