@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sciup.cli.bar import bar
 from sciup.console import command_line, console
 from sciup.errors import ModelError, OptionError, OutputError
 
@@ -75,7 +74,7 @@ def evaluate(
 
       sciup evaluate night-sky-x2 --pairs 8 --out pairs
 
-      sciup evaluate texture-night-sky-x4 --scenes sky_test.npy --out report
+      sciup evaluate runs/my-sky-texture --scenes sky_test.npy --out report
     """
     from sciup.generators.registry import ModelFacts
     from sciup.resources import find_model
@@ -87,12 +86,8 @@ def evaluate(
         _refuse({"--condition": condition, "--twin": twin}, facts)
         simulated = {"scenes": scenes, "data": galsim, "count": count, "role": split}
         if heads:
-            if data is not None or pairs or not (scenes or galsim):
-                raise OptionError(
-                    "textures of the night sky are evaluated on simulated fields alone",
-                    "--scenes or --galsim, without DATA and --pairs",
-                )
-            _sky_textures(facts, heads, out, simulated | about)
+            alone = data is None and not pairs
+            _sky_textures(facts, heads, out, simulated | about, alone=alone)
             return
         _sky(facts, data, out, simulated=simulated, pairs=pairs, about=about)
         return
@@ -150,7 +145,7 @@ def _fluorescence(
         real,
         heads,
     )
-    with _bar("cases") as progress:
+    with bar("evaluating", "cases") as progress:
         found = fluorescence.evaluate(plan, progress)
     tables = summary.tables(found, plan)
     page = report.write(
@@ -185,16 +180,16 @@ def _sky(
     tables: list[Table] = []
     figures: dict[str, Any] = {}
     if simulated["count"] and (simulated["scenes"] or simulated["data"]):
-        with _bar("fields") as progress:
+        with bar("evaluating", "fields") as progress:
             tables, figures = sky.evaluate(facts, **simulated, progress=progress, **about)
     if pairs:
         precision = about["precision"]
-        with _bar("pairs") as progress:
+        with bar("evaluating", "pairs") as progress:
             tables.append(
                 sky_pairs.table(facts, across=pairs, precision=precision, progress=progress)
             )
     if data is not None:
-        with _bar("images") as progress:
+        with bar("evaluating", "images") as progress:
             tables += sky_real.evaluate(facts, data, progress=progress, **about)
     if not tables:
         raise OptionError(
@@ -206,12 +201,19 @@ def _sky(
     console.print(f"[green]done[/green]  {escape(str(page))}")
 
 
-def _sky_textures(facts: Any, heads: Sequence[Any], out: Path, options: dict[str, Any]) -> None:
-    """Texture models of the night sky on simulated fields."""
+def _sky_textures(
+    facts: Any, heads: Sequence[Any], out: Path, options: dict[str, Any], *, alone: bool
+) -> None:
+    """Texture models of the night sky; `alone`: nothing but simulated fields was asked for."""
     from sciup.evaluate import report
     from sciup.evaluate.sky import textures
 
-    with _bar("fields") as progress:
+    if not alone or not (options["scenes"] or options["data"]):
+        raise OptionError(
+            "textures of the night sky are evaluated on simulated fields alone",
+            "--scenes or --galsim, without DATA and --pairs",
+        )
+    with bar("evaluating", "fields") as progress:
         tables, figures = textures.evaluate(facts, heads, progress=progress, **options)
     title = f"Evaluation of {heads[-1].name}"
     page = report.write(out, title, [command_line()], tables, figures)
@@ -272,19 +274,10 @@ SHOWN = {
     ),
     "texture": (
         "texture models, the baseline first",
-        (
-            "condition",
-            "set",
-            "method",
-            "gain",
-            "loss",
-            "lsd / first",
-            "pyramid / first",
-            "imprint",
-            "false_per_Mpx",
-        ),
+        ("condition", "set", "method", "gain", "loss", "lsd / first", "pyramid / first", "imprint",
+         "false_per_Mpx"),
     ),
-}
+}  # fmt: skip
 """Title and columns of the tables that are shown on standard output."""
 
 
@@ -303,26 +296,3 @@ def _show(table: Any, title: str, keys: Sequence[str]) -> None:
         if first.setdefault(row.get("condition", ""), model) == model:
             shown.add_row(*(escape(cell(row[key])) for key in keys))
     Console(highlight=False).print(shown)
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, and the time that it took."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    start = time.perf_counter()
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(what, total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
-    console.print(f"{what}: {time.perf_counter() - start:.0f} s")
