@@ -271,7 +271,7 @@ def _told(source: Source, truths: list[Truth], small: list[Truth], listed: list[
 
 
 def _scenes(recipe: Recipe, scenes: Scenes, folder: Path, cache: Path, split: Split) -> list[Truth]:
-    from sciup.train.sky.scenes import pack_scenes
+    from sciup.train.sky.scenes import pack_scenes, zoom_for
     from sciup.train.sky.target import at_target
 
     at_target(np.zeros((1, 1)), recipe.target_fwhm)  # refused before an hour is spent
@@ -279,7 +279,13 @@ def _scenes(recipe: Recipe, scenes: Scenes, folder: Path, cache: Path, split: Sp
     if not path.is_file():
         log.info("rendering %d scenes of %d px once", scenes.count, scenes.side)
         pack_scenes(
-            folder, path, count=scenes.count, side=scenes.side, role=split, seed=recipe.seed
+            folder,
+            path,
+            count=scenes.count,
+            side=scenes.side,
+            role=split,
+            seed=recipe.seed,
+            zoom=zoom_for(recipe.scale),
         )
     stack: NDArray[Any] = np.load(path, mmap_mode="r")
     sharp = (at_target(scene, recipe.target_fwhm) for scene in stack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -385,9 +386,38 @@ def test_counts_follow_the_power_law(slope: float) -> None:
 
 def test_pairs_are_one_to_four_pixels_apart() -> None:
     rng = np.random.default_rng(0)
-    apart = [np.hypot(*sky_scenes._neighbour(rng, 0.0, 0.0)) for _ in range(200)]
+    apart = [np.hypot(*sky_scenes._neighbour(rng, 0.0, 0.0, 1.0)) for _ in range(200)]
     assert 1.0 <= min(apart) < 1.2
     assert 3.8 < max(apart) <= 4.0
+
+
+def test_a_zoomed_scene_holds_the_same_numbers_over_a_larger_area() -> None:
+    wide = 2 * 256 + 2 * sky_scenes.APRON  # with its apron twice as wide as 256 px with theirs
+    for seed in range(20):
+        plain = sky_scenes.draw_recipe(np.random.default_rng(seed), 256)
+        zoomed = sky_scenes.draw_recipe(np.random.default_rng(seed), wide, 2.0)
+        assert (zoomed.stars, zoomed.galaxies) == (plain.stars, plain.galaxies)
+        assert zoomed.r100 == 2 * plain.r100
+    rng = np.random.default_rng(0)
+    apart = [np.hypot(*sky_scenes._neighbour(rng, 0.0, 0.0, 2.0)) for _ in range(200)]
+    assert 2.0 <= min(apart) < 2.4
+    assert 7.6 < max(apart) <= 8.0
+
+
+Light = Callable[[np.random.Generator, int, float], NDArray[np.float64]]
+
+
+@pytest.mark.parametrize("light", [sky_scenes._haze, sky_scenes._nebula])
+def test_diffuse_light_of_a_zoomed_scene_is_as_bright_in_an_input_pixel(light: Light) -> None:
+    def brightest(zoom: float) -> float:
+        side = round(64 * zoom)
+        seeds = (np.random.default_rng(seed) for seed in range(30))
+        # an input pixel covers zoom^2 times as many pixels
+        return float(
+            np.median([np.quantile(light(rng, side, zoom), 0.99) * zoom**2 for rng in seeds])
+        )
+
+    assert brightest(2.0) == pytest.approx(brightest(1.0), rel=0.25)
 
 
 def test_star_cluster_holds_half_its_stars_within_its_half_number_radius() -> None:
@@ -399,7 +429,7 @@ def test_star_cluster_holds_half_its_stars_within_its_half_number_radius() -> No
 @pytest.mark.parametrize("seed", range(4))
 def test_diffuse_light_is_smooth_and_positive(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    for image in (sky_scenes._haze(rng, 96), sky_scenes._nebula(rng, 96)):
+    for image in (sky_scenes._haze(rng, 96, 1.0), sky_scenes._nebula(rng, 96, 1.0)):
         assert image.shape == (96, 96)
         assert image.min() >= 0.0
         power = np.abs(np.fft.fft2((image - image.mean()) * np.outer(*[np.hanning(96)] * 2))) ** 2
@@ -416,7 +446,7 @@ def test_pack_is_the_scenes(tmp_path: Path, cached: Path) -> None:
     pack_scenes(None, out, count=3, side=128, role="train", seed=3, stamps=5, cache=cached)
     pack = np.load(out, mmap_mode="r")
     listed = json.loads(out.with_suffix(".json").read_text())
-    assert listed["target_fwhm_px"] == 2.0
+    assert (listed["target_fwhm_px"], listed["zoom"]) == (2.0, 1.0)
     assert (listed["role"], listed["seed"], listed["side"]) == ("train", 3, 128)
     for i, (image, sources) in enumerate(scenes(3, cache=cached)):
         np.testing.assert_array_equal(pack[i], image)

@@ -27,7 +27,7 @@ from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array
 from sciup.physics import psf as shapes
 from sciup.physics.projection import kernel_side
-from sciup.train.sky.scenes import add_star, render_scenes
+from sciup.train.sky.scenes import add_star, render_scenes, zoom_for
 from sciup.train.sky.stamps import ROLES
 from sciup.train.sky.target import at_target
 
@@ -206,7 +206,9 @@ def fields(
         known = next((r for r in ROLES if r == role), None)
         if known is None:
             raise OptionError(f"there are no galaxies for the role {role!r}", ", ".join(ROLES))
-        drawn = render_scenes(data, count=count, side=2 * SIDE, role=known, seed=1)
+        zoom = zoom_for(model.scale)
+        side = round(2 * SIDE * zoom)
+        drawn = render_scenes(data, count=count, side=side, role=known, seed=1, zoom=zoom)
         for i, (scene, sources) in enumerate(drawn):
             if i % every == 0:
                 yield make_field(scene.astype(float), sources, i, model)

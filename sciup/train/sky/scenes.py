@@ -27,6 +27,10 @@ r = r100 (F / 100)^0.3 with a scatter of 0.25 dex and one r100 of 1.4 to 5 px pe
 assumption that makes faint galaxies small, not a fit. On top of the counts come about 1.2 nearby
 galaxies per 512 x 512 px, 3 to 30 px large, without which structure would be too rare to learn.
 
+**At 8x** an input pixel covers four times as many output pixels as at 4x. The same scenes would be
+four times as crowded there, with galaxies half as large beside the PSF: no survey sees such a sky.
+So they are zoomed by 2 (`zoom_for`): the same numbers over four times the area, twice as large.
+
 References
 ----------
 Tyson (1988), AJ 96, 1: counts of faint galaxies.
@@ -75,6 +79,8 @@ class Recipe:
         Typical half-light radius at flux 100 [px].
     haze : bool
         Whether there is extended light of low surface brightness.
+    zoom : float
+        Magnification of all lengths but that of the target PSF.
     """
 
     kind: str
@@ -86,12 +92,24 @@ class Recipe:
     nearby: int
     lenses: int
     haze: bool
+    zoom: float = 1.0
 
 
-def draw_recipe(rng: np.random.Generator, side: int) -> Recipe:
+def zoom_for(scale: int) -> float:
+    """Magnification of scenes for a model of `scale`: 1 up to 4x, then as scale.
+
+    Examples
+    --------
+    >>> zoom_for(2), zoom_for(4), zoom_for(8)
+    (1.0, 1.0, 2.0)
+    """
+    return max(1.0, scale / 4)
+
+
+def draw_recipe(rng: np.random.Generator, side: int, zoom: float = 1.0) -> Recipe:
     """Draw what a scene of `side` pixels is made of."""
     kind = str(rng.choice(KINDS, p=SHARES))
-    area = ((side + 2 * APRON) / 512) ** 2
+    area = ((side + 2 * APRON) / 512 / zoom) ** 2
     stars, galaxies = _log_uniform(rng, 20, 500), _log_uniform(rng, 40, 500)
     if kind == "crowded":
         stars, galaxies = _log_uniform(rng, 300, 3000), 0.4 * galaxies
@@ -109,10 +127,11 @@ def draw_recipe(rng: np.random.Generator, side: int) -> Recipe:
         galaxies=int(rng.poisson(galaxies * area * _deeper(galaxy_slope))),
         star_slope=star_slope,
         galaxy_slope=galaxy_slope,
-        r100=_log_uniform(rng, 1.4, 5.0),
-        nearby=int(rng.poisson(1.2 * (side / 512) ** 2)),
+        r100=zoom * _log_uniform(rng, 1.4, 5.0),
+        nearby=int(rng.poisson(1.2 * (side / 512 / zoom) ** 2)),
         lenses=int(rng.uniform() < (0.5 if kind == "galaxy-cluster" else 0.1)),
         haze=bool(rng.uniform() < 0.35),
+        zoom=zoom,
     )
 
 
@@ -196,7 +215,7 @@ def _add_stars(canvas: _Canvas, recipe: Recipe, side: int) -> None:
     rng = canvas.rng
     places = _place(rng, recipe.stars, side)
     if recipe.kind == "star-cluster":
-        bright = _log_uniform(rng, 300, 2500) * min(1.0, (side / 512) ** 2)
+        bright = _log_uniform(rng, 300, 2500) * min(1.0, (side / 512 / recipe.zoom) ** 2)
         members = int(bright * _deeper(recipe.star_slope))
         scale = side * float(rng.uniform(0.06, 0.3))
         places = np.concatenate([places, _plummer(rng, members, side, scale)])
@@ -204,15 +223,15 @@ def _add_stars(canvas: _Canvas, recipe: Recipe, side: int) -> None:
     for (y, x), flux in zip(places.tolist(), fluxes.tolist(), strict=True):
         canvas.star(y, x, flux)
         if rng.uniform() < 0.06:
-            canvas.star(*_neighbour(rng, y, x), flux * _log_uniform(rng, 0.1, 1.0))
+            canvas.star(*_neighbour(rng, y, x, recipe.zoom), flux * _log_uniform(rng, 0.1, 1.0))
     if rng.uniform() < 0.15:
         y, x = rng.uniform(0, side - 1, 2).tolist()
         canvas.star(y, x, _log_uniform(rng, 1e4, 1e5))
 
 
-def _neighbour(rng: np.random.Generator, y: float, x: float) -> tuple[float, float]:
-    """Find a place 1 to 4 px away: a pair that is a test of resolution."""
-    distance, angle = rng.uniform(1.0, 4.0), rng.uniform(0, 2 * np.pi)
+def _neighbour(rng: np.random.Generator, y: float, x: float, zoom: float) -> tuple[float, float]:
+    """Find a place 1 to 4 px away (zoomed): a pair that is a test of resolution."""
+    distance, angle = zoom * rng.uniform(1.0, 4.0), rng.uniform(0, 2 * np.pi)
     return float(y + distance * np.sin(angle)), float(x + distance * np.cos(angle))
 
 
@@ -233,10 +252,12 @@ def _add_galaxies(canvas: _Canvas, recipe: Recipe, side: int, stamps: list[Stamp
         canvas.galaxy(_of_size(rng, stamps, sizes, hlr), y, x, flux)
         chance = rng.uniform()
         if chance < 0.03:
-            canvas.star(*_neighbour(rng, y, x), flux * _log_uniform(rng, 0.1, 1.0))
+            canvas.star(*_neighbour(rng, y, x, recipe.zoom), flux * _log_uniform(rng, 0.1, 1.0))
         elif chance < 0.06:
             stamp = _of_size(rng, stamps, sizes, 0.7 * hlr)
-            canvas.galaxy(stamp, *_neighbour(rng, y, x), flux * _log_uniform(rng, 0.1, 1.0))
+            canvas.galaxy(
+                stamp, *_neighbour(rng, y, x, recipe.zoom), flux * _log_uniform(rng, 0.1, 1.0)
+            )
 
 
 def _of_size(rng: np.random.Generator, stamps: list[Stamp], sizes: Array, hlr: float) -> Stamp:
@@ -251,32 +272,39 @@ def _add_large(canvas: _Canvas, recipe: Recipe, side: int, library: Library) -> 
     """Add nearby galaxies and lenses, large enough to show what they are made of."""
     rng, (stamps, lenses) = canvas.rng, library
     sizes = np.log([stamp.hlr for stamp in stamps])
-    wanted = [_log_uniform(rng, 3.0, stamps[-1].hlr) for _ in range(recipe.nearby)]
+    wanted = [_log_uniform(rng, 3.0 * recipe.zoom, stamps[-1].hlr) for _ in range(recipe.nearby)]
     picks = [_of_size(rng, stamps, sizes, hlr) for hlr in wanted]
     chosen = rng.integers(len(lenses), size=recipe.lenses).tolist() if lenses else []
     for stamp in picks + [lenses[i] for i in chosen]:
         y, x = rng.uniform(0.0, side - 1.0, 2).tolist()
         # By surface brightness, or else small ones would be dazzling and wide ones invisible.
-        canvas.galaxy(stamp, y, x, min(_log_uniform(rng, 1.5, 80.0) * stamp.hlr**2, FLUX_RANGE[1]))
+        area = (stamp.hlr / recipe.zoom) ** 2
+        canvas.galaxy(stamp, y, x, min(_log_uniform(rng, 1.5, 80.0) * area, FLUX_RANGE[1]))
 
 
-def _haze(rng: np.random.Generator, side: int) -> Array:
+def _haze(rng: np.random.Generator, side: int, zoom: float) -> Array:
     """One to three wide elliptical glows, 0.02 to 0.5 sigma per input pixel at their peak.
 
-    They are 30 to 120 px wide, so that the target PSF would change them by less than 1e-3.
+    They are 30 to 120 px wide (zoomed): the target PSF would change them by less than 1e-3.
     """
     y, x = np.mgrid[:side, :side].astype(np.float64)
     image: Array = np.zeros((side, side))
     for _ in range(int(rng.integers(1, 4))):
         cy, cx = rng.uniform(0, side, 2)
-        width, q, angle = _log_uniform(rng, 30, 120), rng.uniform(0.4, 1.0), rng.uniform(0, np.pi)
+        width, q, angle = (
+            zoom * _log_uniform(rng, 30, 120),
+            rng.uniform(0.4, 1.0),
+            rng.uniform(0, np.pi),
+        )
         u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
         v = ((y - cy) * np.cos(angle) - (x - cx) * np.sin(angle)) / q
-        image += _log_uniform(rng, 0.02, 0.5) / 4.0 * np.exp(-0.5 * (u**2 + v**2) / width**2)
+        image += (
+            _log_uniform(rng, 0.02, 0.5) / (4.0 * zoom**2) * np.exp(-0.5 * (u**2 + v**2) / width**2)
+        )
     return image
 
 
-def _nebula(rng: np.random.Generator, side: int) -> Array:
+def _nebula(rng: np.random.Generator, side: int, zoom: float) -> Array:
     """Draw a cloud: the exponential of a random field with a power spectrum k^-3, through the PSF.
 
     It is cut from a field twice as wide, so that its edges do not match each other.
@@ -293,20 +321,21 @@ def _nebula(rng: np.random.Generator, side: int) -> Array:
     image = np.fft.irfft2(np.fft.rfft2(cloud) * blur, s=(n, n))[:side, :side]
     # A scene has no background. Subtracted, not clipped: a clipped image has kinks.
     image = image - image.min()
-    return np.asarray(image * _log_uniform(rng, 0.3, 8.0) / 4.0 / np.quantile(image, 0.99))
+    bright = _log_uniform(rng, 0.3, 8.0) / (4.0 * zoom**2)
+    return np.asarray(image * bright / np.quantile(image, 0.99))
 
 
 def render_scene(
-    library: Library, *, side: int, role: Role, seed: int, index: int
+    library: Library, *, side: int, role: Role, seed: int, index: int, zoom: float = 1.0
 ) -> tuple[NDArray[np.float32], list[Source]]:
     """Render one scene; `render_scenes` does this for many with one library."""
     rng = np.random.default_rng([seed, list(ROLES).index(role), index, 0x5CE4E])
-    recipe = draw_recipe(rng, side)
+    recipe = draw_recipe(rng, side, zoom)
     canvas = _Canvas(side, rng)
     if recipe.haze:
-        canvas.image += _haze(rng, side)
+        canvas.image += _haze(rng, side, zoom)
     if recipe.kind == "nebula":
-        canvas.image += _nebula(rng, side)
+        canvas.image += _nebula(rng, side, zoom)
     _add_galaxies(canvas, recipe, side, library[0])
     _add_large(canvas, recipe, side, library)
     _add_stars(canvas, recipe, side)
@@ -323,6 +352,7 @@ def render_scenes(
     start: int = 0,
     stamps: int = 400,
     cache: Path | None = None,
+    zoom: float = 1.0,
 ) -> Iterator[tuple[NDArray[np.float32], list[Source]]]:
     """Render night-sky truth scenes at the target resolution.
 
@@ -347,6 +377,8 @@ def render_scenes(
         Number of galaxies in the library, which is rendered first: 0.1 s each.
     cache : Path, optional
         Folder where the library is kept for the next time.
+    zoom : float
+        Magnification of all lengths but that of the target PSF; see `zoom_for`.
 
     Yields
     ------
@@ -365,7 +397,7 @@ def render_scenes(
     lenses = -(-stamps // 25)
     library = build_library(folder, role, seed, count=stamps, lenses=lenses, cache=cache)
     for index in range(start, start + count):
-        yield render_scene(library, side=side, role=role, seed=seed, index=index)
+        yield render_scene(library, side=side, role=role, seed=seed, index=index, zoom=zoom)
 
 
 def pack_scenes(
@@ -378,17 +410,18 @@ def pack_scenes(
     seed: int,
     stamps: int = 400,
     cache: Path | None = None,
+    zoom: float = 1.0,
 ) -> None:
     """Write scenes as one memory-mappable ``.npy`` and their catalogues as a ``.json`` next to it.
 
     Parameters
     ----------
-    folder, count, side, role, seed, stamps, cache
+    folder, count, side, role, seed, stamps, cache, zoom
         See `render_scenes`.
     out : Path
         Ends in ``.npy``: float32 of shape (count, side, side), for ``np.load(mmap_mode="r")``.
-        The JSON beside it has ``role``, ``seed``, ``side``, ``target_fwhm_px`` and ``scenes``, a
-        list of sources for each scene. Both appear only when they are complete.
+        The JSON beside it has ``role``, ``seed``, ``side``, ``target_fwhm_px``, ``zoom`` and
+        ``scenes``, a list of sources for each scene. Both appear only when they are complete.
     """
     from rich.progress import track
 
@@ -404,13 +437,20 @@ def pack_scenes(
         partial, mode="w+", dtype=np.float32, shape=(count, side, side)
     )
     scenes = render_scenes(
-        folder, count=count, side=side, role=role, seed=seed, stamps=stamps, cache=cache
+        folder,
+        count=count,
+        side=side,
+        role=role,
+        seed=seed,
+        stamps=stamps,
+        cache=cache,
+        zoom=zoom,
     )
     sources: list[list[Source]] = []
     for i, (scene, listed) in enumerate(track(scenes, f"{role} scenes", total=count)):
         pack[i] = scene
         sources.append(listed)
     pack.flush()
-    facts = {"role": role, "seed": seed, "side": side, "target_fwhm_px": TARGET_FWHM}
+    facts = {"role": role, "seed": seed, "side": side, "target_fwhm_px": TARGET_FWHM, "zoom": zoom}
     catalogue.write_text(json.dumps({**facts, "scenes": sources}))
     partial.replace(out)
