@@ -20,8 +20,8 @@ MIDDLE = np.exp(-2)
 """Frequency about which the scenes' spectra are written down."""
 OVERLAP = 0.6
 """Share of half-lapped windows that count as independent."""
-STEPS, LARGEST_STEP = 20, 1.0
-"""Gauss-Newton steps, and the largest change of an unknown in one."""
+STEPS, DAMPING, DAMPED = 30, 0.1, 5.0
+"""Of Marquardt's method: steps, first damping, and what it grows by after a step that failed."""
 LOW = np.s_[1:4]
 """Rings that say how bright a scene is."""
 LEAST_SHARE = 0.05
@@ -196,28 +196,39 @@ def blur_fwhm(
 def evidence(seen: Spectrum, noise: float, scenes: Scenes) -> Array:
     """Logarithm of the likelihood of each of `WIDTHS`, integrated over scenes and noise.
 
-    Laplace's approximation, about the most likely scene and noise by Gauss-Newton steps; unknown
-    are a, slope, fall, bend and the logarithm of the true noise over `noise`.
+    Laplace's approximation about the most likely a, slope, fall, bend and logarithm of the true
+    noise over `noise`, which Marquardt's method (1963, J. SIAM 11, 431) finds for all at once.
     """
     u = np.log(seen.f / MIDDLE)
     basis = np.stack([np.ones_like(u), -u, -(seen.f**2), u**2], 1)
     variance = _variance(seen, noise, scenes, u)
     y, floor = np.log(seen.power), np.log(max(noise, 1e-9 * seen.power.max()))
     mean, precision = _prior(seen, noise, scenes, basis)
-    theta = mean.copy()
-    for step in range(STEPS + 1):
+
+    def look(theta: Array) -> tuple[Array, Array, Array]:
+        """Misfit (W,), half its slope (W, 5) and half its curvature (W, 5, 5)."""
         scene = theta[:, :4] @ basis.T + seen.transfer
         total = np.logaddexp(scene, floor + theta[:, 4:])
         share = np.exp(scene - total)[..., None]
         jacobian = np.concatenate([share * basis, 1 - share], 2)
         scaled = np.swapaxes(jacobian / variance[:, None], 1, 2)
-        hessian, off = scaled @ jacobian + precision, mean - theta
-        if step < STEPS:
-            gradient = (scaled @ (y - total)[..., None])[..., 0] + off @ precision
-            move = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-            theta += np.clip(move, -LARGEST_STEP, LARGEST_STEP)
-    misfit = ((y - total) ** 2 / variance).sum(1) + (off**2 @ precision).sum(1)
-    return np.asarray(-0.5 * (misfit + np.linalg.slogdet(hessian)[1]))
+        off = mean - theta
+        misfit = ((y - total) ** 2 / variance).sum(1) + (off**2 @ precision).sum(1)
+        slope = (scaled @ (y - total)[..., None])[..., 0] + off @ precision
+        return misfit, slope, scaled @ jacobian + precision
+
+    theta, damping = mean.copy(), np.full(len(WIDTHS), DAMPING)
+    misfit, slope, curvature = look(theta)
+    for _ in range(STEPS):
+        damped = curvature * (1 + damping[:, None, None] * np.eye(theta.shape[1]))
+        tried = theta + np.linalg.solve(damped, slope[..., None])[..., 0]
+        found = look(tried)
+        better = found[0] < misfit
+        theta[better] = tried[better]
+        for kept, new in zip((misfit, slope, curvature), found, strict=True):
+            kept[better] = new[better]
+        damping *= np.where(better, 1 / DAMPED, DAMPED)
+    return np.asarray(-0.5 * (misfit + np.linalg.slogdet(curvature)[1]))
 
 
 def _variance(seen: Spectrum, noise: float, scenes: Scenes, u: Array) -> Array:
