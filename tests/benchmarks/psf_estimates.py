@@ -43,7 +43,7 @@ SHAPES = {"gaussian": 0.5, "elliptical": 0.25, "airy": 0.25}
 ELLIPTICITY = 0.15
 MOST = 60
 """Images of a data set, at most, before every n-th of them is taken."""
-ROWS = ("side", "light", "scale", "shape", "dataset")
+ROWS = ("side", "light", "side_and_light", "scale", "shape", "dataset")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ class Input:
     light: int
     side: int
     shape: str
+
+    @property
+    def side_and_light(self) -> tuple[int, int]:
+        """For a row of their own."""
+        return self.side, self.light
 
 
 def blur(rng: np.random.Generator, scale: int) -> tuple[Kernel, float, str]:
