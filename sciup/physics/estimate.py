@@ -30,6 +30,10 @@ REACHES = np.geomspace(1e-5, 1e2, 141)
 """How far below the dark patches the noise may vanish, over the range of their means."""
 PRIOR = 0.3
 """Weight of the prior of that distance: a factor of e costs what one patch above by it costs."""
+CEILING = 0.001
+"""Share of pixels that have the largest value where it is where the camera or the file ends."""
+FEWEST = 16
+"""Patches below which saturated ones count, too."""
 
 Values = NDArray[np.float32]
 
@@ -118,7 +122,7 @@ def photon_transfer(sample: Probe) -> PhotonTransfer | None:
     the line is the one that `LOWER` of the patches lie below: quantile regression of the logarithm,
     its slope known to be positive. How far below the dark patches it meets 0 is believed to be like
     the distance of the smallest value: this decides where patches are few, or do not tell noise
-    that grows from noise that does not.
+    that grows from noise that does not. Patches with saturated pixels are left out if others tell.
 
     References
     ----------
@@ -135,10 +139,9 @@ def photon_transfer(sample: Probe) -> PhotonTransfer | None:
     >>> round(line.gain, 1), bool(abs(line.zero - 100) < 2)
     (2.0, True)
     """
-    parts = [_patches(block) for block in sample.blocks]
-    mean, variance = np.concatenate([np.empty((2, 0)), *parts], axis=1)
-    tells = np.isfinite(mean) & np.isfinite(variance) & (variance > 0)
-    mean, variance = mean[tells], variance[tells]
+    mean, variance = _all_patches(sample.blocks, _ceiling(sample.valid))
+    if len(mean) < FEWEST:
+        mean, variance = _all_patches(sample.blocks, np.inf)
     if not len(mean):
         return None
     dark = float(np.quantile(mean, DARKEST))
@@ -152,6 +155,24 @@ def photon_transfer(sample: Probe) -> PhotonTransfer | None:
     loss = np.where(off > 0, LOWER * off, (LOWER - 1) * off).sum(1)
     best = int(np.argmin(loss + PRIOR * np.log(below / expected) ** 2))
     return PhotonTransfer(float(np.exp(-slope[best])), dark - float(below[best]), dark)
+
+
+def _all_patches(blocks: list[Values], end: float) -> NDArray[np.float64]:
+    """Mean and noise variance of the patches that tell, (2, n): all of their pixels below `end`."""
+    parts = [_patches(np.where(block < end, block, np.nan)) for block in blocks]
+    both = np.concatenate([np.empty((2, 0)), *parts], axis=1)
+    return np.asarray(both[:, np.isfinite(both).all(0) & (both[1] > 0)])
+
+
+def _ceiling(values: Values) -> float:
+    """Value from which on pixels are saturated: a peak of the histogram at its upper end.
+
+    Whatever is not cut off has fewer pixels at its largest value than at the one below.
+    """
+    largest = values.max(initial=-np.inf)
+    at, rest = int((values == largest).sum()), values[values < largest]
+    below = int((rest == rest.max(initial=-np.inf)).sum())
+    return float(largest) if at > below and at >= CEILING * values.size else np.inf
 
 
 def _patches(block: Values) -> NDArray[np.float64]:

@@ -11,10 +11,11 @@ from sciup.physics.given import Given
 from sciup.physics.instrument import NONE
 from sciup.physics.psf import ASSUMED_BETA, image_fwhm
 from sciup.physics.psf_source import PsfImage
-from sciup.physics.sharpness import blur_fwhm
+from sciup.physics.sharpness import Blur, blur_fwhm
 from sciup.physics.stars import StarPsf, star_psf
 
-ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 2.2}
+ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 1.9}
+"""Input px; of micrographs the middle of the prior, `sciup.physics.sharpness.SCENES`."""
 SPACE_BETA = 2.1
 """Moffat exponent of telescopes in space: fits the PSF images of NIRCam F444W (2.12 to 2.14)."""
 SPACE = ("HST", "JWST", "EUCLID", "SPITZER", "GALEX", "CHEOPS", "GAIA", "KEPLER", "TESS")
@@ -106,17 +107,21 @@ def micrograph_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[
     return width or (_width(image, given, _blur(sample), "fluorescence"), NONE)
 
 
-def _blur(sample: estimate.Probe) -> Fact | None:
-    """PSF of a micrograph from its power spectrum; None where noise hides it."""
+def found_blur(sample: estimate.Probe) -> Blur | None:
+    """PSF of a micrograph as its pixels tell; None where they are too few for noise or spectrum."""
     line = estimate.photon_transfer(sample)
     if line is None:
         return None
-    noise = line.variance(float(sample.valid.mean()))
-    found = blur_fwhm(sample.blocks, noise, ASSUMED_FWHM["fluorescence"])
+    return blur_fwhm(sample.blocks, line.variance(float(sample.valid.mean())))
+
+
+def _blur(sample: estimate.Probe) -> Fact | None:
+    """The same as a fact."""
+    found = found_blur(sample)
     if found is None:
         return None
-    note = "fall of the power spectrum, about +- 0.4 px; give --psf-fwhm if you know"
-    return Fact(float(np.clip(found, NARROWEST, WIDEST)), "estimated", note)
+    note = f"fall of the power spectrum, +- {100 * found.error:.0f} %; give --psf-fwhm if you know"
+    return Fact(float(np.clip(found.fwhm, NARROWEST, WIDEST)), "estimated", note)
 
 
-__all__ = ["first", "micrograph_psf", "psf_step", "sky_psf"]
+__all__ = ["first", "found_blur", "micrograph_psf", "psf_step", "sky_psf"]

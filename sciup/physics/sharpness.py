@@ -2,57 +2,155 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sciup.physics.psf import SIGMA_TO_FWHM
 
-WINDOW = 64
-EDGES = np.linspace(0.04, 0.48, 23)
-"""Edges of the rings of the spectrum, cycles per px, without mean level and corners."""
+WINDOW = 32
+"""Side of the windows whose spectra are averaged, px; smaller where the image is."""
+LEAST = 10
+"""Side of the smallest image that has a spectrum."""
+EDGES = np.array([0.022, 0.047, 0.078, 0.11, 0.15, 0.2, 0.26, 0.33, 0.41, 0.5, 0.71])
+"""Edges of the rings of the spectrum, cycles per px, without the mean level."""
+MIDDLE = np.exp(-2)
+"""Frequency about which the scenes' spectra are written down."""
+OVERLAP = 0.6
+"""Share of half-lapped windows that count as independent."""
+STEPS, DAMPING, DAMPED = 30, 0.1, 5.0
+"""Of Marquardt's method: steps, first damping, and what it grows by after a step that failed."""
+LOW = np.s_[1:4]
+"""Rings that say how bright a scene is."""
+LEAST_SHARE = 0.05
+"""Of the power of a ring that counts as signal where noise explains it all."""
+FREE = 5.0
+"""Standard deviation of the logarithm of the brightness: no prior worth the name."""
 
-SLOPE, SLOPE_ERROR = 2.0, 0.3
-"""Power law of the scenes; the median over the training images of fluorescence-mix."""
-
-CURVATURE_ERROR = 12.0
-"""Prior error of (2 pi sigma)^2, sigma in px: about 0.5 px of FWHM near 2 px."""
-
-ROUGHNESS = 0.15
-"""Scatter of log power about a power law that no number of windows averages away."""
+WIDTHS = np.geomspace(0.6, 4.5, 33)
+"""Widths that are compared, FWHM in px."""
 
 Array = NDArray[np.float64]
 
 
-def _spectrum(blocks: list[NDArray[np.float32]]) -> tuple[Array, Array, Array] | None:
-    """Frequency, power per pixel and number of samples of each ring, over half-lapped windows."""
-    taper = np.hanning(WINDOW + 2)[1:-1]
-    taper = np.outer(taper, taper)
-    taper /= np.sqrt((taper**2).sum())
-    total, count = np.zeros((WINDOW, WINDOW)), 0
-    for block in blocks:
-        for y in range(0, block.shape[0] - WINDOW + 1, WINDOW // 2):
-            for x in range(0, block.shape[1] - WINDOW + 1, WINDOW // 2):
-                z = block[y : y + WINDOW, x : x + WINDOW].astype(np.float64)
-                if np.isfinite(z).all():
-                    total += np.abs(np.fft.fft2((z - z.mean()) * taper)) ** 2
-                    count += 1
-    if not count:
+@dataclass(frozen=True)
+class Scenes:
+    """What is known before an image is seen: normal priors, fitted on training images.
+
+    The logarithm of a scene's power is ``a - slope u - fall f^2 + bend u^2`` with u = ln(f / 0.135)
+    and an unknown a; each is a mean and a standard deviation.
+
+    Attributes
+    ----------
+    slope, fall, bend : (float, float)
+    width : (float, float)
+        Logarithm of the FWHM, px.
+    rough, rough_window, redder : float
+        Scatter of log power about that curve at u = 0: of any number of windows, what one window
+        adds to it, and the power of f that both grow with.
+    noise, noise_window : float
+        Error of the logarithm of the noise that is found out: the same two.
+    """
+
+    slope: tuple[float, float]
+    fall: tuple[float, float]
+    bend: tuple[float, float]
+    width: tuple[float, float]
+    rough: float
+    rough_window: float
+    redder: float
+    noise: float
+    noise_window: float
+
+
+SCENES = Scenes(
+    slope=(2.01, 1.11),
+    fall=(1.98, 7.7),
+    bend=(-0.32, 0.40),
+    width=(0.647, 0.455),
+    rough=0.556,
+    rough_window=0.893,
+    redder=-0.416,
+    noise=0.038,
+    noise_window=0.25,
+)
+"""Of eight sets of training images, degraded to 1, 2, 4 and 8 fine px (docs/design/0051)."""
+
+
+class Blur(NamedTuple):
+    """FWHM of a PSF before pixel integration, px, and the standard deviation of its logarithm."""
+
+    fwhm: float
+    error: float
+
+
+class Spectrum(NamedTuple):
+    """Power of windows in rings.
+
+    Attributes
+    ----------
+    f, power : ndarray (R,)
+        Mean frequency, cycles per px, and mean power per pixel of the rings.
+    number : ndarray (R,)
+        Frequencies in each.
+    windows : int
+    transfer : ndarray (W, R)
+        Logarithm of what each of `WIDTHS`, and the pixel, leave of the power.
+    """
+
+    f: Array
+    power: Array
+    number: Array
+    windows: int
+    transfer: Array
+
+
+def spectrum(blocks: list[NDArray[np.float32]]) -> Spectrum | None:
+    """Spectrum of the half-lapped windows without masked pixels; None without any."""
+    side = min(WINDOW, max((min(block.shape) for block in blocks), default=0))
+    if side < LEAST:
         return None
-    f = np.fft.fftfreq(WINDOW)
-    radius = np.hypot(f[:, None], f).ravel()
-    ring = np.digitize(radius, EDGES)
-    number = np.bincount(ring, minlength=len(EDGES) + 1)[1:-1]
-    sums = [np.bincount(ring, v, len(EDGES) + 1)[1:-1] for v in (radius, total.ravel() / count)]
-    return sums[0] / number, sums[1] / number, np.asarray(number * count, np.float64)
+    taper = np.outer(*[np.hanning(side + 2)[1:-1]] * 2)
+    taper /= np.sqrt((taper**2).sum())
+    total, windows = np.zeros((side, side)), 0
+    for block in (b for b in blocks if min(b.shape) >= side):
+        every = np.lib.stride_tricks.sliding_window_view(block.astype(np.float64), (side, side))
+        chosen = every[:: side // 2, :: side // 2].reshape(-1, side, side)
+        chosen = chosen[np.isfinite(chosen).all((1, 2))]
+        level = (chosen * taper).sum((1, 2), keepdims=True) / taper.sum()
+        total += (np.abs(np.fft.fft2((chosen - level) * taper)) ** 2).sum(0)
+        windows += len(chosen)
+    if not (windows and total.any()):
+        return None
+    radius, pixel = _frequencies(side)
+    inside = np.digitize(radius, EDGES) == np.arange(1, len(EDGES))[:, None]
+    inside = inside[inside.any(1)]  # a small window has no low frequencies
+    number = inside.sum(1).astype(np.float64)
+    means = inside.T / number
+    blurred = np.exp(-((2 * np.pi * WIDTHS[:, None] / SIGMA_TO_FWHM * radius) ** 2)) * pixel
+    transfer = np.log(blurred @ means + 1e-30)
+    return Spectrum(radius @ means, total.ravel() @ means / windows, number, windows, transfer)
 
 
-def blur_fwhm(blocks: list[NDArray[np.float32]], noise: float, assumed: float) -> float | None:
-    r"""FWHM of a Gaussian PSF before pixel integration, in px.
+def _frequencies(side: int) -> tuple[Array, Array]:
+    """Radius of the frequencies of a window, flat, and the power that a pixel's mean leaves."""
+    f = np.fft.fftfreq(side)
+    return np.hypot(f[:, None], f).ravel(), np.outer(*[np.sinc(f) ** 2] * 2).ravel()
 
-    Fits :math:`\log S(f) = a - b \log f - (2 \pi \sigma)^2 f^2` to the power above the noise, the
-    pixel's own transfer divided out, with Gaussian priors on b and on the curvature: an image that
-    tells nothing gives back `assumed`. What cannot be told from blur is a scene without fine
-    detail: the result is an upper bound of the PSF with a guess at the scene.
+
+def blur_fwhm(
+    blocks: list[NDArray[np.float32]], noise: float, scenes: Scenes = SCENES
+) -> Blur | None:
+    r"""FWHM of a Gaussian PSF before pixel integration.
+
+    Power in rings is that of a scene, of which only a prior is known (see `Scenes`), times
+    :math:`\exp(-(2 \pi \sigma f)^2)` and the pixel's own transfer, plus white noise. Every width of
+    `WIDTHS` is weighed by how well some scene explains the rings with it (Laplace's approximation
+    of the integral over scenes and noise), and by its own prior: an image that tells nothing gives
+    back the prior. What cannot be told from blur is a scene without fine detail; the error holds
+    it, as far as scenes are like those of training.
 
     Parameters
     ----------
@@ -60,19 +158,18 @@ def blur_fwhm(blocks: list[NDArray[np.float32]], noise: float, assumed: float) -
         Pixels in any unit, NaN where masked.
     noise : float
         Variance of the white noise, the unit squared.
-    assumed : float
-        FWHM where the prior is centred, px.
+    scenes : Scenes
 
     Returns
     -------
-    float or None
-        Typically 0.4 px off (training images, block means by 2 and 4). None where no window has
-        data or no ring stands above the noise.
+    Blur or None
+        Mean and standard deviation of the logarithm under the posterior; None where no window of
+        `LEAST` px has data.
 
     References
     ----------
-    Power laws of images: Field (1987), JOSA A 4, 2379. Width from the fall of the spectrum, in the
-    way of a Guinier fit: Rosenthal & Henderson (2003), J. Mol. Biol. 333, 721, sect. 3.
+    Power laws of images: Field (1987), JOSA A 4, 2379. Laplace's approximation: MacKay (2003),
+    Information Theory, Inference, and Learning Algorithms, ch. 27.
 
     Examples
     --------
@@ -80,26 +177,77 @@ def blur_fwhm(blocks: list[NDArray[np.float32]], noise: float, assumed: float) -
     >>> white = np.random.default_rng(0).standard_normal((256, 256))
     >>> scene = np.fft.ifft2(np.fft.fft2(white) / (np.hypot(*np.meshgrid(
     ...     np.fft.fftfreq(256), np.fft.fftfreq(256))) + 0.002)).real
-    >>> fwhm = blur_fwhm([gaussian_filter(scene, 1.3, mode="wrap")], 0.0, 2.0)
-    >>> bool(abs(fwhm - 3.0) < 0.4)
+    >>> found = blur_fwhm([gaussian_filter(scene, 1.3, mode="wrap")], 0.0)
+    >>> bool(abs(np.log(found.fwhm / 3.06)) < 2 * found.error)
     True
     """
-    found = _spectrum(blocks)
-    if found is None:
+    seen = spectrum(blocks)
+    if seen is None:
         return None
-    f, power, number = found
-    signal = power - noise
-    seen = (signal > noise) & (signal > 0)
-    if seen.sum() < 4:
-        return None
-    f, power, number, signal = f[seen], power[seen], number[seen], signal[seen]
-    y = np.log(signal / np.sinc(f) ** 2)
-    error = np.sqrt((power / signal) ** 2 * 2 / number + ROUGHNESS**2)
-    rows = np.stack([np.ones_like(f), -np.log(f), -(f**2)], 1) / error[:, None]
-    to_curvature = (2 * np.pi / SIGMA_TO_FWHM) ** 2
-    a = np.vstack([rows, [0, 1 / SLOPE_ERROR, 0], [0, 0, 1 / CURVATURE_ERROR]])
-    b = np.concatenate(
-        [y / error, [SLOPE / SLOPE_ERROR, assumed**2 * to_curvature / CURVATURE_ERROR]]
-    )
-    curvature = float(np.linalg.lstsq(a, b)[0][2])
-    return float(np.sqrt(max(curvature, 0.0) / to_curvature))
+    width = np.log(WIDTHS)
+    prior = -0.5 * ((width - scenes.width[0]) / scenes.width[1]) ** 2
+    weight = evidence(seen, noise, scenes) + prior
+    weight = np.exp(weight - weight.max())
+    mean = (weight * width).sum() / weight.sum()
+    error = np.sqrt((weight * (width - mean) ** 2).sum() / weight.sum())
+    return Blur(float(np.exp(mean)), float(error))
+
+
+def evidence(seen: Spectrum, noise: float, scenes: Scenes) -> Array:
+    """Logarithm of the likelihood of each of `WIDTHS`, integrated over scenes and noise.
+
+    Laplace's approximation about the most likely a, slope, fall, bend and logarithm of the true
+    noise over `noise`, which Marquardt's method (1963, J. SIAM 11, 431) finds for all at once.
+    """
+    u = np.log(seen.f / MIDDLE)
+    basis = np.stack([np.ones_like(u), -u, -(seen.f**2), u**2], 1)
+    variance = _variance(seen, noise, scenes, u)
+    y, floor = np.log(seen.power), np.log(max(noise, 1e-9 * seen.power.max()))
+    mean, precision = _prior(seen, noise, scenes, basis)
+
+    def look(theta: Array) -> tuple[Array, Array, Array]:
+        """Misfit (W,), half its slope (W, 5) and half its curvature (W, 5, 5)."""
+        scene = theta[:, :4] @ basis.T + seen.transfer
+        total = np.logaddexp(scene, floor + theta[:, 4:])
+        share = np.exp(scene - total)[..., None]
+        jacobian = np.concatenate([share * basis, 1 - share], 2)
+        scaled = np.swapaxes(jacobian / variance[:, None], 1, 2)
+        off = mean - theta
+        misfit = ((y - total) ** 2 / variance).sum(1) + (off**2 @ precision).sum(1)
+        slope = (scaled @ (y - total)[..., None])[..., 0] + off @ precision
+        return misfit, slope, scaled @ jacobian + precision
+
+    theta, damping = mean.copy(), np.full(len(WIDTHS), DAMPING)
+    misfit, slope, curvature = look(theta)
+    for _ in range(STEPS):
+        damped = curvature * (1 + damping[:, None, None] * np.eye(theta.shape[1]))
+        tried = theta + np.linalg.solve(damped, slope[..., None])[..., 0]
+        found = look(tried)
+        better = found[0] < misfit
+        theta[better] = tried[better]
+        for kept, new in zip((misfit, slope, curvature), found, strict=True):
+            kept[better] = new[better]
+        damping *= np.where(better, 1 / DAMPED, DAMPED)
+    return np.asarray(-0.5 * (misfit + np.linalg.slogdet(curvature)[1]))
+
+
+def _variance(seen: Spectrum, noise: float, scenes: Scenes, u: Array) -> Array:
+    """Of the logarithm of the power: of chance, and of scenes where they are more than noise."""
+    rough = scenes.rough**2 + scenes.rough_window**2 / seen.windows
+    share = np.maximum(1 - noise / seen.power, LEAST_SHARE)
+    chance = 2 / (seen.number * seen.windows * OVERLAP)
+    return np.asarray(chance + rough * np.exp(2 * scenes.redder * u) * share**2)
+
+
+def _prior(seen: Spectrum, noise: float, scenes: Scenes, basis: Array) -> tuple[Array, Array]:
+    """Means (W, 5) of the unknowns for every width, and their precisions (5, 5).
+
+    That of a, which is free, is what the low frequencies say.
+    """
+    known = np.array([scenes.slope, scenes.fall, scenes.bend])
+    signal = np.log(np.maximum(seen.power - noise, LEAST_SHARE * seen.power))
+    bright = (signal - basis[:, 1:] @ known[:, 0] - seen.transfer)[:, LOW].mean(1)
+    error = np.hypot(scenes.noise, scenes.noise_window / np.sqrt(seen.windows))
+    mean = np.tile(np.array([0, *known[:, 0], 0]), (len(WIDTHS), 1))
+    mean[:, 0] = bright
+    return mean, np.diag(np.array([FREE, *known[:, 1], error]) ** -2.0)

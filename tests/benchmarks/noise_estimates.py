@@ -5,7 +5,7 @@
 Images of the train split, degraded as those that calibrate. For every condition: logarithm (base 2)
 of the noise that a run believes over the true one (photons and one electron of reading), at the
 dark end, at 10 % and 50 % of the way to the bright end, and there: mean and root of the mean
-square.
+square. Last come the same images cut off where a share of their pixels is as bright or brighter.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sciup.physics.given import Given
 from sciup.physics.resolve import resolve
 from sciup.resources import find_model
 
+SATURATED = (0.05, 0.12)
 WHERE = {"dark": 0.0, "10 %": 0.1, "50 %": 0.5, "bright": 1.0}
 
 
@@ -47,14 +48,18 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of micrographs with a manifest")
     parser.add_argument("--every", type=int, default=7)
     options = parser.parse_args()
-    found = defaultdict(list)
+    found, saturated = defaultdict(list), defaultdict(list)
     for name in ("fluorescence-x2", "fluorescence-x4", "progressive-fluorescence-x8"):
         model = ModelFacts.read(find_model(name))
         source = Source(model, options.data, every=options.every)
         for condition in source.conditions:
             for case in source.cases(condition, "train"):
                 found[f"{model.scale}x {condition}"].append(errors(case.observed))
+                for share in SATURATED:
+                    cut = np.minimum(case.observed, np.quantile(case.observed, 1 - share))
+                    saturated[f"{share:.0%} saturated"].append(errors(cut))
     found["all"] = list(chain(*found.values()))
+    found |= saturated
     print("| condition | images |", " | ".join(WHERE), "|")
     print("|---" * (2 + len(WHERE)) + "|")
     for name, part in found.items():

@@ -122,6 +122,33 @@ def test_a_stated_noise_is_the_noise(stated, more):
     assert sigma.origin == "given"
 
 
+@pytest.mark.parametrize("share", [0.05, 0.12])
+@pytest.mark.parametrize("whole", [False, True])
+def test_saturated_pixels_do_not_count_as_noiseless(share, whole):
+    """Whether the file has whole numbers or not; without the rule .6 of the noise was found."""
+    values = cells((256, 256), seed=3, electrons=300)
+    values = np.rint(values) if whole else values.astype(np.float64) + 1e-3 * np.pi
+    ceiling = np.quantile(values, 1 - share)
+    line = estimate.photon_transfer(probe(np.minimum(values, ceiling).astype(np.float32)))
+    expected = estimate.photon_transfer(probe(values.astype(np.float32)))
+    level = 0.7 * ceiling
+    assert line.variance(level) == pytest.approx(expected.variance(level), rel=0.1)
+
+
+def test_what_is_saturated():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(20, 10_000).astype(np.float32)
+    assert estimate._ceiling(counts) == np.inf
+    assert estimate._ceiling(np.minimum(counts, 26)) == 26
+    assert estimate._ceiling(rng.normal(size=999).astype(np.float32)) == np.inf
+    assert estimate._ceiling(np.ones(0, np.float32)) == np.inf
+
+
+def test_saturated_patches_count_where_hardly_any_other_is():
+    values = np.minimum(np.random.default_rng(0).poisson(200, (64, 64)), 205).astype(np.float32)
+    assert estimate.photon_transfer(probe(values)) is not None
+
+
 @pytest.mark.parametrize("values", [np.ones((300, 300)), np.eye(9), np.full((64, 64), np.nan)])
 def test_photon_transfer_says_when_it_cannot(values):
     assert estimate.photon_transfer(probe(values.astype(np.float32))) is None

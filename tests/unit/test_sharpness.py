@@ -4,43 +4,106 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from sciup.io._array import open_array
+from sciup.physics.given import Given
 from sciup.physics.psf import SIGMA_TO_FWHM
-from sciup.physics.sharpness import blur_fwhm
+from sciup.physics.resolve import resolve
+from sciup.physics.resolve_psf import ASSUMED_FWHM
+from sciup.physics.sharpness import LEAST, MIDDLE, SCENES, WIDTHS, blur_fwhm
+from sciup.testing.toy_images import cells
+
+PRIOR_FWHM, PRIOR_ERROR = np.exp(SCENES.width[0]), SCENES.width[1]
 
 
-def scene(side=1024, seed=0):
-    """A field whose power falls as f^-2."""
+def field(side, seed, slope=2.0, fall=0.0, bend=0.0):
+    """A Gaussian field with a scene's power; 4 px of it become one."""
     white = np.random.default_rng(seed).standard_normal((side, side))
-    f = np.fft.fftfreq(side)
-    radius = np.hypot(f[:, None], f)
-    field = np.fft.ifft2(np.fft.fft2(white) / np.maximum(radius, 1 / side)).real
-    return 100 * field / field.std()
+    f = 4 * np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
+    u = np.log(np.maximum(f, 4 / side) / MIDDLE)
+    # beyond the last ring the curve is not meant
+    power = -slope * u - fall * np.minimum(f, 0.71) ** 2 + bend * np.minimum(u, 1.7) ** 2
+    values = np.fft.ifft2(np.fft.fft2(white) * np.exp(power / 2)).real
+    return 100 * values / values.std()
 
 
-def seen(fwhm, noise, side=1024):
-    """Block means over 4 x 4 px of a blurred scene; `fwhm` in input px."""
-    blurred = gaussian_filter(scene(side), 4 * fwhm / SIGMA_TO_FWHM, mode="wrap")
-    means = blurred.reshape(side // 4, 4, side // 4, 4).mean((1, 3))
-    return means + noise * np.random.default_rng(1).standard_normal(means.shape)
+def seen(fwhm, noise, side=256, seed=0, **scene):
+    """Block means over 4 x 4 px of a blurred field; `fwhm` in input px."""
+    sharp = field(4 * side, seed, **scene)
+    blurred = gaussian_filter(sharp, 4 * fwhm / SIGMA_TO_FWHM, mode="wrap")
+    means = blurred.reshape(side, 4, side, 4).mean((1, 3))
+    return means + noise * np.random.default_rng(seed + 1).standard_normal(means.shape)
 
 
 @pytest.mark.parametrize("fwhm", [1.0, 1.5, 2.0, 2.5, 3.0])
 def test_width_is_found(fwhm):
-    assert blur_fwhm([seen(fwhm, 0.5)], 0.25, 2.2) == pytest.approx(fwhm, abs=0.3)
+    found = blur_fwhm([seen(fwhm, 0.5)], 0.25)
+    assert abs(np.log(found.fwhm / fwhm)) < 2 * found.error
+    assert found.error < 0.6 * PRIOR_ERROR
 
 
-def test_noise_alone_gives_no_width_and_a_strong_one_draws_to_what_is_assumed():
-    noise = np.random.default_rng(2).standard_normal((256, 256))
-    assert blur_fwhm([noise], 1.0, 2.2) is None
-    few, many = (blur_fwhm([seen(1.0, n)], n**2, 3.5) for n in (1.0, 60.0))
-    assert abs(few - 1.0) < 0.3
-    assert few + 0.3 < many < 3.6
+def test_errors_of_scenes_of_the_prior_are_those_that_are_stated():
+    """Small images, large errors: on average the stated one is the true one."""
+    rng, pulls = np.random.default_rng(5), []
+    for seed in range(80):
+        one = {k: rng.normal(*getattr(SCENES, k)) for k in ("slope", "fall", "bend")}
+        fwhm = np.exp(np.clip(rng.normal(*SCENES.width), *np.log(WIDTHS[[0, -1]])))
+        found = blur_fwhm([seen(fwhm, 3.0, 48, seed, **one)], 9.0)
+        pulls.append(np.log(found.fwhm / fwhm) / found.error)
+    assert 0.8 < np.sqrt(np.mean(np.square(pulls))) < 1.2
+    assert abs(np.mean(pulls)) < 0.35
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_alone_gives_back_the_prior(seed):
+    found = blur_fwhm([np.random.default_rng(seed).standard_normal((64, 64))], 1.0)
+    assert found.fwhm == pytest.approx(PRIOR_FWHM, rel=0.1)
+    assert found.error == pytest.approx(PRIOR_ERROR, rel=0.15)
+
+
+def test_noise_draws_to_the_prior_and_widens_the_error():
+    found = [blur_fwhm([seen(1.0, n)], n**2) for n in (1.0, 60.0, 200.0, 600.0)]
+    assert found == sorted(found)
+    assert found[0].error < 0.7 * found[-1].error
+    assert found[-1].fwhm == pytest.approx(PRIOR_FWHM, rel=0.1)
+
+
+def test_small_images_have_an_answer_and_less_to_say():
+    whole = seen(2.0, 10.0)
+    small, large = (blur_fwhm([whole[:n, :n]], 100.0).error for n in (24, 256))
+    assert large < 0.9 * small < 0.9 * PRIOR_ERROR
+    assert blur_fwhm([whole[: LEAST - 1]], 100.0) is None
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e5])
+def test_the_unit_does_not_matter(unit):
+    values = seen(1.7, 1.0, 64)
+    turned = blur_fwhm([unit * values.T[::-1] + 7 * unit], unit**2)
+    assert turned == pytest.approx(blur_fwhm([values], 1.0), rel=1e-6)
 
 
 def test_masked_windows_and_small_blocks_are_left_out():
     whole = seen(1.5, 0.5)
     masked = whole.copy()
     masked[:64, :64] = np.nan
-    assert blur_fwhm([masked], 0.25, 2.2) == pytest.approx(blur_fwhm([whole], 0.25, 2.2), abs=0.2)
-    assert blur_fwhm([whole[:63]], 0.25, 2.2) is None
-    assert blur_fwhm([], 0.25, 2.2) is None
+    expected = blur_fwhm([whole], 0.25)
+    assert blur_fwhm([masked], 0.25) == pytest.approx(expected, rel=0.1)
+    assert blur_fwhm([whole, whole[:31]], 0.25) == expected
+    assert blur_fwhm([whole * np.nan], 0.25) is None
+    assert blur_fwhm([whole * 0], 0.25) is None
+    assert blur_fwhm([], 0.25) is None
+
+
+def test_no_noise_at_all():
+    found = blur_fwhm([seen(1.5, 0.0)], 0.0)
+    assert abs(np.log(found.fwhm / 1.5)) < 2 * found.error
+
+
+def test_what_is_assumed_is_the_middle_of_the_prior():
+    assert ASSUMED_FWHM["fluorescence"] == pytest.approx(PRIOR_FWHM, rel=0.02)
+
+
+def test_a_run_on_a_small_image_says_how_sure_it_is():
+    image = open_array(cells((24, 24), seed=1), domain="fluorescence")
+    width = resolve(image, (), "fluorescence", Given()).instrument.psf_fwhm
+    assert width.origin == "estimated"
+    assert "%" in width.note
