@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ FWHM = 2.4
 
 REPEATS = 2
 """Rounds over all windows; the quicker one counts."""
+
+
+PLAIN = ("sample", "mean", "std", "support")
+"""The usual maps without those of the risk."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def measure(
         folder = Path(place)
         _write_image(folder / "in.ome.zarr", model.domain, side)
 
-        def lazy() -> api.Result:
+        def lazy(maps: Sequence[str] | None = None) -> api.Result:
             """The run, not computed yet."""
             image = open_image(folder / "in.ome.zarr")
             image.domain = "night-sky" if model.domain == "night-sky" else "fluorescence"
@@ -90,6 +94,7 @@ def measure(
                 image,
                 model=model.folder,
                 samples=samples,
+                maps=maps,
                 psf_fwhm=FWHM,
                 threads=threads,
                 precision=precision,
@@ -120,6 +125,8 @@ def measure(
         forward = trunk + (samples + 1) * head
         found.append(Step("forward", forward, pixels / forward / 1e6))
         time_it("draws", over_windows(lambda tile: _draws(sampler, tile, samples + 1)))
+        plain = Worker(lazy(PLAIN).job).sampler(0, next(job.image.planes))
+        time_it("maps without risk", over_windows(plain.maps))
         time_it("maps", over_windows(sampler.maps))
 
         def whole() -> None:

@@ -21,7 +21,8 @@ MEANS = {
     "one head": "what it does once per sample",
     "forward": "trunk and all heads: the most there can be",
     "draws": "read, trunk, noise, heads, projection",
-    "maps": "the same with all maps, votes and calibrated risk",
+    "maps without risk": "the same with sample, mean, std and support",
+    "maps": "the same with votes and calibrated risk",
     "Zarr to Zarr": "the whole way, with pyramid and checksums",
 }
 

@@ -15,7 +15,7 @@ from sciup.engine.calibrated import SCORES, Calibrated
 from sciup.engine.margins import CORE, RIM, SEEN
 from sciup.engine.mean import Moments, steadied
 from sciup.engine.optics import PlaneOptics
-from sciup.engine.settings import KEYPOINTS, PROGRESSIVE, STEPS, USUAL_RAW, Settings
+from sciup.engine.settings import KEYPOINTS, PROGRESSIVE, RISKS, STEPS, USUAL_RAW, Settings
 from sciup.engine.units import WorkingUnits
 from sciup.engine.votes import Votes
 from sciup.engine.window import Window
@@ -127,37 +127,26 @@ class PlaneSampler:
         return np.where(keep, values, np.float32(np.nan))
 
     def _statistics(self, window: Window, tile: Tile) -> dict[str, Values]:
-        """Stream K + 1 draws into the maps; memory depends on K for `risk_mean` only."""
+        """The maps that are wanted; memory depends on K for `risk_mean` only."""
         st, s = self.settings, self.net.spec.scale
-        around = SEEN * s - 1  # but for the one pixel that 3 px means need
         whole = window.project(0)
         shown = window.inner(whole)
         wanted = st.maps or USUAL_RAW
-        of_mean = "risk_mean" in wanted
-        votes = Votes(9 * window.tolerance(shown), keep=of_mean)
-        first = self._core(shown)
-        moments, difference = Moments(shown), torch.empty_like(shown)
-        kept = {"samples_0": self._values(first, tile)} if st.keep else {}
-        for k in range(1, st.samples + 1):
-            draw = window.draw(k)
-            if k < st.keep:
-                kept[f"samples_{k}"] = self._values(self._core(draw), tile)
-            # what is written again and again stays in the cache
-            torch.sub(draw, shown, out=difference)
-            moments.add(difference)
-            votes.add(sums(crop(difference, around)))
+        tolerance = window.tolerance(shown)
+        risky = set(wanted) & set(RISKS)
+        votes = Votes(9 * tolerance, keep="risk_mean" in risky) if risky else None
+        moments, kept = self._stream(window, shown, votes, tile)
         mean = steadied(window, moments)
         width = np.asarray(self._core(moments.variance).sqrt()[0, 0].cpu().numpy())
         out = {
-            "sample": self._values(first, tile),
+            "sample": self._values(self._core(shown), tile),
             "mean": self._values(self._core(mean), tile),
             "std": self.units.width(width, tile.core, s),
-            "risk_raw": ((votes.missed + votes.invented + 0.5) / moments.count)[0, 0].cpu().numpy(),
         }
         if "support" in wanted:
             out["support"] = self._core(window.inner(window.support(whole)))[0, 0].cpu().numpy()
         if "tolerance" in wanted:
-            tau = np.asarray((votes.limit / 9)[0, 0].cpu().numpy())
+            tau = np.asarray(tolerance[0, 0].cpu().numpy())
             out["tolerance"] = self.units.width(tau, tile.core, s)
         for name in set(wanted) & set(PROGRESSIVE):
             out[name] = self._progressive(window, name, tile)
@@ -166,14 +155,50 @@ class PlaneSampler:
         if "snr" in wanted:
             snr = np.asarray(crop(window.snr, RIM)[0, 0].cpu().numpy())
             out["snr"] = snr.repeat(s, 0).repeat(s, 1)
+        out |= self._risks(window, wanted, votes, mean - shown)
         if self.calibration is not None:
-            on_mean = votes.on_another(sums(crop(mean - shown, around))) if of_mean else None
-            out |= self.calibration.maps(window, votes.on_image(), on_mean, wanted)
             half = self.calibration.stretch * out["std"]
             out |= {"lower": out["mean"] - half, "upper": out["mean"] + half}
         made = {name: out[name] for name in wanted} | kept
         masked = {name: self._masked(window, values) for name, values in made.items()}
         return masked | ({SCORES: out[SCORES]} if SCORES in out else {})
+
+    def _stream(
+        self, window: Window, shown: Tensor, votes: Votes | None, tile: Tile
+    ) -> tuple[Moments, dict[str, Values]]:
+        """Make the K other draws, one by one; the first ones are kept where that is asked for."""
+        st, around = self.settings, self._around
+        moments, difference = Moments(shown), torch.empty_like(shown)
+        kept = {"samples_0": self._values(self._core(shown), tile)} if st.keep else {}
+        for k in range(1, st.samples + 1):
+            draw = window.draw(k)
+            if k < st.keep:
+                kept[f"samples_{k}"] = self._values(self._core(draw), tile)
+            # what is written again and again stays in the cache
+            torch.sub(draw, shown, out=difference)
+            moments.add(difference)
+            if votes is not None:
+                votes.add(sums(crop(difference, around)))
+        return moments, kept
+
+    @property
+    def _around(self) -> int:
+        """What only local means need, but for the one pixel that 3 px means need, output px."""
+        return SEEN * self.net.spec.scale - 1
+
+    def _risks(
+        self, window: Window, wanted: Sequence[str], votes: Votes | None, shift: Tensor
+    ) -> dict[str, Values]:
+        """Risk without and with calibration; `shift` is the mean less the delivered sample."""
+        out = {} if votes is None else {"risk_raw": votes.share()}
+        if self.calibration is None:
+            return out
+        said = on_mean = None
+        if votes is not None:
+            said = votes.on_image()
+            if "risk_mean" in wanted:
+                on_mean = votes.on_another(sums(crop(shift, self._around)))
+        return out | self.calibration.maps(window, wanted, said, on_mean)
 
     def _progressive(self, window: Window, name: str, tile: Tile) -> Values:
         """One map of what a progressive sampler says beside its draws, on the core."""

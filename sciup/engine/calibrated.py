@@ -87,7 +87,11 @@ class Calibrated:
         return self.calibration.familiar.scores(statistics(window))
 
     def maps(
-        self, window: Window, sample: Tally, mean: Tally | None, wanted: Sequence[str]
+        self,
+        window: Window,
+        wanted: Sequence[str],
+        sample: Tally | None = None,
+        mean: Tally | None = None,
     ) -> dict[str, Values]:
         """Those of the calibrated maps of the core that are wanted.
 
@@ -96,33 +100,31 @@ class Calibrated:
         Parameters
         ----------
         window : Window
-        sample : Tally
-            On the delivered sample.
+        wanted : sequence of str
+        sample : Tally, optional
+            On the delivered sample, where a risk is asked for.
         mean : Tally, optional
             On the mean, where its risk is asked for.
-        wanted : sequence of str
         """
+        scores = self.scores(window)
+        strange = bool(self.calibration.domain.fires(strangest(scores)))
+        strange |= bool(window.sampler.instrument.contradiction)
         scale = window.sampler.net.spec.scale
         snr = crop(window.snr, RIM)[0, 0].cpu().numpy()
         stratum = np.searchsorted(STRATA, snr, side="right")
         stratum = stratum.repeat(scale, 0).repeat(scale, 1)
-        tables = self.promise.tables()
-        scores = self.scores(window)
-        strange = bool(self.calibration.domain.fires(strangest(scores)))
-        strange |= bool(window.sampler.instrument.contradiction)
+        made = {SCORES: scores.astype(np.float32)}
+        if "ood" in wanted:
+            made["ood"] = np.full(stratum.shape, strange, np.float32)
+        if sample is None:
+            return made
+        tables, against = self.promise.tables(), _column(self.promise, sample)
 
         def look(table: NDArray[np.float64], column: NDArray[np.intp]) -> NDArray[np.float64]:
             return np.asarray(table.ravel().take(stratum * table.shape[1] + column))
 
-        def both(promise: Promise, said: Tally) -> NDArray[np.intp]:
-            return promise.column(
-                said.invented + said.missed, said.tail_invented + said.tail_missed
-            )
-
         def one(kind: str, votes: ArrayLike, chance: ArrayLike) -> NDArray[np.float64]:
             return look(tables[kind], self.promise.column(votes, chance))
-
-        against = both(self.promise, sample)
 
         def bound() -> NDArray[np.float64]:
             return np.full(stratum.shape, np.nan) if strange else look(tables["bound"], against)
@@ -133,12 +135,10 @@ class Calibrated:
             "risk_missed": lambda: one("missed", sample.missed, sample.tail_missed),
             "risk_bound": bound,
             "alarm": lambda: look(tables["risk"], against) >= self.promise.alarm.threshold,
-            "ood": lambda: np.full(stratum.shape, float(strange)),
         }
         if mean is not None:
-            makers["risk_mean"] = lambda: look(self.mean.tables()["risk"], both(self.mean, mean))
-        made = {n: make().astype(np.float32) for n, make in makers.items() if n in wanted}
-        return made | {SCORES: scores.astype(np.float32)}
+            makers["risk_mean"] = lambda: look(self.mean.tables()["risk"], _column(self.mean, mean))
+        return made | {n: m().astype(np.float32) for n, m in makers.items() if n in wanted}
 
     def verdict(
         self, scores: dict[int, NDArray[np.float64]], instruments: Sequence[Instrument]
@@ -178,3 +178,8 @@ class Calibrated:
             "interval": vars(c.intervals[f"{COVERAGE:g}"]),
             "about": c.about,
         }
+
+
+def _column(promise: Promise, said: Tally) -> NDArray[np.intp]:
+    """Where votes of both kinds stand in the tables of a promise."""
+    return promise.column(said.invented + said.missed, said.tail_invented + said.tail_missed)

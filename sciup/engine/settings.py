@@ -18,6 +18,9 @@ CALIBRATED = (
 )  # fmt: skip
 """Maps that need a calibration of the model."""
 
+RISKS = ("risk_raw", "risk", "risk_bound", "risk_invented", "risk_missed", "risk_mean", "alarm")
+"""Maps for which the votes of the draws are counted."""
+
 MAPS = ("sample", "mean", "std", "risk_raw", *CALIBRATED, "support", "tolerance", "snr")
 """All maps, in the order in which they are written."""
 

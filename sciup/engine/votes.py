@@ -52,6 +52,11 @@ class Votes:
         if self._kept:
             self._kept.append(moved)
 
+    def share(self) -> Values:
+        """Votes over draws and the image itself, half a vote more: the risk without calibration."""
+        counted = (self.missed + self.invented + 0.5) / (self._count + 1)
+        return np.asarray(counted[0, 0].cpu().numpy())
+
     def on_image(self) -> Tally:
         """Of the draws that were added."""
         return self._tally(self.invented, self.missed, self._count)

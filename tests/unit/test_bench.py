@@ -21,7 +21,8 @@ def test_steps_hold_each_other(domain, scale, tmp_path):
         ModelFacts.read(folder), samples=3, side=128, precision="fp32", told=told.append
     )
     steps = {step.name: step for step in found}
-    assert list(steps) == ["trunk", "one head", "forward", "draws", "maps", "Zarr to Zarr"]
+    names = ["trunk", "one head", "forward", "draws", "maps without risk", "maps", "Zarr to Zarr"]
+    assert list(steps) == names
     assert told == [name for name in steps if name != "forward"]
     for step in found:
         assert step.rate == pytest.approx((128 * scale) ** 2 / step.seconds / 1e6)

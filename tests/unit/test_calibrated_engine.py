@@ -11,7 +11,7 @@ import sciup
 from sciup.calibrate.observe import observe
 from sciup.cli import app
 from sciup.engine.job import Worker
-from sciup.engine.settings import CALIBRATED, MAPS, USUAL, USUAL_RAW
+from sciup.engine.settings import CALIBRATED, MAPS, RISKS, USUAL, USUAL_RAW
 from sciup.errors import InterruptedRunError, ModelError, OptionError, ResumeError
 from sciup.io._array import open_array
 from sciup.io._provenance import read_provenance
@@ -92,6 +92,15 @@ def test_maps_are_the_calibration_applied_to_the_score(folder, calibration):
     np.testing.assert_allclose(maps["mean"] - maps["lower"], half, rtol=1e-4, atol=1e-4)
     assert (maps["ood"] == 0).all()
     assert sorted(worker.scores) == [(0, 0), (128, 0)]
+
+
+@pytest.mark.parametrize("one", ["risk_mean", "alarm", "ood", "tolerance", None])
+def test_a_map_is_the_same_whatever_else_is_wanted(folder, calibration, one):
+    """Votes are counted for maps of the risk only, and change no other."""
+    some = [m for m in MAPS if m not in RISKS] if one is None else [one]
+    whole, alone = (compute(upscale(folder, maps=maps))[0] for maps in (MAPS, some))
+    for name in some:
+        np.testing.assert_array_equal(alone[name], whole[name])
 
 
 def test_bright_pixels_use_the_curve_of_their_stratum(folder, calibration):
