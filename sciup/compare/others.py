@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from sciup.api import Result
 from sciup.compare.methods import MEAN, SAMPLE, Entry
@@ -81,29 +79,16 @@ class Sampler:
             drawn = draw_samples(result, 1)
             sample, mean = drawn.samples[0], drawn.mean
         else:
-            draws = self._sharpened(result, draw_samples(result, count).samples)
+            from sciup.explorer.cascade import Cascade, sharpen_all
+
+            drawn = draw_samples(result, count)
+            draws = sharpen_all(drawn.samples, Cascade(self.stages), result)
             sample, mean = draws[0], draws.mean(0)
         seconds, words = time.perf_counter() - began, f"{self.name}, {count} draws"
         return [
             Entry(f"{self.name}-mean", seen.masked(mean), seconds, words, MEAN),
             Entry(f"{self.name}-sample", seen.masked(sample), seconds, words, SAMPLE),
         ]
-
-    def _sharpened(self, result: Result, draws: Any) -> Any:
-        """Every draw of the first stage through the later ones, as `sciup evaluate` does it."""
-        from sciup.explorer.cascade import Cascade, sharpen
-
-        job = result.job
-        return np.stack(
-            [
-                sharpen(
-                    draw.astype(np.float32), Cascade(self.stages), result.instrument,
-                    flux_per_pixel=job.image.flux_per_pixel, seed=job.settings.seed + k,
-                    device=job.device,
-                ).image.astype(float)
-                for k, draw in enumerate(draws)
-            ]
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)

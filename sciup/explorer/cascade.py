@@ -161,6 +161,30 @@ def sharpen(
     return Sharpened(values, back.astype(np.float32))
 
 
+def sharpen_all(draws: NDArray[np.float64], cascade: Cascade, first: Result) -> NDArray[np.float64]:
+    """Draws (P, h', w') of the first stage through all later ones: (P, s h', s w').
+
+    Parameters
+    ----------
+    draws : ndarray (P, h', w')
+        Of `first`, output units.
+    cascade : Cascade
+    first : Result
+        The run of the first stage; draw k is sharpened with its seed + k.
+    """
+    job = first.job
+    return np.stack(
+        [
+            sharpen(
+                draw.astype(np.float32), cascade, first.instrument,
+                flux_per_pixel=job.image.flux_per_pixel, seed=job.settings.seed + k,
+                device=job.device,
+            ).image.astype(float)
+            for k, draw in enumerate(draws)
+        ]
+    )  # fmt: skip
+
+
 def _stage(
     values: Values,
     stage: ModelFacts,
@@ -208,4 +232,4 @@ def _silent() -> Iterator[None]:
         log.setLevel(before)
 
 
-__all__ = ["FACTORS", "Cascade", "Sharpened", "sharpen"]
+__all__ = ["FACTORS", "Cascade", "Sharpened", "sharpen", "sharpen_all"]

@@ -17,5 +17,16 @@ from sciup.keypoints._heatmaps import heatmap, peaks
 from sciup.keypoints._maxima import APART
 from sciup.keypoints._places import KINDS, Keypoints
 from sciup.keypoints._scores import Score, compare
+from sciup.keypoints._sky import noise_for
 
-__all__ = ["APART", "KINDS", "Keypoints", "Score", "compare", "find", "heatmap", "peaks"]
+__all__ = [
+    "APART",
+    "KINDS",
+    "Keypoints",
+    "Score",
+    "compare",
+    "find",
+    "heatmap",
+    "noise_for",
+    "peaks",
+]

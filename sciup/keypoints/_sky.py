@@ -25,6 +25,35 @@ WIDTHS = 2.0 ** (np.arange(9) / 2 - 0.5)
 SIGMA_TO_FWHM = float(2 * np.sqrt(2 * np.log(2)))
 
 
+def noise_for(flux: float, fwhm: float) -> float:
+    """Noise of a pixel in which a point of `flux` is just found, in the unit of the image.
+
+    An exact image, such as the truth of a simulation, shows sources of any faintness. With this
+    noise `find` takes it for one whose faintest points have that flux, and the same noise makes
+    two images comparable.
+
+    Parameters
+    ----------
+    flux : float
+        Of the faintest point.
+    fwhm : float
+        Resolution of the image, px.
+
+    Examples
+    --------
+    >>> from sciup.keypoints import find
+    >>> y, x = np.mgrid[:48, :48]
+    >>> sigma = 4.0 / SIGMA_TO_FWHM
+    >>> point = np.exp(-((y - 20) ** 2 + (x - 25) ** 2) / 2 / sigma**2) / (2 * np.pi * sigma**2)
+    >>> noise = noise_for(100.0, 4.0)
+    >>> [len(find(flux * point, "night-sky", noise, 4.0)) for flux in (95.0, 105.0)]
+    [0, 1]
+    """
+    # -LoG gives flux / (4 pi sigma^2) in the middle of a point, and a noise of 1 becomes
+    # 1 / (sqrt(2 pi) sigma): the root of the mean over all waves w of (sigma^2 w^2 G)^2
+    return float(flux * SIGMA_TO_FWHM / (POINT_SIGMA * np.sqrt(8 * np.pi) * fwhm))
+
+
 def night_sky(waves: Waves, noise: float, fwhm: float) -> list[Found]:
     """Points; and blobs wider than those in what is left when they are taken away."""
     sigma = fwhm / SIGMA_TO_FWHM

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 SHOWN = 4
 """Fields on the sheet."""
 CROP = 160
-"""Fine px per side of a picture."""
+"""Fine px per side of a picture, but for 40 input px or more."""
 
 
 def figures(tables: Sequence[Table]) -> dict[str, Any]:
@@ -67,16 +67,16 @@ def beside(fields: Sequence[tuple[Field, dict[str, Array]]], scale: int) -> Any:
         flat = field.observed.astype(float) / scale**2
         images = [flat.repeat(scale, 0).repeat(scale, 1), *made.values(), field.truth]
         for axes, name, image in zip(row, names, images, strict=True):
-            view = np.arcsinh(_middle(image) * scale**2)
+            view = np.arcsinh(_middle(image, max(CROP, 40 * scale)) * scale**2)
             axes.imshow(view, cmap="gray", vmin=-1.5, vmax=5, origin="lower")
             axes.set(xticks=[], yticks=[], title=name if field is fields[0][0] else "")
         row[0].set_ylabel(f"{field.name}, {field.shape}, {field.fwhm:g} px", fontsize=7)
     return figure
 
 
-def _middle(image: Array) -> Array:
-    """At most `CROP` pixels in the middle."""
-    rows, cols = (slice(max(n - CROP, 0) // 2, (n + CROP) // 2) for n in image.shape)
+def _middle(image: Array, side: int) -> Array:
+    """At most `side` pixels in the middle."""
+    rows, cols = (slice(max(n - side, 0) // 2, (n + side) // 2) for n in image.shape)
     return image[rows, cols]
 
 

@@ -25,9 +25,9 @@ from sciup.evaluate.sky.photometry import (
     peaks,
     to_fine,
     to_input,
+    total_flux,
     windowed_centroid,
 )
-from sciup.evaluate.sky.run import total_flux
 from sciup.evaluate.sky.sources import CLASSES, centroid_rows, median, over_fields
 from sciup.evaluate.tables import Table
 from sciup.generators.registry import ModelFacts

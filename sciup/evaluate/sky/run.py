@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal.windows import tukey
 
 from sciup.api import Result
 from sciup.evaluate import metrics, spectra
 from sciup.evaluate.baselines import bicubic
 from sciup.evaluate.draws import Drawn, blur, draw_samples, measurement, predict
 from sciup.evaluate.intervals import ratio
-from sciup.evaluate.sky import detect, plots
+from sciup.evaluate.sky import detect, plots, progressive
 from sciup.evaluate.sky.fields import DRAWS, SHAPES, Field, Told, fields, run_field
+from sciup.evaluate.sky.photometry import total_flux
 from sciup.evaluate.sky.sources import (
     astrometry_table,
     centroid_rows,
@@ -77,24 +77,6 @@ def _residuals(field: Field, mean: Array, result: Result) -> Row:
     return out | total_flux(seen.values, mean, seen.sigma)
 
 
-def total_flux(values: Array, mean: Array, sigma: Array) -> dict[str, float]:
-    """Total of mean against that of the input: relative difference, and in sigmas of the sum.
-
-    Sharpening moves light across the edges of an image. A weight that falls to 0 there over a
-    quarter of each side leaves that out.
-    """
-    scale = mean.shape[0] // values.shape[0]
-    coarse = metrics.block_mean(mean, scale) * scale**2
-    weight = np.outer(*(tukey(n, 0.5) for n in values.shape))
-    weight = np.where(np.isfinite(values) & np.isfinite(coarse), weight, 0)
-    total = float((weight * np.nan_to_num(values)).sum())
-    difference = float((weight * np.nan_to_num(coarse - values)).sum())
-    return {
-        "flux_difference": difference / total,
-        "flux_sigmas": difference / float(np.sqrt(((weight * sigma) ** 2).sum())),
-    }
-
-
 def evaluate(
     model: ModelFacts,
     data: Path | None,
@@ -134,6 +116,7 @@ def evaluate(
     found: tuple[list[Row], list[Row], list[Row]] = ([], [], [])
     rows: dict[Told, list[Row]] = {k: [] for k in told}
     shown: list[tuple[Field, Array]] = []
+    beside = progressive.Comparison(model, precision, seed)
     total = -(-count // every)
     chosen = fields(model, data, scenes, count=count, every=every, role=role)
     for done, field in enumerate(chosen):
@@ -151,10 +134,13 @@ def evaluate(
                 found[2].append(invented)
                 if len(shown) < plots.SHOWN:
                     shown.append((field, draws))
+                if model.architecture == "progressive":
+                    beside.add(field, drawn)
     progress(total, total)
     about = f"simulated fields, {model.name} (weights {model.weights[:12]}), {DRAWS} draws"
     tables = [*_source_tables(rows, about), *_detection_tables(found, about), *_scores(scored)]
-    return tables, {"sky_sheet": plots.sheet(shown, model.scale)} | plots.figures(tables)
+    figures = {"sky_sheet": plots.sheet(shown, model.scale)} | plots.figures(tables)
+    return beside.tables(about) + tables, figures | beside.figures()
 
 
 def _source_tables(rows: dict[Told, list[Row]], about: str) -> list[Table]:

@@ -20,7 +20,7 @@ from sciup.evaluate.draws import draw_samples, draw_texture
 from sciup.evaluate.intervals import ratio
 from sciup.evaluate.sky import detect, plots
 from sciup.evaluate.sky.fields import ELECTRONS, Field, fields, run_field
-from sciup.evaluate.sky.run import total_flux
+from sciup.evaluate.sky.photometry import total_flux
 from sciup.evaluate.tables import Table
 from sciup.generators.facts import TextureFacts
 from sciup.generators.registry import ModelFacts
@@ -130,7 +130,7 @@ def classical(field: Field, scale: int) -> dict[str, Array]:
             (solve(electrons, scale, field.kernel, _whole(x)) - sky) / ELECTRONS / scale**2
             for x in SETTINGS[name]
         ]
-        out[name] = min(tried, key=lambda image: metrics.mse(*_curved(image, field, scale)))
+        out[name] = min(tried, key=lambda image: metrics.mse(*curved(image, field, scale)))
     return out
 
 
@@ -139,7 +139,7 @@ def _whole(x: float) -> float:
     return int(x) if float(x).is_integer() else x
 
 
-def _curved(image: Array, field: Field, scale: int) -> tuple[Array, Array]:
+def curved(image: Array, field: Field, scale: int) -> tuple[Array, Array]:
     """Image and truth in asinh units without the rim."""
     rim = np.s_[4 * scale : -4 * scale, 4 * scale : -4 * scale]
     one, other = (AsinhStretch().forward(x[rim] * scale**2) for x in (image, field.truth))
@@ -149,7 +149,7 @@ def _curved(image: Array, field: Field, scale: int) -> tuple[Array, Array]:
 def score(image: Array, field: Field, model: ModelFacts) -> Row:
     """Scores of one image of a field."""
     s = model.scale
-    one, truth = _curved(image, field, s)
+    one, truth = curved(image, field, s)
     noisy = truth + FAINT * np.random.default_rng(0).standard_normal(truth.shape)
     invented = detect.detect(field, image[None], model)[2]
     found = spectra.imprint(one, s)
