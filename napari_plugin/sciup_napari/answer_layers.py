@@ -8,6 +8,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from sciup.explorer.answers import Answer, Region
+from sciup_napari.aperture_layer import ApertureLayer
 from sciup_napari.layer_list import add, remove
 from sciup_napari.live_layers import stretch_of, world_of
 from sciup_napari.looks import look
@@ -51,6 +52,7 @@ class AnswerLayers(QObject):
     def __init__(self, viewer: Any, parent: Any = None) -> None:
         super().__init__(parent)
         self.viewer = viewer
+        self._aperture = ApertureLayer(viewer)
         self.images: list[Answer] = []
         self.current = 0
         self._found: Explored | None = None
@@ -83,6 +85,7 @@ class AnswerLayers(QObject):
 
     def refresh(self) -> None:
         """Show the current image, if it is there, and no other."""
+        self._aperture.show(True)
         for i, image in enumerate(self.images):
             if self._there(image.name):
                 self._layers[image.name].visible = i == self.current
@@ -96,17 +99,20 @@ class AnswerLayers(QObject):
 
     def hide(self) -> None:
         """Show none."""
+        self._aperture.show(False)
         for name in filter(self._there, self._layers):
             self._layers[name].visible = False
 
     def place(self) -> None:
         """Put all where the source is now."""
+        self._aperture.place()
         for name in filter(self._there, self._layers):
             self._layers[name].affine = self._matrix(name)
 
     def clear(self) -> None:
         """Remove all."""
         self._more.stop()
+        self._aperture.clear()
         remove(self.viewer, self._layers.values())
         self._layers.clear()
         self.images, self._found, self._source = [], None, None
@@ -128,6 +134,8 @@ class AnswerLayers(QObject):
             self._add(RESIDUAL, self.images[self.current].residual, visible=False)
         if len(self._layers) <= len(self.images):
             self._more.start()
+        elif self._found is not None:  # above all others
+            self._aperture.fill(self._found.region, self._source)
 
     def _add(self, name: str, values: Any, *, visible: bool = True) -> None:
         source = self._source

@@ -123,7 +123,7 @@ class InstrumentTable(QTableWidget):
             texts = (label, value, origin)
             for j, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(": ".join(filter(None, (origin, note))))
+                item.setToolTip(in_words(": ".join(filter(None, (origin, note)))))
                 editable = j == 1 and name in OPTIONS
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
                 item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if editable else flags)

@@ -10,6 +10,7 @@ from sciup.errors import OptionError
 from sciup.explorer.where import LARGEST, Place, regions
 from sciup.geometry import Box
 from sciup.image import parse_roi
+from sciup_napari.aperture_layer import is_aperture
 from sciup_napari.layer_source import level_0
 from sciup_napari.place import middle_of_view, to_world
 
@@ -49,8 +50,9 @@ def region_of(viewer: Any, layer: Any, but: Any = None) -> str:
 
 
 def _drawn(viewer: Any, kind: str) -> list[Any]:
-    """Layers of a kind that hold something."""
-    return [s for s in viewer.layers if type(s).__name__ == kind and len(s.data)]
+    """Layers of a kind in which somebody has drawn something."""
+    found = [s for s in viewer.layers if type(s).__name__ == kind and len(s.data)]
+    return [s for s in found if not is_aperture(s)]
 
 
 def _on(layer: Any, drawn: Any, points: Any) -> Any:

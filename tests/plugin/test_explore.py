@@ -18,7 +18,7 @@ from sciup_napari.explore import ExploreWidget
 from sciup_napari.explore_panel import GOALS
 from sciup_napari.messages import CHILD, Failed
 from sciup_napari.place import camera_of, finer, to_world
-from sciup_napari.regions import NAME, region_to_explore
+from sciup_napari.regions import NAME, _drawn, region_to_explore
 from sciup_napari.session import session_of
 from sciup_napari.sketch import sketch_of
 
@@ -194,6 +194,13 @@ def a_flux_around_a_point(explore, viewer, qtbot):
     assert region.box.start == (4, 15)
     assert region.facts["at"] == pytest.approx((20, 31))
     assert region.facts["radius"] == 3
+    qtbot.waitUntil(lambda: "explored: aperture" in viewer.layers)
+    circle = viewer.layers[-1]  # above what was found
+    assert circle.name == "explored: aperture"
+    around = np.array([circle.data_to_world(corner) for corner in circle.data[0]])
+    np.testing.assert_allclose(around.min(0), layer.data_to_world((17, 28)), rtol=1e-6)
+    np.testing.assert_allclose(around.max(0), layer.data_to_world((23, 34)), rtol=1e-6)
+    assert circle not in _drawn(viewer, "Shapes")  # nobody has drawn it
     low, high = region.facts["flux_low"], region.facts["flux_high"]
     assert f"between {low:.4g} and {high:.4g}" in explore.words.text()
     assert explore.answer_table.horizontalHeaderItem(4).text() == "flux"
@@ -234,6 +241,7 @@ def sketches(explore, viewer, qtbot):
     assert [row[0] for row in texts(explore.answer_table)[:2]] == ["sample 0", "sketch"]
     assert explore.answer_table.horizontalHeaderItem(4).text() == "away"
     assert "the sketch itself is" in explore.words.text()
+    assert "explored: aperture" not in viewer.layers
 
 
 def one_source_or_two(explore, viewer, qtbot):
