@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from sciup.evaluate import keypoints as shared
+from sciup.evaluate.draws import draw_samples
 from sciup.evaluate.sky import fields as sky_fields
 from sciup.evaluate.sky import progressive, textures
 from sciup.evaluate.sky import run as sky
@@ -77,41 +78,55 @@ def test_gains_and_f1_of_the_table():
     assert by["bicubic"]["F1 extended"] == 0
 
 
-def test_a_progressive_model_is_evaluated_beside_its_rivals(field, models, monkeypatch):
+@pytest.fixture(scope="module")
+def compared(field, models):
+    """One field through everything, with toys for rivals and one setting of each method."""
     stages = tuple(str(models[scale].folder) for scale in (4, 2))
-    monkeypatch.setitem(shared.STAGES, "night-sky", stages)
-    monkeypatch.setattr(textures, "SETTINGS", {"Richardson-Lucy": (1,), "Wiener": (5,), "TV": (1,)})
-    for module, draws in ((sky, 4), (sky_fields, 4), (progressive, 2)):
-        monkeypatch.setattr(module, "DRAWS", draws)
-    monkeypatch.setattr(sky, "fields", lambda *_a, **_k: iter([field]))
-    tables, figures = sky.evaluate(models[8], None, count=1, told=("all",))
-    assert tables[0].name == "progressive"
-    rows = {row["method"]: row for row in tables[0].rows}
-    theirs = f"{' then '.join(stages)}, average"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(shared.STAGES, "night-sky", stages)
+        patch.setattr(textures, "SETTINGS", {"Richardson-Lucy": (1,), "Wiener": (5,), "TV": (1,)})
+        patch.setattr(progressive, "DRAWS", 2)
+        made = progressive.Comparison(models[8])
+        made.add(field, draw_samples(sky_fields.run_field(field, models[8], "all", samples=1), 2))
+        yield made, " then ".join(stages)
+
+
+def test_a_progressive_model_stands_beside_its_rivals(compared, tmp_path):
+    made, rival = compared
+    (table,) = made.tables("made")
+    rows = {row["method"]: row for row in table.rows}
+    theirs = f"{rival}, average"
     assert {"mean", "toy-x8, draw", theirs, "bicubic", "TV", "heatmaps"} <= set(rows)
     assert rows["bicubic"]["gain"] == rows[theirs]["over rival"] == 0
     assert rows[theirs]["crps"] > 0
-    assert np.isnan(rows["mean"]["crps"])
-    assert np.isnan(rows["heatmaps"]["gain"])
-    assert set(figures) >= {"progressive_sheet", "sky_sheet"}
-    # no such table for a plain sampler
-    assert sky.progressive.Comparison(models[8]).tables("none") == []
+    assert np.isnan([rows["mean"]["crps"], rows["heatmaps"]["gain"]]).all()
+    (figure,) = made.figures().values()
+    figure.savefig(tmp_path / "sheet.png")
 
 
-def test_the_rival_has_the_resolution_of_the_truth_and_keeps_the_light(field, models, monkeypatch):
-    stages = tuple(str(models[scale].folder) for scale in (4, 2))
-    monkeypatch.setitem(shared.STAGES, "night-sky", stages)
-    monkeypatch.setattr(progressive, "DRAWS", 2)
-    widths = []
-    kept = progressive.at_target
+def test_the_rival_has_the_resolution_of_the_truth_and_keeps_the_light(compared, field):
+    images = compared[0].shown[0][1]
+    one, other = images["4x then 2x"], images["a draw of these"]
+    assert not np.array_equal(one, other)
+    assert one.sum() == pytest.approx(field.observed.sum(), rel=0.1)
+    # what it drew was blurred from 2 px to 4: nothing above half a cycle in 4 px is left
+    power = np.abs(np.fft.fft2(one)) ** 2
+    fast = np.hypot(*np.meshgrid(*[np.fft.fftfreq(SIDE)] * 2)) > 0.3
+    assert power[fast].mean() < 1e-3 * power[~fast].mean()
 
-    def spy(image, fwhm):
-        widths.append(fwhm)
-        return kept(image, fwhm)
 
-    monkeypatch.setattr(progressive, "at_target", spy)
-    draws = progressive.Comparison(models[8])._rival(field)
-    assert widths == [4.0]
-    assert draws.shape == (2, SIDE, SIDE)
-    assert not np.array_equal(draws[0], draws[1])
-    assert draws.sum((1, 2)) == pytest.approx([field.observed.sum()] * 2, rel=0.1)
+def test_a_plain_sampler_has_no_such_table(models):
+    nothing = progressive.Comparison(models[2])
+    assert (nothing.tables("made"), nothing.figures()) == ([], {})
+
+
+def test_evaluate_asks_for_it_with_the_instrument_known(field, models, monkeypatch):
+    added = []
+    monkeypatch.setattr(progressive.Comparison, "add", lambda _, *what: added.append(what))
+    monkeypatch.setattr(sky, "fields", lambda *_a, **_k: iter([field]))
+    for module in (sky, sky_fields):
+        monkeypatch.setattr(module, "DRAWS", 2)
+    sky.evaluate(models[8], None, count=1, told=("all",))
+    ((which, drawn),) = added
+    assert which is field
+    assert drawn.samples.shape == (2, SIDE, SIDE)
