@@ -44,7 +44,7 @@ def resolve(image: Image, plane: Plane, domain: Domain, given: Given) -> Believe
             "an image with finite, unmasked pixels",
             "check --hdu, --channel, --time, --z and the masks",
         )
-    if not float(np.ptp(valid)) > 0:
+    if not valid.max() > valid.min():
         raise InputError(
             f"{image.source}: all pixels have the same value, {float(valid[0]):g}",
             "an image with contrast",
@@ -100,11 +100,12 @@ def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument
 
 
 def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrument:
-    fwhm, psf = micrograph_psf(image, given, sample)
     dark, bright = estimate.levels(sample)
     if not bright > dark:
         raise InputError(f"{image.source}: the image has no contrast above single pixels")
-    camera = micrograph_camera(image, given, sample, (dark, bright))
+    line = estimate.photon_transfer(sample)
+    fwhm, psf = micrograph_psf(image, given, sample, line)
+    camera = micrograph_camera(image, given, line, (dark, bright), float(sample.valid.min()))
     return Instrument(
         psf_fwhm=fwhm,
         psf=psf,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sciup.image import Fact, Image, Origin
-from sciup.physics.estimate import PhotonTransfer, Probe, photon_transfer
+from sciup.physics.estimate import PhotonTransfer
 from sciup.physics.given import Given
 from sciup.physics.resolve_psf import first
 
@@ -27,7 +27,11 @@ class Camera(NamedTuple):
 
 
 def micrograph_camera(
-    image: Image, given: Given, sample: Probe, ends: tuple[float, float]
+    image: Image,
+    given: Given,
+    line: PhotonTransfer | None,
+    ends: tuple[float, float],
+    least: float,
 ) -> Camera:
     """The camera of a micrograph.
 
@@ -36,12 +40,16 @@ def micrograph_camera(
 
     Parameters
     ----------
-    image, given, sample
+    image, given
         See `sciup.physics.resolve.resolve`.
+    line : PhotonTransfer or None
+        Of the noise.
     ends : (float, float)
         Dark and bright end, input units.
+    least : float
+        Smallest sampled value, input units.
     """
-    line, (dark, bright) = photon_transfer(sample), ends
+    dark, bright = ends
     gain = first(given.electrons_per_unit, image, "electrons_per_unit", "--gain")
     gain = gain or _gain(line, bright - dark)
     e, darkest = float(gain.value), dark if line is None else line.dark
@@ -54,7 +62,7 @@ def micrograph_camera(
     if given.noise_sigma is not None and photons is not None:
         read = _rest((e * given.noise_sigma) ** 2 - photons, "given", "from --noise-sigma")
     read = read or _read_noise(seen, photons)
-    pedestal = pedestal or _pedestal(seen, read, e, dark, darkest, float(sample.valid.min()))
+    pedestal = pedestal or _pedestal(seen, read, e, dark, darkest, least)
     variance = e * max(darkest - float(pedestal.value), 0.0) + float(read.value) ** 2
     stated = given.noise_sigma is not None
     sigma = Fact(float(np.sqrt(variance)) / e, "given" if stated else "estimated",

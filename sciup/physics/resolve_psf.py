@@ -61,13 +61,14 @@ def psf_step(given: Given) -> Fact:
     return Fact(given.psf.step, "given", "of the PSF image")
 
 
-def _width(image: Image, given: Given, estimated: Fact | None, domain: Domain) -> Fact:
-    """FWHM of a PSF without an image: given > header > estimated > assumed."""
-    return (
-        first(given.psf_fwhm, image, "psf_fwhm", "--psf-fwhm")
-        or estimated
-        or Fact(ASSUMED_FWHM[domain], "assumed", "input px; give --psf-fwhm or --psf if you know")
-    )
+def _stated(image: Image, given: Given) -> Fact | None:
+    """FWHM of a PSF without an image, by the user or by the header; None without either."""
+    return first(given.psf_fwhm, image, "psf_fwhm", "--psf-fwhm")
+
+
+def _assumed(domain: Domain, why: str) -> Fact:
+    """FWHM of a PSF of which nothing else is known."""
+    return Fact(ASSUMED_FWHM[domain], "assumed", f"{why}; give --psf-fwhm or --psf if you know")
 
 
 def sky_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, Fact, Fact, Fact]:
@@ -83,7 +84,8 @@ def sky_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, F
     beta = SPACE_BETA if space else ASSUMED_BETA
     where = "wings of NIRCam F444W" if space else "usual seeing"
     note = f"too few stars: {where}; give --psf if you know"
-    return _width(image, given, None, "night-sky"), NONE, Fact(beta, "assumed", note), NONE
+    width = _stated(image, given) or _assumed("night-sky", "too few stars")
+    return width, NONE, Fact(beta, "assumed", note), NONE
 
 
 def _of_stars(image: Image, given: Given, found: StarPsf) -> tuple[Fact, Fact, Fact, Fact]:
@@ -91,9 +93,8 @@ def _of_stars(image: Image, given: Given, found: StarPsf) -> tuple[Fact, Fact, F
     note = f"Moffat fit to {found.stars} stars"
     if found.lacks is not None:
         note = f"{note}, with rings or elongation that they show"
-    estimated = Fact(found.fwhm, "estimated", note)
-    width = _width(image, given, estimated, "night-sky")
-    stated = width is not estimated
+    stated = _stated(image, given)
+    width = stated or Fact(found.fwhm, "estimated", note)
     stars = Fact(found.fwhm, "estimated", f"{found.stars} stars") if stated else NONE
     picture = found.image(float(width.value) if stated else None)
     if picture is not None:
@@ -101,25 +102,28 @@ def _of_stars(image: Image, given: Given, found: StarPsf) -> tuple[Fact, Fact, F
     return width, NONE, Fact(found.beta, "estimated", note), stars
 
 
-def micrograph_psf(image: Image, given: Given, sample: estimate.Probe) -> tuple[Fact, Fact]:
-    """FWHM and image of the PSF of a micrograph."""
-    width = _picture(image, given)
-    return width or (_width(image, given, _blur(sample), "fluorescence"), NONE)
+def micrograph_psf(
+    image: Image, given: Given, sample: estimate.Probe, line: estimate.PhotonTransfer | None
+) -> tuple[Fact, Fact]:
+    """FWHM and image of the PSF of a micrograph; `line` is that of its noise."""
+    picture = _picture(image, given)
+    return picture or (_stated(image, given) or _of_pixels(sample, line), NONE)
 
 
-def found_blur(sample: estimate.Probe) -> Blur | None:
+def found_blur(sample: estimate.Probe, line: estimate.PhotonTransfer | None) -> Blur | None:
     """PSF of a micrograph as its pixels tell; None where they are too few for noise or spectrum."""
-    line = estimate.photon_transfer(sample)
     if line is None:
         return None
-    return blur_fwhm(sample.blocks, line.variance(float(sample.valid.mean())))
+    with np.errstate(over="ignore", invalid="ignore"):  # values near the end of float32 tell nothing
+        level = float(sample.valid.mean())
+    return blur_fwhm(sample.blocks, line.variance(level))
 
 
-def _blur(sample: estimate.Probe) -> Fact | None:
-    """The same as a fact."""
-    found = found_blur(sample)
+def _of_pixels(sample: estimate.Probe, line: estimate.PhotonTransfer | None) -> Fact:
+    """The same as a fact, within what the generators know; else what is assumed."""
+    found = found_blur(sample, line)
     if found is None:
-        return None
+        return _assumed("fluorescence", "the pixels do not tell")
     note = f"fall of the power spectrum, +- {100 * found.error:.0f} %; give --psf-fwhm if you know"
     return Fact(float(np.clip(found.fwhm, NARROWEST, WIDEST)), "estimated", note)
 

@@ -26,6 +26,8 @@ LOW = np.s_[1:4]
 """Rings that say how bright a scene is."""
 LEAST_SHARE = 0.05
 """Of the power of a ring that counts as signal where noise explains it all."""
+EXCESS = 2.0
+"""Noise over the power of every ring from which on one of both is wrong."""
 FREE = 5.0
 """Standard deviation of the logarithm of the brightness: no prior worth the name."""
 
@@ -108,13 +110,24 @@ class Spectrum(NamedTuple):
 
 
 def spectrum(blocks: list[NDArray[np.float32]]) -> Spectrum | None:
-    """Spectrum of the half-lapped windows without masked pixels; None without any."""
+    """Spectrum of the half-lapped windows without masked pixels; None where they tell nothing.
+
+    Windows are smaller where gaps leave none of `WINDOW`.
+    """
     side = min(WINDOW, max((min(block.shape) for block in blocks), default=0))
-    if side < LEAST:
-        return None
+    while side >= LEAST:
+        total, windows, varies = _windows(blocks, side)
+        if windows:
+            return _in_rings(total, windows) if varies else None
+        side = side * 3 // 4
+    return None
+
+
+def _windows(blocks: list[NDArray[np.float32]], side: int) -> tuple[Array, int, bool]:
+    """Sum of the power of the whole windows, their number, and whether any has contrast."""
     taper = np.outer(*[np.hanning(side + 2)[1:-1]] * 2)
     taper /= np.sqrt((taper**2).sum())
-    total, windows = np.zeros((side, side)), 0
+    total, windows, varies = np.zeros((side, side)), 0, False
     for block in (b for b in blocks if min(b.shape) >= side):
         every = np.lib.stride_tricks.sliding_window_view(block.astype(np.float64), (side, side))
         chosen = every[:: side // 2, :: side // 2].reshape(-1, side, side)
@@ -122,9 +135,13 @@ def spectrum(blocks: list[NDArray[np.float32]]) -> Spectrum | None:
         level = (chosen * taper).sum((1, 2), keepdims=True) / taper.sum()
         total += (np.abs(np.fft.fft2((chosen - level) * taper)) ** 2).sum(0)
         windows += len(chosen)
-    if not (windows and total.any()):
-        return None
-    radius, pixel = _frequencies(side)
+        varies |= bool((chosen != chosen[:, :1, :1]).any())  # power would be that of rounding
+    return total, windows, varies
+
+
+def _in_rings(total: Array, windows: int) -> Spectrum:
+    """Mean power in rings, and what widths leave of it."""
+    radius, pixel = _frequencies(len(total))
     inside = np.digitize(radius, EDGES) == np.arange(1, len(EDGES))[:, None]
     inside = inside[inside.any(1)]  # a small window has no low frequencies
     number = inside.sum(1).astype(np.float64)
@@ -164,7 +181,7 @@ def blur_fwhm(
     -------
     Blur or None
         Mean and standard deviation of the logarithm under the posterior; None where no window of
-        `LEAST` px has data.
+        `LEAST` px has data with contrast, or noise is far above all power.
 
     References
     ----------
@@ -182,7 +199,7 @@ def blur_fwhm(
     True
     """
     seen = spectrum(blocks)
-    if seen is None:
+    if seen is None or not noise <= EXCESS * seen.power.max():
         return None
     width = np.log(WIDTHS)
     prior = -0.5 * ((width - scenes.width[0]) / scenes.width[1]) ** 2

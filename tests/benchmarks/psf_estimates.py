@@ -28,7 +28,7 @@ from sciup.evaluate.fluorescence.data import Item, items, read
 from sciup.evaluate.fluorescence.protocol import BACKGROUND, READ_NOISE
 from sciup.evaluate.metrics import block_mean
 from sciup.io._array import open_array
-from sciup.physics.estimate import probe
+from sciup.physics.estimate import photon_transfer, probe
 from sciup.physics.projection import kernel_side
 from sciup.physics.psf import Kernel, airy, gaussian, moments
 from sciup.physics.resolve_psf import found_blur
@@ -114,7 +114,8 @@ def inputs(folder: Path, every: int, scales: Sequence[int] = SCALES) -> Iterator
 def error(one: Input) -> tuple[float, float, float]:
     """Error of the FWHM, px, and of its logarithm, and what is stated for that; NaN: no answer."""
     image = open_array(one.observed, domain="fluorescence")
-    found = found_blur(probe(image, next(iter(image.planes))))
+    sample = probe(image, next(iter(image.planes)))
+    found = found_blur(sample, photon_transfer(sample))
     if found is None:
         return np.nan, np.nan, np.nan
     return found.fwhm - one.fwhm, float(np.log(found.fwhm / one.fwhm)), found.error

@@ -302,6 +302,12 @@ def test_what_is_no_number_is_refused_and_changes_nothing(enhance, text):
     assert enhance.table.given == {}
 
 
+def test_how_a_value_came_about_names_the_row_that_states_it(enhance):
+    enhance.table.fill([(*ROWS[0][:4], "+- 30 %; give --psf-fwhm if you know")])
+    said = cell(enhance.table, "PSF FWHM").toolTip()
+    assert said == "estimated: +- 30 %; give PSF FWHM if you know"
+
+
 def test_what_is_stated_of_a_layer_is_kept(enhance, viewer):
     enhance.table.fill(ROWS)
     cell(enhance.table, "PSF FWHM").setText("2.5")

@@ -89,8 +89,36 @@ def test_masked_windows_and_small_blocks_are_left_out():
     assert blur_fwhm([masked], 0.25) == pytest.approx(expected, rel=0.1)
     assert blur_fwhm([whole, whole[:31]], 0.25) == expected
     assert blur_fwhm([whole * np.nan], 0.25) is None
-    assert blur_fwhm([whole * 0], 0.25) is None
     assert blur_fwhm([], 0.25) is None
+
+
+@pytest.mark.parametrize("level", [0.0, 1 / 3, 100.1])
+@pytest.mark.parametrize("noise", [0.0, 0.25])
+def test_dead_windows_tell_nothing(level, noise):
+    """What rounding leaves of 100.1 had a width of 3 px, with an error of 8 %."""
+    values = np.full((65, 66), level, np.float32)
+    values[64] = np.random.default_rng(0).normal(size=66)  # below the last window
+    assert blur_fwhm([values], noise) is None
+
+
+def test_gaps_everywhere_leave_smaller_windows():
+    """1 % of the pixels masked: no window of 32 px is whole."""
+    values, rng = seen(1.5, 0.5), np.random.default_rng(0)
+    values[rng.random(values.shape) < 0.01] = np.nan
+    found = blur_fwhm([values], 0.25)
+    assert abs(np.log(found.fwhm / 1.5)) < 2 * found.error
+    assert found.error < 0.8 * PRIOR_ERROR
+    values[rng.random(values.shape) < 0.5] = np.nan
+    assert blur_fwhm([values], 0.25) is None
+
+
+def test_noise_far_above_all_power_is_no_answer():
+    """A hundred times more than there is gave 4.1 px with an error of 9 %."""
+    values = seen(1.5, 30.0)
+    top = blur_fwhm([values], 900.0)
+    assert top is not None
+    for wrong in (1e8, np.inf, np.nan):
+        assert blur_fwhm([values], wrong) is None
 
 
 def test_no_noise_at_all():
@@ -102,8 +130,30 @@ def test_what_is_assumed_is_the_middle_of_the_prior():
     assert ASSUMED_FWHM["fluorescence"] == pytest.approx(PRIOR_FWHM, rel=0.02)
 
 
+def of_run(values, **given):
+    image = open_array(values, domain="fluorescence")
+    return resolve(image, (), "fluorescence", Given(**given)).instrument.psf_fwhm
+
+
+def test_values_near_the_end_of_float32_are_not_estimated():
+    values = cells((64, 64), seed=1) + np.float32(0)
+    width = of_run(values * np.float32(3e38 / values.max()))
+    assert (width.value, width.origin) == (ASSUMED_FWHM["fluorescence"], "assumed")
+    assert "pixels do not tell" in width.note
+
+
+def test_a_stated_width_is_not_looked_for(monkeypatch):
+    monkeypatch.setattr("sciup.physics.resolve_psf.blur_fwhm", None)
+    assert of_run(cells((64, 64)), psf_fwhm=2.5).value == 2.5
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int32, np.uint16, ">f4"])
+def test_the_type_of_the_pixels_does_not_matter(dtype):
+    values = np.rint(np.clip(cells((64, 64), seed=1), 0, 2000))
+    assert of_run(values.astype(dtype)) == of_run(values.astype(np.float32))
+
+
 def test_a_run_on_a_small_image_says_how_sure_it_is():
-    image = open_array(cells((24, 24), seed=1), domain="fluorescence")
-    width = resolve(image, (), "fluorescence", Given()).instrument.psf_fwhm
+    width = of_run(cells((24, 24), seed=1))
     assert width.origin == "estimated"
     assert "%" in width.note
