@@ -114,7 +114,8 @@ def found_blur(sample: estimate.Probe, line: estimate.PhotonTransfer | None) -> 
     """PSF of a micrograph as its pixels tell; None where they are too few for noise or spectrum."""
     if line is None:
         return None
-    with np.errstate(over="ignore", invalid="ignore"):  # values near the end of float32 tell nothing
+    # near the end of float32 there is no mean, and no answer
+    with np.errstate(over="ignore", invalid="ignore"):
         level = float(sample.valid.mean())
     return blur_fwhm(sample.blocks, line.variance(level))
 
