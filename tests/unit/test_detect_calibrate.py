@@ -1,6 +1,7 @@
 """P(exists) is calibrated on fields of known truth: fitted, kept, checked on the other half."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -269,6 +270,34 @@ def test_candidates_of_other_files_are_not_used(tmp_path):
     assert source.digest() == before
     (tmp_path / "b.tif").write_bytes(b"3")
     assert source.digest() != before
+
+
+@pytest.mark.parametrize("size", [1000, 5_000_000])
+def test_a_copy_of_the_files_is_the_same_data(tmp_path, size):
+    """Wherever it lies and whenever it was made; with another byte, or name, it is not."""
+    model = SimpleNamespace(key=KEY, domain="fluorescence", scale=1)
+    digests = []
+    for turn, (place, name, last) in enumerate(
+        [("one", "a.tif", 1), ("two", "a.tif", 1), ("three", "a.tif", 2), ("four", "b.tif", 1)]
+    ):
+        folder = tmp_path / place / "data"
+        folder.mkdir(parents=True)
+        file = folder / name
+        file.write_bytes(np.arange(size, dtype=np.uint8)[:-1].tobytes() + bytes([last]))
+        os.utime(file, (turn, turn))
+        digests.append(Source(model, folder).digest())
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+def test_a_large_file_that_changed_in_the_middle_is_other_data(tmp_path):
+    model = SimpleNamespace(key=KEY, domain="fluorescence", scale=1)
+    values, digests = np.zeros(8_000_000, np.uint8), set()
+    for start in (0, 3_000_000, 5_000_000):  # 100 kB: what lies between two pieces is less
+        values[start : start + 100_000 * (start > 0)] = 1
+        (tmp_path / "a.tif").write_bytes(values.tobytes())
+        digests.add(Source(model, tmp_path).digest())
+    assert len(digests) == 3
 
 
 def test_candidates_of_a_program_that_draws_otherwise_are_not_used(tmp_path, monkeypatch):
