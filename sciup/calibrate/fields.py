@@ -196,17 +196,17 @@ def none_left(split: str) -> InputError:
 def _files(place: Path | None) -> list[tuple[str, int, str]]:
     """Names, sizes and digests of a file or of all files of a folder.
 
-    Neither times nor where the folder is: a copy, or a disk that was mounted anew, is the same data.
+    Neither times nor where the folder is: a copy, or a disk mounted anew, has the same data.
     """
     if place is None:
         return []
     whole = place.expanduser().resolve()
     found = sorted(whole.rglob("*")) if whole.is_dir() else [whole]
     stats = [(p, p.stat()) for p in found if p.is_file()]
-    return [
-        (p.relative_to(whole.parent).as_posix(), s.st_size, _content(p, s.st_size, s.st_mtime_ns))
-        for p, s in stats
-    ]
+    names = [p.relative_to(whole.parent).as_posix() for p, _ in stats]
+    kept = [_content(p, s.st_size, s.st_mtime_ns) for p, s in stats]
+    sizes = [s.st_size for _, s in stats]
+    return [(whole.name, 0, ""), *zip(names, sizes, kept, strict=True)]
 
 
 @cache
