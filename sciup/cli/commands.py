@@ -39,6 +39,7 @@ from sciup.cli.options import (
 )
 from sciup.cli.report import report
 from sciup.cli.robustness import robustness
+from sciup.cli.stopped import Stoppable
 from sciup.cli.train import pack, simulate, train
 from sciup.cli.verify import verify
 from sciup.console import console
@@ -220,11 +221,16 @@ def version() -> None:
         typer.echo(f"{name} {of(name)}")
 
 
+for every in (*app.registered_commands, *models.registered_commands):
+    every.cls = Stoppable
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
     Exit codes: 0, 2 (refused), 3 (batch: some images failed; explore: a region has no answer;
-    verify: the result is damaged), 75 (interrupted, can go on), 130 (Ctrl-C, by Typer).
+    verify: the result is damaged), 75 (interrupted, can go on), 130 (Ctrl-C, by Typer,
+    after a line by `sciup.cli.stopped`).
     """
     from rich.logging import RichHandler
 

@@ -9,7 +9,6 @@ import typer
 from rich.markup import escape
 
 from sciup.cli.options import Physics, PsfError, Source, grouped, read_psf_error
-from sciup.cli.stopped import all_or_nothing
 from sciup.console import console
 
 Opt = typer.Option
@@ -73,25 +72,24 @@ def compare(
 
       sciup compare small_1.tif small_2.tif --truth sharp_1.tif --truth sharp_2.tif
     """
-    with all_or_nothing(out):
-        from sciup.compare.run import compare as run
-        from sciup.science.measure.roi import region_of
+    from sciup.compare.run import compare as run
+    from sciup.science.measure.roi import region_of
 
-        images = [(name_of(path), source.open(path)) for path in inputs]
-        chosen = [part.strip() for part in methods.split(",")] if methods is not None else None
-        table = run(
-            images,
-            out,
-            methods=chosen,
-            truths=truth or [],
-            roi=[region_of(roi, image) for _, image in images],
-            overwrite=overwrite,
-            progress=lambda image, what: console.print(f"{escape(image)}: {what}"),
-            samples=samples,
-            seed=seed,
-            psf_error=read_psf_error(psf_error),
-            **physics.options(),
-        )
+    images = [(name_of(path), source.open(path)) for path in inputs]
+    chosen = [part.strip() for part in methods.split(",")] if methods is not None else None
+    table = run(
+        images,
+        out,
+        methods=chosen,
+        truths=truth or [],
+        roi=[region_of(roi, image) for _, image in images],
+        overwrite=overwrite,
+        progress=lambda image, what: console.print(f"{escape(image)}: {what}"),
+        samples=samples,
+        seed=seed,
+        psf_error=read_psf_error(psf_error),
+        **physics.options(),
+    )
     _show(table)
     console.print(f"[green]done[/green]  {escape(str(out))} (comparison.md has all numbers)")
 

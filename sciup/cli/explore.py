@@ -20,7 +20,6 @@ from rich.progress import (
 )
 
 from sciup.cli.options import Input, Json, Physics, Source, grouped
-from sciup.cli.stopped import all_or_nothing
 from sciup.console import console
 from sciup.errors import InputError, OptionError
 
@@ -86,31 +85,30 @@ def explore(
 
       sciup explore cells.tif --roi 0:16,0:16 --scale 64 --answers 2 --out sixtyfour
     """
-    with all_or_nothing(out):
-        from sciup.explorer import run
-        from sciup.explorer.write import check_place
-        from sciup.science.measure.roi import region_of
+    from sciup.explorer import run
+    from sciup.explorer.write import check_place
+    from sciup.science.measure.roi import region_of
 
-        image = source.open(input)
-        places = [_place(text) for text in at or []]
-        check_place(out, overwrite, len(roi or places or [0]), image.format, image.source)
-        with _bar() as progress:
-            found = run.explore(
-                image,
-                roi=[region_of(text, image) or text for text in roi or []],
-                goal=goal,
-                answers=answers,
-                at=places or None,
-                radius=radius,
-                sketch=None if sketch is None else _drawing(sketch),
-                steps=steps,
-                reach=reach,
-                seed=seed,
-                noise_free=noise_free,
-                progress=progress,
-                **physics.options(),
-            )
-        path = found.save(out, overwrite=overwrite)
+    image = source.open(input)
+    places = [_place(text) for text in at or []]
+    check_place(out, overwrite, len(roi or places or [0]), image.format, image.source)
+    with _bar() as progress:
+        found = run.explore(
+            image,
+            roi=[region_of(text, image) or text for text in roi or []],
+            goal=goal,
+            answers=answers,
+            at=places or None,
+            radius=radius,
+            sketch=None if sketch is None else _drawing(sketch),
+            steps=steps,
+            reach=reach,
+            seed=seed,
+            noise_free=noise_free,
+            progress=progress,
+            **physics.options(),
+        )
+    path = found.save(out, overwrite=overwrite)
     _tell(found, path)
     if json:
         typer.echo(path.read_text(encoding="utf-8"))
