@@ -19,9 +19,10 @@ from sciup.resources import find_model
 RADIUS = 4.0
 """Fine px within which a keypoint counts as found: half an input pixel."""
 
-EXPECTED: dict[str, float] = {"fluorescence": 0.05, "night-sky": 0.05}
+EXPECTED = {"fluorescence": 0.05, "night-sky": 0.2}
 """Height of a heatmap from which a peak counts as a keypoint: where F1 was best on training images
-(fluorescence: 11, at 4:200; from .02 to .08 it is within .03)."""
+(fluorescence: 11, at 4:200; from .02 to .08 it is within .03; night sky: 8 scenes, at the 850th
+step of a training; from .15 to .3 it is within .01)."""
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fluorescence": ("fluorescence-x4", "fluorescence-x2"),
