@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from sciup.errors import OptionError
 from sciup.geometry import Box
 from sciup.image import Image, parse_roi
-from sciup.io._fits_clean import quiet
+from sciup.io._fits_cards import wcs_tables
+from sciup.io._fits_clean import open_hdus, quiet
+from sciup.io._fits_files import Hdu
+from sciup.io._wcs import lookup_cards
 
 logger = logging.getLogger("sciup")
 
@@ -145,17 +150,39 @@ def find_on_sky(text: str, ground: Ground, wcs: Any) -> Box:
 
 
 def celestial(image: Image) -> Any:
-    """The celestial WCS of an image, without lookup tables, which shift by a few px; or None."""
+    """The celestial WCS of an image, with its lookup tables; or None.
+
+    Tables that are not there, or of a kind that astropy does not know, are left out and told.
+    """
     from astropy.wcs import WCS
 
     if image.header is None:
         return None
-    header = image.header.copy()
-    for key in {key for key in header if LOOKUP.fullmatch(key)}:
-        header.remove(key, remove_all=True)
-    with quiet(image.source):
-        found = WCS(header).celestial
+    header, tables = image.header.copy(), wcs_tables(image)
+    if not _complete(header, tables):
+        cards = {key for key in header if LOOKUP.fullmatch(key)}
+        if cards:
+            logger.warning(
+                "%s: places on the sky are found without lookup tables, and may be off by some px",
+                image.source,
+            )
+        for key in cards:
+            header.remove(key, remove_all=True)
+    with ExitStack() as stack:
+        stack.enter_context(quiet(image.source))
+        file = stack.enter_context(open_hdus(tables[0].path, memmap=False)) if tables else None
+        found = WCS(header, file).celestial
     return found if found.has_celestial else None
+
+
+def _complete(header: Any, tables: Sequence[Hdu]) -> bool:
+    """Whether all lookup tables are in the file, and are such as astropy reads."""
+    cards = [key for key in lookup_cards(header) if not key.startswith("CTYPE")]
+    known = all(
+        key.startswith(("CPDIS", "D2IMDIS")) and str(header[key]).strip().upper() == "LOOKUP"
+        for key in cards
+    )
+    return known and sum(table.is_image for table in tables) >= len(cards)
 
 
 def _place(text: str, words: list[str]) -> Any:

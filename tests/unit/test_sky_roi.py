@@ -12,7 +12,8 @@ import sciup
 from sciup.errors import OptionError
 from sciup.geometry import Box
 from sciup.io import open_image
-from sciup.io._sky_roi import find_roi
+from sciup.io._sky_roi import celestial, find_roi
+from sciup.testing.fits_files import hst_acs, lookup_tables
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -101,6 +102,33 @@ def test_a_region_at_the_rim_is_cut_off(image, caplog):
     assert box.start == (0, 0)
     assert max(box.stop) <= 12
     assert "cut off" in caplog.text
+
+
+@pytest.mark.parametrize(("build", "number"), [(lookup_tables, 0), (hst_acs, 1)])
+def test_lookup_tables_count(build, number, tmp_path, caplog):
+    """Without them places were some .4 px off; of a camera of Hubble it is up to a few."""
+    image = open_image(build(tmp_path / "a.fits"))
+    with fits.open(image.source) as hdus:
+        wcs = WCS(hdus[number].header, hdus)
+    x, y = np.array([4.0, 17.0, 33.0]), np.array([5.0, 22.0, 11.0])
+    found = celestial(image).world_to_pixel(wcs.pixel_to_world(x, y))
+    assert np.allclose(found, (x, y), atol=1e-5)
+    assert "lookup" not in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["missing", "CQDIS"])
+def test_lookup_tables_that_cannot_be_used_are_told(damage, tmp_path, caplog):
+    path = lookup_tables(tmp_path / "a.fits")
+    with fits.open(path, mode="update") as hdus:
+        if damage == "missing":
+            del hdus[2]
+        else:
+            hdus[0].header["CQDIS1"] = "LOOKUP"
+    image = open_image(path)
+    place = celestial(image).pixel_to_world(20, 15)
+    assert "without lookup tables, and may be off by some px" in caplog.text
+    box = find_roi(f"{place.ra.deg} {place.dec.deg} 1arcsec", image)
+    assert Box((15, 20), (16, 21)).intersect(box).size
 
 
 def test_upscale_takes_it(image, tmp_path):
