@@ -11,6 +11,7 @@ from pathlib import Path
 from sciup.compare.methods import METHODS, OURS, Entry, classical, ours
 from sciup.compare.others import EXPLORE, GOALS, Again, Explored, Other, Sampler, Texture
 from sciup.compare.seen import Seen
+from sciup.engine.calibrated import calibration_of
 from sciup.errors import ModelError, OptionError
 from sciup.explorer.where import LARGEST
 from sciup.generators.facts import TEXTURE, ModelFacts, TextureFacts, read_recipe
@@ -63,8 +64,10 @@ def choose(names: Sequence[str] | None, model: ModelFacts, shape: tuple[int, ...
         For an unknown or unfitting name, with the nearest one and all that there are; for two
         models that call themselves the same.
     ModelError
-        For a damaged model, and for a texture model without its sampler.
+        For a damaged model, for one whose calibration is damaged or of other weights, and for a
+        texture model without its sampler.
     """
+    calibration_of(model)
     if names is None:
         return Chosen(METHODS)
     if not names:
@@ -115,6 +118,7 @@ def _other(name: str, model: ModelFacts) -> Other:
         )
     if last.architecture == TEXTURE:
         return _texture(folders[0], model)
+    calibration_of(stages[0])  # later ones draw without
     return Sampler(stages)
 
 
@@ -123,6 +127,7 @@ def _texture(folder: Path, model: ModelFacts) -> Texture:
     facts = TextureFacts.read(folder)
     own = facts.sampler_weights == model.weights
     sampler = model if own else ModelFacts.read(find_model(facts.sampler))
+    calibration_of(sampler)
     return Texture(TextureFacts.beside(sampler, folder), sampler.folder)
 
 

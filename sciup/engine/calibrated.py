@@ -60,11 +60,9 @@ class Calibrated:
         ModelError
             If the model's calibration is damaged or of other weights.
         """
-        path = model.folder / FILE
-        if not path.is_file():
+        calibration = calibration_of(model)
+        if calibration is None:
             return f"{model.name} has no calibration (`sciup calibrate` makes one)"
-        calibration = Calibration.read(path)
-        calibration.belongs(model.key, model.name)
         if settings.samples != calibration.samples:
             return (
                 f"{model.name} is calibrated for --samples {calibration.samples}, not"
@@ -178,6 +176,22 @@ class Calibrated:
             "interval": vars(c.intervals[f"{COVERAGE:g}"]),
             "about": c.about,
         }
+
+
+def calibration_of(model: ModelFacts) -> Calibration | None:
+    """What lies in the folder of a model; None without one.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged, or of other weights.
+    """
+    path = model.folder / FILE
+    if not path.is_file():
+        return None
+    calibration = Calibration.read(path)
+    calibration.belongs(model.key, model.name)
+    return calibration
 
 
 def _column(promise: Promise, said: Tally) -> NDArray[np.intp]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -226,6 +227,27 @@ def test_an_error_on_the_way_leaves_what_was_there(cell, models, tmp_path, monke
     assert names == {"second-mean", "second-sample", "ratings", "one.png", *tables}
     run(cell, out, models["first"], "TV", overwrite=True)
     assert {p.name for p in out.iterdir()} == {"TV", "ratings", "one.png", *tables}
+
+
+@pytest.mark.parametrize("which", ["first", "second", "texture", "stage"])
+def test_a_calibration_that_cannot_be_used_is_told_before_anything_runs(
+    cell, models, tmp_path, monkeypatch, which
+):
+    """Before, of a second model after the first had run."""
+    kept = {name: tmp_path / name for name in ("first", "second", "drawn")}
+    for name, folder in kept.items():
+        shutil.copytree(models["texture"].with_name(name), folder)
+    stale = kept["second" if which in ("second", "stage") else "first"]
+    (stale / "calibration.json").write_text('{"version": 1}')
+    monkeypatch.setattr(module, "upscale", None)
+    monkeypatch.setattr("sciup.compare.choice.find_model", lambda name: tmp_path / name)
+    asked = {"first": ["bicubic"], "second": ["second"], "texture": ["drawn"],
+             "stage": ["second+first"]}[which]  # fmt: skip
+    model, scale = {"stage": ("four", 4), "texture": ("second", 2)}.get(which, ("first", 2))
+    model = models[model] if which != "first" else kept["first"]
+    with pytest.raises(ModelError, match="calibrat"):
+        run(cell, tmp_path / "out", model, *asked, scale=scale)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_output_does_not_swallow_its_input(cell, models, tmp_path):
