@@ -13,7 +13,8 @@ from sciup.generators.noise import COARSE_STEP
 from sciup.generators.posterior import PosteriorSampler, crop
 from sciup.generators.spec import Features
 from sciup.physics.projection import Projection, lock_weight
-from sciup.train.degrade import Batch, correlate
+from sciup.train.degrade import Batch
+from sciup.train.exposure import correlate
 from sciup.train.imprint import imprint
 from sciup.train.kernels import RIM
 from sciup.train.losses import total

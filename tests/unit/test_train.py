@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from sciup.errors import InputError, ModelError
 from sciup.testing.toy_images import cells
 from sciup.testing.toy_training import tiny_recipe
-from sciup.train import degrade, kernels, loop, state
+from sciup.train import exposure, kernels, loop, state
 from sciup.train.data import Truths, robust_noise
 from sciup.train.degrade import Degrader
 from sciup.train.loop import Settings
@@ -212,14 +212,14 @@ def test_bright_stars_have_the_targets_width_and_the_flux_drawn(share):
     degradation = replace(plain.degradation, bright_star_share=share)
     recipe = replace(plain, batch=40, target_fwhm=2.0, degradation=degradation)
     side = recipe.core * recipe.scale + 80
-    stars = degrade._bright_stars(recipe, np.random.default_rng(0), side).numpy()[:, 0]
+    stars = exposure._bright_stars(recipe, np.random.default_rng(0), side).numpy()[:, 0]
     assert stars.shape == (40, side, side)
     there = stars.max((1, 2)) > 0
     assert there.mean() == pytest.approx(share, abs=0.2)
     y, x = np.indices((side, side)) - side / 2
     for star in stars[there]:
         flux = star.sum() / recipe.scale**2
-        low, high = degrade.BRIGHT_STARS
+        low, high = exposure.BRIGHT_STARS
         assert low * 0.99 < flux < high * 1.01
         cy, cx = (star * y).sum() / star.sum(), (star * x).sum() / star.sum()
         assert max(abs(cy), abs(cx)) < 0.82 * recipe.core * recipe.scale
