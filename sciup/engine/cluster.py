@@ -9,25 +9,21 @@ costs the shards it had at hand, a client that dies costs nothing: `--resume` go
 from __future__ import annotations
 
 import logging
-import os
 import pickle
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from sciup.engine.heap import keep_memory
-from sciup.engine.job import Job, Task
-from sciup.engine.shard import Bench, Record
+from sciup.engine.cluster_task import Found, Order, make
+from sciup.engine.job import Job
+from sciup.engine.shard import Record
 from sciup.engine.stragglers import Watch
 from sciup.errors import ClusterError, OptionError, SciupError
 from sciup.io import OutputFormat
@@ -42,40 +38,11 @@ POLL, SILENCE, LOOK = 1.0, 60.0, 5.0
 """Seconds to wait for something to happen, until it is told that no worker is there, and between
 looks at who hangs."""
 
-SAME = "workers must see input, output and model under the same paths as the client"
-
 MOST_BYTES = 32_000_000
 """Of a job that every worker reads: more than this are pixels."""
 
 ATTEMPTS = 4
 """How often a shard is tried on workers that die, each time with half as many windows at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """What is sent to a worker."""
-
-    folder: str
-    kind: OutputFormat
-    job: str
-    source: str
-    task: Task
-    record: Record | None
-    attempt: int = 0
-    copy: int = 0
-
-    @property
-    def where(self) -> str:
-        """Which shard it is, in words."""
-        return f"shard {self.task.index} of plane {self.task.number}"
-
-
-class Found(NamedTuple):
-    """What comes back: who made a shard or found it intact, and in how many seconds."""
-
-    made: bool
-    worker: str
-    seconds: float
 
 
 def compute(
@@ -111,7 +78,7 @@ def compute(
     folder = str(work.absolute())
     source = job.image.source if Path(job.image.source).exists() else ""
     orders = (
-        _Order(folder, kind, name, source, task, records.get((task.number, task.index)))
+        Order(folder, kind, name, source, task, records.get((task.number, task.index)))
         for task in job.tasks()
     )
     field = _Field(client)
@@ -171,13 +138,13 @@ class _Field:
 
     Attributes
     ----------
-    flying : dict of future to _Order
+    flying : dict of future to Order
         What nobody has made yet.
     """
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.flying: dict[Any, _Order] = {}
+        self.flying: dict[Any, Order] = {}
         self._done: SimpleQueue[Any] = SimpleQueue()
         self._twins: dict[Any, Any] = {}  # two futures of one shard, each by the other
         self._late: set[Any] = set()  # whose twin was quicker
@@ -186,14 +153,14 @@ class _Field:
         self._hanging: set[str] = set()
         self._looked = self._heard = time.monotonic()
 
-    def send(self, orders: Iterator[_Order]) -> None:
+    def send(self, orders: Iterator[Order]) -> None:
         """Send orders while workers have fewer than `AHEAD` for each of their threads."""
         threads = sum(self.client.nthreads().values())
         room = AHEAD * max(threads, 1) - len(self.flying)
         for order in islice(orders, max(room, 0)):
             self._send(order)
 
-    def _send(self, order: _Order) -> Any:
+    def _send(self, order: Order) -> Any:
         index = "-".join(map(str, order.task.index))
         key = f"shard-{order.job}-{order.task.number}-{index}-{order.attempt}-{order.copy}"
         wish: dict[str, Any] = {}
@@ -202,12 +169,12 @@ class _Field:
         ):
             # no condition: those that are well may die, and those that hang may wake up
             wish = {"workers": well, "allow_other_workers": True}
-        future = self.client.submit(_make, order, key=key, pure=False, **wish)
+        future = self.client.submit(make, order, key=key, pure=False, **wish)
         self.flying[future] = order
         future.add_done_callback(self._done.put)
         return future
 
-    def finished(self) -> Iterator[_Order]:
+    def finished(self) -> Iterator[Order]:
         """Orders whose shard is there now; waits a moment for one, and sends what failed again."""
         future = self._next()
         if future in self._late:
@@ -283,7 +250,7 @@ class _Field:
             self.client.cancel([*self.flying, *self._late])
 
 
-def _outcome(future: Any, order: _Order) -> _Order | None:
+def _outcome(future: Any, order: Order) -> Order | None:
     """Nothing if the shard is there; what to send again if its worker died."""
     from distributed.scheduler import KilledWorker
 
@@ -312,48 +279,3 @@ def _outcome(future: Any, order: _Order) -> _Order | None:
         )
     log.warning("%s: its workers %s; again, with fewer windows at a time", where, end)
     return replace(order, attempt=order.attempt + 1)
-
-
-def _make(order: _Order) -> Found:
-    """Run on a worker: one shard at a time per process, its windows on all threads granted."""
-    keep_memory()
-    with _alone:
-        if order.source and not Path(order.source).exists():
-            raise ClusterError(f"{socket.gethostname()} does not see {order.source}", fix=SAME)
-        began = time.monotonic()
-        bench = _bench(order.folder, order.kind, order.job, _granted(), order.attempt)
-        made = bench.make(order.task, order.record)
-        return Found(made, _address(), time.monotonic() - began)
-
-
-_alone = Lock()
-
-
-@lru_cache(maxsize=16)
-def _bench(folder: str, kind: OutputFormat, name: str, granted: int, attempt: int) -> Bench:
-    """Network and files of a job, once per process; `sciup batch` has several at a time."""
-    path = Path(folder) / name
-    try:
-        job: Job = pickle.loads(path.read_bytes())  # noqa: S301 - written by our own client
-    except OSError as error:
-        raise ClusterError(
-            f"{socket.gethostname()} cannot read {path}: {error.strerror}", fix=SAME
-        ) from None
-    wanted = job.threads or (1 if job.device == "cuda" else granted)
-    threads = max(min(wanted, granted) >> attempt, 1)
-    here = f"{socket.gethostname()}-{os.getpid()}"
-    return Bench.of(replace(job, threads=threads), Path(folder), kind, here, path)
-
-
-def _granted() -> int:
-    """Threads that Dask gave this worker."""
-    from distributed import get_worker
-
-    return int(get_worker().state.nthreads)
-
-
-def _address() -> str:
-    """What the scheduler calls this worker."""
-    from distributed import get_worker
-
-    return str(get_worker().address)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import sciup
 from sciup.cli import app
 from sciup.engine import cluster as engine_cluster
+from sciup.engine import cluster_task
 from sciup.engine import connect as engine_connect
 from sciup.engine.connect import connect, read_cluster
 from sciup.engine.run import work_folder
@@ -172,7 +173,7 @@ def test_orders_of_a_run_that_has_ended_write_nothing(tmp_path):
 
 
 def test_a_worker_that_does_not_see_the_input_is_no_damaged_file(tmp_path):
-    order = engine_cluster._Order(
+    order = cluster_task.Order(
         str(tmp_path),
         "fits",
         "job-0.pickle",
@@ -182,7 +183,7 @@ def test_a_worker_that_does_not_see_the_input_is_no_damaged_file(tmp_path):
         0,
     )
     with pytest.raises(ClusterError, match=r"does not see /no/such/input.fits.*same paths"):
-        engine_cluster._make(order)
+        cluster_task.make(order)
 
 
 def test_an_image_in_memory_is_refused(client, tmp_path, monkeypatch):
@@ -306,7 +307,7 @@ def test_cluster_files_are_checked(text, says, tmp_path):
 
 def test_a_missing_worker_folder_is_told(tmp_path):
     with pytest.raises(ClusterError, match=r"cannot read.*same paths as the client"):
-        engine_cluster._bench(str(tmp_path), "fits", "job-0.pickle", 1, 0)
+        cluster_task._bench(str(tmp_path), "fits", "job-0.pickle", 1, 0)
 
 
 SBATCH = """#!{python}
