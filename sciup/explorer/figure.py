@@ -14,7 +14,7 @@ from sciup.explorer.answers import POSSIBLE, Answer, Region
 from sciup.stretch import AsinhStretch
 
 if TYPE_CHECKING:
-    from sciup.explorer.run import Exploration
+    from sciup.explorer.exploration import Exploration
 
 DPI = 110
 PANEL = 2.7

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from sciup.api import Result, upscale
 from sciup.engine.block import PlaneSampler
-from sciup.engine.provenance import provenance
 from sciup.engine.settings import choose_device
 from sciup.engine.units import working_units
 from sciup.errors import OptionError
-from sciup.explorer.answers import POSSIBLE, Answer, Region
+from sciup.explorer.answers import Answer, Region
 from sciup.explorer.ask import Asker
 from sciup.explorer.cascade import Cascade, sharpen
+from sciup.explorer.exploration import Exploration
 from sciup.explorer.flux import Aperture
 from sciup.explorer.latents import Stamp, side_for
 from sciup.explorer.question import ANSWERS, STEPS, Question
@@ -35,82 +35,6 @@ from sciup.io._sky_roi import find_roi
 from sciup.physics.psf_cells import cell_of, in_cell
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Exploration:
-    """The answers for all regions.
-
-    Attributes
-    ----------
-    result : Result
-        The engine's run of the first stage, from which the draws come.
-    cascade : Cascade
-    question : Question
-    regions : tuple of Region
-    """
-
-    result: Result
-    cascade: Cascade
-    question: Question
-    regions: tuple[Region, ...]
-
-    @property
-    def found(self) -> bool:
-        """Whether every region has an answer that agrees with the data."""
-        return all(region.found for region in self.regions)
-
-    @property
-    def scale(self) -> int:
-        """Output pixels per input pixel."""
-        return self.cascade.factor
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything but pixels, JSON-ready."""
-        job, q = self.result.job, self.question
-        made = provenance(job, "fits")
-        keys = ("sciup", "created", "source", "seed", "device", "values", "instrument")
-        return {
-            **{key: made[key] for key in keys},
-            "scale": self.scale,
-            "stages": [
-                {"model": s.name, "scale": s.scale, "weights": s.weights}
-                for s in self.cascade.stages
-            ],
-            "output_psf_fwhm_px": self.cascade.stages[-1].target_fwhm,
-            "noise_free": job.settings.noise_free,
-            "goal": q.goal,
-            "steps": q.steps,
-            "reach_sigma": q.reach,
-            "meaning": POSSIBLE,
-            "risk": self.cascade.risk or "no risk map: answers were chosen, not drawn",
-            "regions": [region.as_json() for region in self.regions],
-        }
-
-    def save(self, out: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``OUT.explore.json``, the answers, their residuals and a figure.
-
-        Parameters
-        ----------
-        out : path
-            Stem of all names; with ``.fits`` or ``.ome.zarr`` at its end, the format of the
-            images, which else is that of the input.
-        overwrite : bool
-            Replace what is there.
-
-        Returns
-        -------
-        Path
-            Of the JSON file, which is written last.
-
-        Raises
-        ------
-        OutputError
-            If something of that name exists, or cannot be written.
-        """
-        from sciup.explorer.write import write
-
-        return write(self, Path(out), overwrite)
 
 
 def explore(

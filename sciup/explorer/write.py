@@ -19,7 +19,7 @@ from sciup.io._writer import SHARD, Layout
 from sciup.physics.psf import gaussian
 
 if TYPE_CHECKING:
-    from sciup.explorer.run import Exploration
+    from sciup.explorer.exploration import Exploration
 
 SUFFIX: dict[OutputFormat, str] = {"fits": ".fits", "ome-zarr": ".ome.zarr"}
 KNOWN = {".ome.zarr": "ome-zarr", ".zarr": "ome-zarr", ".fits": "fits", ".fit": "fits"}
