@@ -12,6 +12,7 @@ from sciup.image import Domain, Fact, Image, Plane
 from sciup.physics import estimate
 from sciup.physics.given import Given
 from sciup.physics.instrument import NONE, Instrument
+from sciup.physics.lone import without_lone
 from sciup.physics.mesh import block_sky
 from sciup.physics.psf_source import PsfImage
 from sciup.physics.resolve_camera import micrograph_camera
@@ -100,6 +101,7 @@ def _night_sky(image: Image, given: Given, sample: estimate.Probe) -> Instrument
 
 
 def _fluorescence(image: Image, given: Given, sample: estimate.Probe) -> Instrument:
+    sample = replace(sample, blocks=[without_lone(block) for block in sample.blocks])
     dark, bright = estimate.levels(sample)
     if not bright > dark:
         raise InputError(f"{image.source}: the image has no contrast above single pixels")
