@@ -271,7 +271,8 @@ def _told(source: Source, truths: list[Truth], small: list[Truth], listed: list[
 
 
 def _scenes(recipe: Recipe, scenes: Scenes, folder: Path, cache: Path, split: Split) -> list[Truth]:
-    from sciup.train.sky.scenes import pack_scenes, zoom_for
+    from sciup.train.sky.contents import zoom_for
+    from sciup.train.sky.scenes import pack_scenes
     from sciup.train.sky.target import at_target
 
     at_target(np.zeros((1, 1)), recipe.target_fwhm)  # refused before an hour is spent

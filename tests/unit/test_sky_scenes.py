@@ -16,6 +16,7 @@ galsim = pytest.importorskip("galsim")
 from astropy.io import fits  # noqa: E402
 
 from sciup.errors import InputError, MissingPackageError, OptionError, OutputError  # noqa: E402
+from sciup.train.sky import contents, diffuse  # noqa: E402
 from sciup.train.sky import scenes as sky_scenes  # noqa: E402
 from sciup.train.sky import stamps as sky_stamps  # noqa: E402
 from sciup.train.sky.scenes import (  # noqa: E402
@@ -352,7 +353,7 @@ def test_a_plain_field_is_dark_between_its_sources(
     dark = []
     for index in range(12):
         rng = np.random.default_rng([3, 0, index, 0x5CE4E])
-        recipe = sky_scenes.draw_recipe(rng, 256)
+        recipe = contents.draw_recipe(rng, 256)
         if recipe.kind == "field" and not recipe.haze:
             image, _ = sky_scenes.render_scene(library, side=256, role="train", seed=3, index=index)
             dark.append(float(np.median(image)))
@@ -361,23 +362,23 @@ def test_a_plain_field_is_dark_between_its_sources(
 
 
 def test_crowding_varies() -> None:
-    recipes = [sky_scenes.draw_recipe(np.random.default_rng(i), 512) for i in range(200)]
-    area = ((512 + 2 * sky_scenes.APRON) / 512) ** 2
+    recipes = [contents.draw_recipe(np.random.default_rng(i), 512) for i in range(200)]
+    area = ((512 + 2 * contents.APRON) / 512) ** 2
     # stars above the flux at which densities are stated
-    per_field = np.array([r.stars / area / sky_scenes._deeper(r.star_slope) for r in recipes])
+    per_field = np.array([r.stars / area / contents.deeper(r.star_slope) for r in recipes])
     assert (per_field < 40).mean() > 0.1
     assert (per_field > 300).mean() > 0.05
-    assert {recipe.kind for recipe in recipes} == set(sky_scenes.KINDS)
+    assert {recipe.kind for recipe in recipes} == set(contents.KINDS)
 
 
 @pytest.mark.parametrize("slope", [0.6, 0.9])
 def test_counts_follow_the_power_law(slope: float) -> None:
-    fluxes = sky_scenes.draw_fluxes(np.random.default_rng(0), 200_000, slope)
+    fluxes = contents.draw_fluxes(np.random.default_rng(0), 200_000, slope)
     assert fluxes.min() >= 0.5
     assert fluxes.max() <= 1e5
-    counted = (fluxes > sky_scenes.COUNTED).mean()
-    assert 1 / counted == pytest.approx(sky_scenes._deeper(slope), rel=0.05)
-    fluxes = fluxes[fluxes > sky_scenes.COUNTED]
+    counted = (fluxes > contents.COUNTED).mean()
+    assert 1 / counted == pytest.approx(contents.deeper(slope), rel=0.05)
+    fluxes = fluxes[fluxes > contents.COUNTED]
     ratio = (fluxes > 200).sum() / (fluxes > 20).sum()
     assert ratio == pytest.approx(10**-slope, rel=0.05)
     # Sources that are barely seen, S/N 3 to 7, must be common.
@@ -386,20 +387,20 @@ def test_counts_follow_the_power_law(slope: float) -> None:
 
 def test_pairs_are_one_to_four_pixels_apart() -> None:
     rng = np.random.default_rng(0)
-    apart = [np.hypot(*sky_scenes._neighbour(rng, 0.0, 0.0, 1.0)) for _ in range(200)]
+    apart = [np.hypot(*contents.neighbour(rng, 0.0, 0.0, 1.0)) for _ in range(200)]
     assert 1.0 <= min(apart) < 1.2
     assert 3.8 < max(apart) <= 4.0
 
 
 def test_a_zoomed_scene_holds_the_same_numbers_over_a_larger_area() -> None:
-    wide = 2 * 256 + 2 * sky_scenes.APRON  # with its apron twice as wide as 256 px with theirs
+    wide = 2 * 256 + 2 * contents.APRON  # with its apron twice as wide as 256 px with theirs
     for seed in range(20):
-        plain = sky_scenes.draw_recipe(np.random.default_rng(seed), 256)
-        zoomed = sky_scenes.draw_recipe(np.random.default_rng(seed), wide, 2.0)
+        plain = contents.draw_recipe(np.random.default_rng(seed), 256)
+        zoomed = contents.draw_recipe(np.random.default_rng(seed), wide, 2.0)
         assert (zoomed.stars, zoomed.galaxies) == (plain.stars, plain.galaxies)
         assert zoomed.r100 == 2 * plain.r100
     rng = np.random.default_rng(0)
-    apart = [np.hypot(*sky_scenes._neighbour(rng, 0.0, 0.0, 2.0)) for _ in range(200)]
+    apart = [np.hypot(*contents.neighbour(rng, 0.0, 0.0, 2.0)) for _ in range(200)]
     assert 2.0 <= min(apart) < 2.4
     assert 7.6 < max(apart) <= 8.0
 
@@ -407,7 +408,7 @@ def test_a_zoomed_scene_holds_the_same_numbers_over_a_larger_area() -> None:
 Light = Callable[[np.random.Generator, int, float], NDArray[np.float64]]
 
 
-@pytest.mark.parametrize("light", [sky_scenes._haze, sky_scenes._nebula])
+@pytest.mark.parametrize("light", [diffuse.haze, diffuse.nebula])
 def test_diffuse_light_of_a_zoomed_scene_is_as_bright_in_an_input_pixel(light: Light) -> None:
     def brightest(zoom: float) -> float:
         side = round(64 * zoom)
@@ -421,7 +422,7 @@ def test_diffuse_light_of_a_zoomed_scene_is_as_bright_in_an_input_pixel(light: L
 
 
 def test_star_cluster_holds_half_its_stars_within_its_half_number_radius() -> None:
-    places = sky_scenes._plummer(np.random.default_rng(0), 4000, 200, 10.0)
+    places = contents.plummer(np.random.default_rng(0), 4000, 200, 10.0)
     r = np.hypot(*(places - np.median(places, axis=0)).T)
     assert np.median(r) == pytest.approx(10.0, rel=0.08)
 
@@ -429,7 +430,7 @@ def test_star_cluster_holds_half_its_stars_within_its_half_number_radius() -> No
 @pytest.mark.parametrize("seed", range(4))
 def test_diffuse_light_is_smooth_and_positive(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    for image in (sky_scenes._haze(rng, 96, 1.0), sky_scenes._nebula(rng, 96, 1.0)):
+    for image in (diffuse.haze(rng, 96, 1.0), diffuse.nebula(rng, 96, 1.0)):
         assert image.shape == (96, 96)
         assert image.min() >= 0.0
         power = np.abs(np.fft.fft2((image - image.mean()) * np.outer(*[np.hanning(96)] * 2))) ** 2

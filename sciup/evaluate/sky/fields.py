@@ -27,7 +27,8 @@ from sciup.generators.registry import ModelFacts
 from sciup.io._array import open_array
 from sciup.physics import psf as shapes
 from sciup.physics.projection import kernel_side
-from sciup.train.sky.scenes import add_star, render_scenes, zoom_for
+from sciup.train.sky.contents import zoom_for
+from sciup.train.sky.scenes import add_star, render_scenes
 from sciup.train.sky.stamps import ROLES
 from sciup.train.sky.target import at_target
 

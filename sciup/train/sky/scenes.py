@@ -41,7 +41,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,106 +48,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import OptionError, OutputError
+from sciup.train.sky.contents import (
+    FLUX_RANGE,
+    Recipe,
+    deeper,
+    draw_fluxes,
+    draw_recipe,
+    log_uniform,
+    neighbour,
+    place,
+    plummer,
+)
+from sciup.train.sky.diffuse import haze, nebula
 from sciup.train.sky.stamps import ROLES, TARGET_FWHM, TARGET_SIGMA, Role, Stamp, build_library
 
 Array = NDArray[np.float64]
 Source = dict[str, Any]
 Library = tuple[list[Stamp], list[Stamp]]
 
-FLUX_RANGE = (0.5, 1e5)
-COUNTED = 2.0
-"""Flux above which densities are stated."""
-APRON = 64
-"""Sources are placed this far outside too: their wings belong to the scene, they do not."""
 STAR_RADIUS = 8
-KINDS = ("field", "crowded", "star-cluster", "galaxy-cluster", "nebula")
-SHARES = (0.62, 0.12, 0.1, 0.08, 0.08)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What one scene is made of; `kind` is one of `KINDS`.
-
-    Attributes
-    ----------
-    stars, galaxies, nearby, lenses : int
-        Number of sources, apron included.
-    star_slope, galaxy_slope : float
-        Slopes of the cumulative counts, N(>F) ~ F^-slope.
-    r100 : float
-        Typical half-light radius at flux 100 [px].
-    haze : bool
-        Whether there is extended light of low surface brightness.
-    zoom : float
-        Magnification of all lengths but that of the target PSF.
-    """
-
-    kind: str
-    stars: int
-    galaxies: int
-    star_slope: float
-    galaxy_slope: float
-    r100: float
-    nearby: int
-    lenses: int
-    haze: bool
-    zoom: float = 1.0
-
-
-def zoom_for(scale: int) -> float:
-    """Magnification of scenes for a model of `scale`: 1 up to 4x, then as scale.
-
-    Examples
-    --------
-    >>> zoom_for(2), zoom_for(4), zoom_for(8)
-    (1.0, 1.0, 2.0)
-    """
-    return max(1.0, scale / 4)
-
-
-def draw_recipe(rng: np.random.Generator, side: int, zoom: float = 1.0) -> Recipe:
-    """Draw what a scene of `side` pixels is made of."""
-    kind = str(rng.choice(KINDS, p=SHARES))
-    area = ((side + 2 * APRON) / 512 / zoom) ** 2
-    stars, galaxies = _log_uniform(rng, 20, 500), _log_uniform(rng, 40, 500)
-    if kind == "crowded":
-        stars, galaxies = _log_uniform(rng, 300, 3000), 0.4 * galaxies
-    elif kind == "star-cluster":
-        galaxies *= 0.4
-    elif kind == "nebula":
-        stars, galaxies = 2.0 * stars, 0.2 * galaxies
-    elif kind == "galaxy-cluster":
-        galaxies = max(galaxies, 200.0)
-    star_slope = 2.5 * float(rng.uniform(0.20, 0.30))
-    galaxy_slope = 2.5 * float(rng.uniform(0.30, 0.42))
-    return Recipe(
-        kind=kind,
-        stars=int(rng.poisson(stars * area * _deeper(star_slope))),
-        galaxies=int(rng.poisson(galaxies * area * _deeper(galaxy_slope))),
-        star_slope=star_slope,
-        galaxy_slope=galaxy_slope,
-        r100=zoom * _log_uniform(rng, 1.4, 5.0),
-        nearby=int(rng.poisson(1.2 * (side / 512 / zoom) ** 2)),
-        lenses=int(rng.uniform() < (0.5 if kind == "galaxy-cluster" else 0.1)),
-        haze=bool(rng.uniform() < 0.35),
-        zoom=zoom,
-    )
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _deeper(slope: float) -> float:
-    """Sources in all of `FLUX_RANGE` for each one above `COUNTED`."""
-    low, middle, high = (f**-slope for f in (FLUX_RANGE[0], COUNTED, FLUX_RANGE[1]))
-    return float((low - high) / (middle - high))
-
-
-def draw_fluxes(rng: np.random.Generator, count: int, slope: float) -> Array:
-    """Fluxes with cumulative counts N(>F) ~ F^-slope, between the ends of `FLUX_RANGE`."""
-    low, high = (limit**-slope for limit in FLUX_RANGE)
-    return np.asarray((low - rng.uniform(size=count) * (low - high)) ** (-1.0 / slope))
 
 
 def add_star(image: Array, y: float, x: float, flux: float) -> None:
@@ -171,19 +89,6 @@ def add_stamp(image: Array, stamp: Stamp, y: float, x: float, flux: float) -> tu
     if y0 < y1 and x0 < x1:
         image[y0:y1, x0:x1] += flux * stamp.pixels[y0 - top : y1 - top, x0 - left : x1 - left]
     return top + stamp.y, left + stamp.x
-
-
-def _place(rng: np.random.Generator, count: int, side: int) -> Array:
-    """Positions (count, 2), uniform over the scene and its apron."""
-    return rng.uniform(-APRON - 0.5, side + APRON - 0.5, (count, 2))
-
-
-def _plummer(rng: np.random.Generator, count: int, side: int, scale: float) -> Array:
-    """Positions (count, 2) about one random centre: r = a sqrt(u / (1 - u)) inverts N(<r)."""
-    u = rng.uniform(0.0, 0.995, count)
-    r, angle = scale * np.sqrt(u / (1.0 - u)), rng.uniform(0, 2 * np.pi, count)
-    centre = rng.uniform(0.2 * side, 0.8 * side, 2)
-    return centre + np.stack([r * np.sin(angle), r * np.cos(angle)], axis=-1)
 
 
 class _Canvas:
@@ -213,38 +118,32 @@ class _Canvas:
 
 def _add_stars(canvas: _Canvas, recipe: Recipe, side: int) -> None:
     rng = canvas.rng
-    places = _place(rng, recipe.stars, side)
+    places = place(rng, recipe.stars, side)
     if recipe.kind == "star-cluster":
-        bright = _log_uniform(rng, 300, 2500) * min(1.0, (side / 512 / recipe.zoom) ** 2)
-        members = int(bright * _deeper(recipe.star_slope))
+        bright = log_uniform(rng, 300, 2500) * min(1.0, (side / 512 / recipe.zoom) ** 2)
+        members = int(bright * deeper(recipe.star_slope))
         scale = side * float(rng.uniform(0.06, 0.3))
-        places = np.concatenate([places, _plummer(rng, members, side, scale)])
+        places = np.concatenate([places, plummer(rng, members, side, scale)])
     fluxes = draw_fluxes(rng, len(places), recipe.star_slope)
     for (y, x), flux in zip(places.tolist(), fluxes.tolist(), strict=True):
         canvas.star(y, x, flux)
         if rng.uniform() < 0.06:
-            canvas.star(*_neighbour(rng, y, x, recipe.zoom), flux * _log_uniform(rng, 0.1, 1.0))
+            canvas.star(*neighbour(rng, y, x, recipe.zoom), flux * log_uniform(rng, 0.1, 1.0))
     if rng.uniform() < 0.15:
         y, x = rng.uniform(0, side - 1, 2).tolist()
-        canvas.star(y, x, _log_uniform(rng, 1e4, 1e5))
-
-
-def _neighbour(rng: np.random.Generator, y: float, x: float, zoom: float) -> tuple[float, float]:
-    """Find a place 1 to 4 px away (zoomed): a pair that is a test of resolution."""
-    distance, angle = zoom * rng.uniform(1.0, 4.0), rng.uniform(0, 2 * np.pi)
-    return float(y + distance * np.sin(angle)), float(x + distance * np.cos(angle))
+        canvas.star(y, x, log_uniform(rng, 1e4, 1e5))
 
 
 def _add_galaxies(canvas: _Canvas, recipe: Recipe, side: int, stamps: list[Stamp]) -> None:
     rng = canvas.rng
-    places = _place(rng, recipe.galaxies, side)
+    places = place(rng, recipe.galaxies, side)
     fluxes = draw_fluxes(rng, recipe.galaxies, recipe.galaxy_slope)
     if recipe.kind == "galaxy-cluster" and recipe.galaxies > 1:
         members = recipe.galaxies // 2
-        places[:members] = _plummer(rng, members, side, side * float(rng.uniform(0.08, 0.25)))
+        places[:members] = plummer(rng, members, side, side * float(rng.uniform(0.08, 0.25)))
         # The brightest galaxy of a cluster sits near its middle.
         bright = int(np.argmax(fluxes))
-        fluxes[bright] = max(fluxes[bright], _log_uniform(rng, 2e3, 4e4))
+        fluxes[bright] = max(fluxes[bright], log_uniform(rng, 2e3, 4e4))
         places[bright] = np.median(places[:members], axis=0)
     sizes = np.log([stamp.hlr for stamp in stamps])
     for (y, x), flux in zip(places.tolist(), fluxes.tolist(), strict=True):
@@ -252,11 +151,11 @@ def _add_galaxies(canvas: _Canvas, recipe: Recipe, side: int, stamps: list[Stamp
         canvas.galaxy(_of_size(rng, stamps, sizes, hlr), y, x, flux)
         chance = rng.uniform()
         if chance < 0.03:
-            canvas.star(*_neighbour(rng, y, x, recipe.zoom), flux * _log_uniform(rng, 0.1, 1.0))
+            canvas.star(*neighbour(rng, y, x, recipe.zoom), flux * log_uniform(rng, 0.1, 1.0))
         elif chance < 0.06:
             stamp = _of_size(rng, stamps, sizes, 0.7 * hlr)
             canvas.galaxy(
-                stamp, *_neighbour(rng, y, x, recipe.zoom), flux * _log_uniform(rng, 0.1, 1.0)
+                stamp, *neighbour(rng, y, x, recipe.zoom), flux * log_uniform(rng, 0.1, 1.0)
             )
 
 
@@ -272,57 +171,14 @@ def _add_large(canvas: _Canvas, recipe: Recipe, side: int, library: Library) -> 
     """Add nearby galaxies and lenses, large enough to show what they are made of."""
     rng, (stamps, lenses) = canvas.rng, library
     sizes = np.log([stamp.hlr for stamp in stamps])
-    wanted = [_log_uniform(rng, 3.0 * recipe.zoom, stamps[-1].hlr) for _ in range(recipe.nearby)]
+    wanted = [log_uniform(rng, 3.0 * recipe.zoom, stamps[-1].hlr) for _ in range(recipe.nearby)]
     picks = [_of_size(rng, stamps, sizes, hlr) for hlr in wanted]
     chosen = rng.integers(len(lenses), size=recipe.lenses).tolist() if lenses else []
     for stamp in picks + [lenses[i] for i in chosen]:
         y, x = rng.uniform(0.0, side - 1.0, 2).tolist()
         # By surface brightness, or else small ones would be dazzling and wide ones invisible.
         area = (stamp.hlr / recipe.zoom) ** 2
-        canvas.galaxy(stamp, y, x, min(_log_uniform(rng, 1.5, 80.0) * area, FLUX_RANGE[1]))
-
-
-def _haze(rng: np.random.Generator, side: int, zoom: float) -> Array:
-    """One to three wide elliptical glows, 0.02 to 0.5 sigma per input pixel at their peak.
-
-    They are 30 to 120 px wide (zoomed): the target PSF would change them by less than 1e-3.
-    """
-    y, x = np.mgrid[:side, :side].astype(np.float64)
-    image: Array = np.zeros((side, side))
-    for _ in range(int(rng.integers(1, 4))):
-        cy, cx = rng.uniform(0, side, 2)
-        width, q, angle = (
-            zoom * _log_uniform(rng, 30, 120),
-            rng.uniform(0.4, 1.0),
-            rng.uniform(0, np.pi),
-        )
-        u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
-        v = ((y - cy) * np.cos(angle) - (x - cx) * np.sin(angle)) / q
-        image += (
-            _log_uniform(rng, 0.02, 0.5) / (4.0 * zoom**2) * np.exp(-0.5 * (u**2 + v**2) / width**2)
-        )
-    return image
-
-
-def _nebula(rng: np.random.Generator, side: int, zoom: float) -> Array:
-    """Draw a cloud: the exponential of a random field with a power spectrum k^-3, through the PSF.
-
-    It is cut from a field twice as wide, so that its edges do not match each other.
-    """
-    n = 2 * side
-    ky, kx = np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None, :]
-    k = np.hypot(ky, kx)
-    blur = np.exp(-2.0 * (np.pi * TARGET_SIGMA * k) ** 2)
-    k[0, 0] = 1.0
-    power = k ** (-0.5 * rng.uniform(2.8, 3.6))
-    power[0, 0] = 0.0
-    field = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(n, n))) * power, s=(n, n))
-    cloud = np.exp(rng.uniform(0.7, 1.6) * field / field.std())
-    image = np.fft.irfft2(np.fft.rfft2(cloud) * blur, s=(n, n))[:side, :side]
-    # A scene has no background. Subtracted, not clipped: a clipped image has kinks.
-    image = image - image.min()
-    bright = _log_uniform(rng, 0.3, 8.0) / (4.0 * zoom**2)
-    return np.asarray(image * bright / np.quantile(image, 0.99))
+        canvas.galaxy(stamp, y, x, min(log_uniform(rng, 1.5, 80.0) * area, FLUX_RANGE[1]))
 
 
 def render_scene(
@@ -333,9 +189,9 @@ def render_scene(
     recipe = draw_recipe(rng, side, zoom)
     canvas = _Canvas(side, rng)
     if recipe.haze:
-        canvas.image += _haze(rng, side, zoom)
+        canvas.image += haze(rng, side, zoom)
     if recipe.kind == "nebula":
-        canvas.image += _nebula(rng, side, zoom)
+        canvas.image += nebula(rng, side, zoom)
     _add_galaxies(canvas, recipe, side, library[0])
     _add_large(canvas, recipe, side, library)
     _add_stars(canvas, recipe, side)
