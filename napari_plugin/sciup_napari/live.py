@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from sciup.errors import SciupError
 from sciup_napari.layer_source import plane_of, source_of
 from sciup_napari.lens_state import LensState
-from sciup_napari.messages import WINDOW, Core, Failed, Made, Opened, Source
+from sciup_napari.messages import CHILD, WINDOW, Core, Failed, Made, Opened, Source
 from sciup_napari.readout import Judge
 from sciup_napari.shown import Shown
 from sciup_napari.soon import Soon
@@ -162,7 +162,9 @@ class LiveView(Shown):
             self._gather.start()
 
     def _failed(self, failure: Failed) -> None:
-        self.following = self.following and failure.number == WINDOW
+        # another plane of a stack may have what this one lacks
+        goes_on = failure.number == WINDOW or (failure.number != CHILD and bool(self._plane))
+        self.following = self.following and goes_on
         self.status.emit("failed")
         self.failed.emit(f"{failure.text}\n{failure.details}".rstrip())
 

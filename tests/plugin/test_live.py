@@ -224,6 +224,36 @@ def test_physical_scale_rotation_and_leading_axes(viewer, models, qtbot):
     viewer.dims.ndisplay = 2
 
 
+def test_live_zoom_goes_on_behind_a_plane_that_cannot_be_enhanced(
+    viewer, models, qtbot, monkeypatch
+):
+    stack = np.stack([cells((90, 80), seed=s) for s in range(3)])
+    stack[1] = 7.0  # nothing can be found out of it
+    viewer.add_image(stack)
+    enhance = EnhanceWidget(viewer)
+    qtbot.addWidget(enhance)
+    enhance.model_box.add(models / "plain")
+    enhance.samples.setValue(2)
+    viewer.dims.set_current_step(0, 0)
+    camera_of(viewer).zoom = 4
+    live, asked = enhance.live, []
+    order = live._talk.order
+    monkeypatch.setattr(
+        live._talk, "order", lambda *a, **k: asked.append(live._plane) or order(*a, **k)
+    )
+    enhance.follow.setChecked(True)
+    qtbot.waitUntil(lambda: live.image is not None, timeout=PATIENCE)
+    with qtbot.waitSignal(live.failed, timeout=PATIENCE) as said:
+        viewer.dims.set_current_step(0, 1)
+    assert "all pixels have the same value" in said.args[0]
+    assert enhance.follow.isChecked()
+    qtbot.wait(2 * live_module.PAUSE)
+    assert not live.image.visible
+    viewer.dims.set_current_step(0, 2)
+    qtbot.waitUntil(lambda: live.image.visible, timeout=PATIENCE)
+    assert asked == [(0,), (1,), (2,)]  # that which fails is not tried again
+
+
 def test_live_zoom_follows_through_a_stack_and_passes_planes_that_are_passed(
     viewer, models, qtbot, monkeypatch
 ):
