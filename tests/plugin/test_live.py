@@ -224,11 +224,8 @@ def test_physical_scale_rotation_and_leading_axes(viewer, models, qtbot):
     viewer.dims.ndisplay = 2
 
 
-def test_live_zoom_goes_on_behind_a_plane_that_cannot_be_enhanced(
-    viewer, models, qtbot, monkeypatch
-):
-    stack = np.stack([cells((90, 80), seed=s) for s in range(3)])
-    stack[1] = 7.0  # nothing can be found out of it
+def follow_through(stack, viewer, models, qtbot, monkeypatch):
+    """Live zoom on the first plane of a stack; the planes that the child is asked to open."""
     viewer.add_image(stack)
     enhance = EnhanceWidget(viewer)
     qtbot.addWidget(enhance)
@@ -243,6 +240,16 @@ def test_live_zoom_goes_on_behind_a_plane_that_cannot_be_enhanced(
     )
     enhance.follow.setChecked(True)
     qtbot.waitUntil(lambda: live.image is not None, timeout=PATIENCE)
+    return enhance, asked
+
+
+def test_live_zoom_goes_on_behind_a_plane_that_cannot_be_enhanced(
+    viewer, models, qtbot, monkeypatch
+):
+    stack = np.stack([cells((90, 80), seed=s) for s in range(3)])
+    stack[1] = 7.0  # nothing can be found out of it
+    enhance, asked = follow_through(stack, viewer, models, qtbot, monkeypatch)
+    live = enhance.live
     with qtbot.waitSignal(live.failed, timeout=PATIENCE) as said:
         viewer.dims.set_current_step(0, 1)
     assert "all pixels have the same value" in said.args[0]
@@ -257,20 +264,9 @@ def test_live_zoom_goes_on_behind_a_plane_that_cannot_be_enhanced(
 def test_live_zoom_follows_through_a_stack_and_passes_planes_that_are_passed(
     viewer, models, qtbot, monkeypatch
 ):
-    viewer.add_image(np.stack([cells((90, 80), seed=s) for s in range(4)]))
-    enhance = EnhanceWidget(viewer)
-    qtbot.addWidget(enhance)
-    enhance.model_box.add(models / "plain")
-    enhance.samples.setValue(2)
-    viewer.dims.set_current_step(0, 0)
-    camera_of(viewer).zoom = 4
-    live, asked = enhance.live, []
-    order = live._talk.order
-    monkeypatch.setattr(
-        live._talk, "order", lambda *a, **k: asked.append(live._plane) or order(*a, **k)
-    )
-    enhance.follow.setChecked(True)
-    qtbot.waitUntil(lambda: live.image is not None, timeout=PATIENCE)
+    stack = np.stack([cells((90, 80), seed=s) for s in range(4)])
+    enhance, asked = follow_through(stack, viewer, models, qtbot, monkeypatch)
+    live = enhance.live
     for plane in (1, 2, 3):
         viewer.dims.set_current_step(0, plane)
     assert not live.image.visible  # what belongs to another plane is never shown
