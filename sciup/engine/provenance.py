@@ -21,8 +21,8 @@ from sciup.io._writer import ILLUSTRATIVE
 from sciup.physics.packed import digest
 from sciup.risk.words import together, widths
 
-METHOD = 4
-"""Raised whenever the same settings give other pixels: 4 is the bf16 of docs/design/0045.
+METHOD = 5
+"""Raised whenever the same settings give other pixels: 5 is PSF images of docs/design/0055.
 
 Calibrations do not know it: where what the draws are worth has changed, too, not rounding alone,
 raise `sciup.physics.beliefs.BELIEFS` of the domain.

@@ -80,18 +80,15 @@ class Lessons:
 
 def _middle(image: Image) -> tuple[float, float] | None:
     """Right ascension and declination of the middle of an image in degrees, if it tells."""
-    if image.header is None:
-        return None
-    from astropy.wcs import WCS
-
     from sciup.io._fits_clean import quiet
+    from sciup.io._sky_roi import celestial
 
     height, width = image.plane_shape
     try:
+        wcs = celestial(image)
+        if wcs is None:
+            return None
         with quiet(image.source):
-            wcs = WCS(image.header).celestial
-            if not wcs.has_celestial:
-                return None
             place = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
     except (ValueError, KeyError, AttributeError, TypeError):
         return None  # coordinates that cannot be read are told by the reader

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sciup.image import Image, PixelGrid
-from sciup.io._fits_clean import ascii_text, clean_header, logger, quiet
+from sciup.io._fits_clean import ascii_text, clean_header, logger, open_hdus, quiet
 from sciup.io._fits_files import Hdu
-from sciup.io._wcs import alternates, axis_count, scale_header
+from sciup.io._wcs import alternates, axis_count, scale_header, scale_lookup_table
 from sciup.io._writer import Layout
 
 _NOT_CARRIED = re.compile(
@@ -68,6 +68,23 @@ def _base(image: Image) -> Image:
 def wcs_tables(image: Image) -> tuple[Hdu, ...]:
     """The HDUs with tables that the world coordinates of a FITS image need."""
     return tuple(getattr(_base(image), "wcs_tables", ()))
+
+
+def table_hdus(layout: Layout) -> list[Any]:
+    """HDUs of the tables that `carried_header` refers to, for the fine pixels."""
+    from astropy.io import fits
+
+    out: list[Any] = []
+    start = (layout.region.start[0], layout.region.start[1])
+    for table in wcs_tables(layout.image):
+        with quiet(table.path), open_hdus(table.path, memmap=False) as hdus:
+            hdu = hdus[table.index]
+            if table.is_image:
+                header, data = scale_lookup_table(hdu.header, hdu.data, layout.scale, start)
+                out.append(fits.ImageHDU(data, header))
+            else:
+                out.append(fits.BinTableHDU(hdu.data.copy(), hdu.header))
+    return out
 
 
 def _picked(image: Image) -> Any:

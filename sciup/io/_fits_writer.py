@@ -17,12 +17,11 @@ from sciup.errors import InputError, OutputError, ResumeError
 from sciup.geometry import Box
 from sciup.image import Float, Plane
 from sciup.io._check import input_errors
-from sciup.io._fits_cards import carried_header, map_header, primary_header, wcs_tables
+from sciup.io._fits_cards import carried_header, map_header, primary_header, table_hdus
 from sciup.io._fits_clean import open_hdus, quiet
 from sciup.io._fits_files import local_file
 from sciup.io._fits_pixels import PlainPixels
 from sciup.io._fits_sums import BLOCK, add_cards, seal, without_sums
-from sciup.io._wcs import scale_lookup_table
 from sciup.io._writer import Layout
 
 _CARD = 80
@@ -217,7 +216,7 @@ class FitsWriter:
         hdus = [fits.PrimaryHDU()]
         if extras.get("psf") is not None:
             hdus.append(self._psf_hdu(np.asarray(extras["psf"], np.float32)))
-        hdus += self._table_hdus()
+        hdus += table_hdus(self.layout)
         hdus.append(_provenance_hdu(provenance))
         primary = primary_header(self.layout, provenance)
         for header in (primary, *(hdu.header for hdu in hdus[1:])):
@@ -243,23 +242,6 @@ class FitsWriter:
             size = float(np.sqrt(grid.size[0] * grid.size[1]))
             hdu.header["PIXSCALE"] = (size, f"[{grid.unit}] sampled like the maps")
         return hdu
-
-    def _table_hdus(self) -> list[Any]:
-        from astropy.io import fits
-
-        out: list[Any] = []
-        start = (self.layout.region.start[0], self.layout.region.start[1])
-        for table in wcs_tables(self.layout.image):
-            with quiet(table.path), open_hdus(table.path, memmap=False) as hdus:
-                hdu = hdus[table.index]
-                if table.is_image:
-                    header, data = scale_lookup_table(
-                        hdu.header, hdu.data, self.layout.scale, start
-                    )
-                    out.append(fits.ImageHDU(data, header))
-                else:
-                    out.append(fits.BinTableHDU(hdu.data.copy(), hdu.header))
-        return out
 
 
 def _check_window(shape: tuple[int, ...], plane: Plane, box: Box, got: tuple[int, ...]) -> None:

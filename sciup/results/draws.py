@@ -124,7 +124,7 @@ class Draws:
             pixel=None
             if size is None or unit is None
             else (float(np.sqrt(size[0] * size[1])) / s, unit),
-            sky=Sky.of_input(image, s, job.region),
+            sky=Sky.of_layout(job.layout),
             target_fwhm=job.model.target_fwhm,
             name=image.source,
             about=about(provenance(job, "fits")),

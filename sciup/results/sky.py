@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciup.errors import InputError
-from sciup.geometry import Box
-from sciup.image import Image
+from sciup.io._writer import Layout
 from sciup.results.finished import Finished
 
 Array = NDArray[np.float64]
@@ -45,19 +44,20 @@ class Sky:
         return cls(wcs) if wcs.has_celestial else None
 
     @classmethod
-    def of_input(cls, image: Image, scale: int, region: Box) -> Sky | None:
-        """Those that a result of these input pixels will have; None without."""
+    def of_layout(cls, layout: Layout) -> Sky | None:
+        """Those that a result of this layout will have, with its lookup tables; None without."""
+        from astropy.io import fits
         from astropy.wcs import WCS
 
+        from sciup.io._fits_cards import carried_header, table_hdus
         from sciup.io._fits_clean import quiet
-        from sciup.io._wcs import scale_header
 
-        if image.header is None:
+        if layout.image.header is None:
             return None
         try:
-            with quiet(image.source):
-                start = (region.start[0], region.start[1])
-                wcs = WCS(scale_header(image.header, scale, start)).celestial
+            with quiet(layout.image.source):
+                tables = fits.HDUList([fits.PrimaryHDU(), *table_hdus(layout)])
+                wcs = WCS(carried_header(layout), tables).celestial
         except (InputError, ValueError, KeyError, AttributeError, TypeError):
             return None
         return cls(wcs) if wcs.has_celestial else None

@@ -24,5 +24,17 @@ def observed(shape, fwhm, side=33, at=(0.0, 0.0), e=(0.0, 0.0)):
     return ends.reshape(side, FINE, side, FINE).sum((1, 3))
 
 
+def observed_between(shape, fwhm, scale, side):
+    """The same centred, at every 1 / scale of an input pixel, integrated over input pixels."""
+    step, half = FINE // scale, side // 2
+    wide = SHAPES[shape](2 * (half * step + FINE) + 1, fwhm * FINE)
+    box = np.full(FINE + 1, 1.0)
+    box[[0, -1]] = 0.5
+    for axis in (0, 1):
+        wide = np.apply_along_axis(np.convolve, axis, wide, box, "same")
+    out = wide[FINE:-FINE:step, FINE:-FINE:step]
+    return out / out.sum()
+
+
 def distance(a, b):
     return np.sqrt(((a - b) ** 2).sum() / (b**2).sum())

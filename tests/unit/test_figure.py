@@ -9,6 +9,7 @@ from sciup import cli
 from sciup.geometry import Box
 from sciup.image import Image
 from sciup.io import open_image
+from sciup.io._writer import Layout
 from sciup.report.figure import write_figures
 from sciup.results.finished import Finished
 from sciup.results.sky import Sky
@@ -100,8 +101,8 @@ def test_a_micrograph(tmp_path):
 def test_north_and_east(model, tmp_path, turn, flip):
     """Where declination and right ascension grow, by the coordinates themselves."""
     field = write_field(tmp_path / "field.fits", turn, flip)
-    image = open_image(field)
-    sky = Sky.of_input(image, 2, Box.of_shape(SHAPE))
+    layout = Layout(open_image(field), Box.of_shape(SHAPE), 2, (), {})
+    sky = Sky.of_layout(layout)
     north, east = sky.compass(60.0, 80.0)
     ra, dec = sky.degrees(60.0, 80.0)
     for (dy, dx), what in ((north, "dec"), (east, "ra")):

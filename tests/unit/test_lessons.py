@@ -14,6 +14,7 @@ from sciup.io import open_image
 from sciup.io._provenance import read_provenance
 from sciup.physics.estimate import probe
 from sciup.resources import model_folders
+from sciup.testing.fits_files import hst_acs, lookup_tables
 from sciup.testing.toy_images import cells, star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -81,6 +82,16 @@ def test_a_part_of_the_sky_is_told(tmp_path, caplog, ra, known):
         result = sciup.upscale(tmp_path / "in.fits", model=model, psf_fwhm=2.0, **FIXED)
     assert ("training images of toy are from: COSMOS field" in caplog.text) == known
     assert result.job.known == ("",)  # a place is no image
+
+
+@pytest.mark.parametrize("build", [lookup_tables, hst_acs])
+def test_a_part_of_the_sky_is_told_of_a_camera_with_lookup_tables(build, tmp_path, caplog):
+    """As raw frames of Hubble have them."""
+    model = write_toy_model(tmp_path / "toy", channels=4, head_channels=4)
+    (model / FILE).write_text("sky 150.1 2.2 0.1 COSMOS field\n")
+    with caplog.at_level(logging.WARNING, logger="sciup"):
+        sciup.upscale(build(tmp_path / "in.fits"), model=model, psf_fwhm=2.0, **FIXED)
+    assert "training images of toy are from: COSMOS field" in caplog.text
 
 
 def test_what_models_ship_can_be_read():

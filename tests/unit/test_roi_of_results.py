@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from hypothesis import assume, given, settings
@@ -15,7 +16,9 @@ from sciup.io import open_image
 from sciup.io._sky_roi import find_roi
 from sciup.results.draws import Draws
 from sciup.results.finished import Finished
+from sciup.results.sky import Sky
 from sciup.science.measure.roi import region_of, region_of_result
+from sciup.testing.fits_files import hst_acs, lookup_tables
 from sciup.testing.toy_images import star_field
 from sciup.testing.toy_model import write_toy_model
 
@@ -106,6 +109,19 @@ def test_results_of_all_kinds_know_their_sky(folder, name):
     assert region_of_result(PLACE, result) == Box((23, 33), (54, 64))
     assert region_of_result(str(folder / "a.reg"), result) == Box((23, 33), (54, 64))
     assert region_of_result(PIXELS, result) == Box((23, 33), (54, 64))
+
+
+@pytest.mark.parametrize("build", [lookup_tables, hst_acs])
+def test_lookup_tables_count_before_and_after_writing(folder, build, tmp_path):
+    """As `inject` and `robustness` see a result that is never written."""
+    result = sciup.upscale(build(tmp_path / "in.fits"), model=folder / "toy", psf_fwhm=2.3)
+    lazy = Draws.of_result(result).sky
+    written = Sky.of(Finished.open(result.save(tmp_path / "out.fits")))
+    height, width = result.shape[-2:]
+    for place in ((0.0, 0.0), (height / 2, width / 3), (height - 1.0, width - 1.0)):
+        np.testing.assert_allclose(lazy.degrees(*place), written.degrees(*place), rtol=0, atol=1e-9)
+        found = lazy.pixels(SkyCoord(*lazy.degrees(*place), unit="deg"))[0]
+        assert found == pytest.approx(place, abs=0.02)
 
 
 @settings(max_examples=30)
