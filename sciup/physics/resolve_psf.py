@@ -10,6 +10,7 @@ from sciup.physics import estimate
 from sciup.physics.given import Given
 from sciup.physics.instrument import NONE
 from sciup.physics.psf import ASSUMED_BETA, image_fwhm
+from sciup.physics.psf_image import is_guess
 from sciup.physics.psf_source import PsfImage
 from sciup.physics.sharpness import Blur, blur_fwhm
 from sciup.physics.stars import StarPsf, star_psf
@@ -19,6 +20,7 @@ ASSUMED_FWHM = {"night-sky": 2.2, "fluorescence": 1.9}
 SPACE_BETA = 2.1
 """Moffat exponent of telescopes in space: fits the PSF images of NIRCam F444W (2.12 to 2.14)."""
 SPACE = ("HST", "JWST", "EUCLID", "SPITZER", "GALEX", "CHEOPS", "GAIA", "KEPLER", "TESS")
+GUESS = "no seeing, and too few pixels to say what is between them: give it sampled more finely"
 NARROWEST, WIDEST = 0.5, 4.0
 """Limits of an estimated PSF of a micrograph, input px: what the generators were trained on."""
 
@@ -50,7 +52,10 @@ def _picture(image: Image, given: Given) -> tuple[Fact, Fact] | None:
             "0.3 to 30 px",
             "subtract its background, and cut it out around one bright star or bead",
         )
-    width = Fact(fwhm, picture.origin, "measured on the PSF image")
+    note = "measured on the PSF image"
+    if step == 1 and is_guess(value, fwhm):
+        note += f"; {GUESS}"
+    width = Fact(fwhm, picture.origin, note)
     return width, Fact(value, picture.origin, picture.note)
 
 

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from psf_pictures import SHAPES, distance, observed, observed_between
 
+from sciup.errors import OptionError
+from sciup.io._array import open_array
+from sciup.physics.given import Given
 from sciup.physics.psf import moffat, relative_analytic, relative_measured
 from sciup.physics.psf_image import fine_psf
+from sciup.physics.resolve import resolve
+from sciup.testing.toy_images import star_field
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
@@ -57,6 +62,16 @@ def test_rings_are_averaged_out_of_the_noise(fwhm, snr, limit):
     assert np.median(found) < limit
 
 
+@pytest.mark.parametrize(
+    ("shape", "fwhm", "told"),
+    [("airy", 1.6, True), ("airy", 2.1, False), ("moffat 4", 1.6, False), ("gaussian", 1.4, False)],
+)
+def test_what_the_pixels_cannot_say_is_told(shape, fwhm, told):
+    sky = open_array(star_field((64, 64)), domain="night-sky")
+    found = resolve(sky, (), "night-sky", Given(psf=observed(shape, fwhm))).instrument
+    assert ("sampled more finely" in found.psf_fwhm.note) == told
+
+
 @pytest.mark.parametrize("side", [24, 25])
 @pytest.mark.parametrize("at", [(0.25, -0.5), (0.5, 0.5), (-1.25, 0.75)])
 def test_a_centre_anywhere(at, side):
@@ -86,12 +101,6 @@ def test_a_noisy_image_gives_a_kernel_that_is_worth_it(snr, limit):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_what_has_no_core_is_refused_not_crashed(seed):
-    from sciup.errors import OptionError
-    from sciup.io._array import open_array
-    from sciup.physics.given import Given
-    from sciup.physics.resolve import resolve
-    from sciup.testing.toy_images import star_field
-
     rng = np.random.default_rng(seed)
     side = int(rng.integers(3, 16))
     psf = rng.normal(-0.2, 1.0, (side, side))
